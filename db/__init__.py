@@ -1,0 +1,1 @@
+"""What is remembered: values, schema, migrations and the store."""

@@ -1,0 +1,126 @@
+"""Opening a database: everything that differs between SQLite and PostgreSQL is here."""
+
+from __future__ import annotations
+
+import sqlite3
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+
+from db.errors import StoreError
+from db.mounts import network_file_system
+
+BUSY_TIMEOUT_S = 30
+_MIGRATION_LOCK = 0x70726F6265  # "probe"; any number that no other program takes on this database
+
+
+def open_engine(url: str | sa.URL, read_only: bool = False) -> sa.Engine:
+    """Return an engine on `sqlite:///FILE` or `postgresql+psycopg://...`; nothing is created or migrated yet.
+
+    Raises:
+        StoreError: the URL is of another kind, its driver is missing, the file is absent (read-only), or it lies on a network file system.
+    """
+    parsed = _parse(url)
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return _open_sqlite(parsed, read_only)
+    if backend == "postgresql":
+        return _open_postgresql(parsed, read_only)
+    raise StoreError(f"the store does not run on {backend}: give --db a sqlite:///FILE or postgresql+psycopg:// URL")
+
+
+def writing(engine: sa.Engine) -> sa.Engine:
+    """Return the engine whose transactions take the write lock at once, so that a reader never has to become a writer."""
+    return engine.execution_options(probe_begin="BEGIN IMMEDIATE")
+
+
+def reading(engine: sa.Engine) -> sa.Engine:
+    """Return the engine whose transactions see one snapshot."""
+    if engine.dialect.name == "postgresql":
+        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return engine
+
+
+def insert_new(connection: sa.Connection, table: Any) -> Any:
+    """Return an insert that leaves rows alone whose key exists already."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()
+
+
+def lock_migrations(connection: sa.Connection) -> None:
+    """Let one process at a time migrate; SQLite's immediate transaction does so already."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+
+
+def _parse(url: str | sa.URL) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise StoreError("that is no database URL: give --db a sqlite:///FILE or postgresql+psycopg:// URL") from error
+    if parsed.drivername in ("postgres", "postgresql"):
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+def _open_postgresql(url: sa.URL, read_only: bool) -> sa.Engine:
+    try:
+        return sa.create_engine(url, pool_pre_ping=True, execution_options={"postgresql_readonly": read_only})
+    except ModuleNotFoundError as error:
+        raise StoreError("PostgreSQL needs a driver that is not installed: pip install 'vlm-source-probe[postgres]'") from error
+
+
+def _open_sqlite(url: sa.URL, read_only: bool) -> sa.Engine:
+    if not url.database or url.database == ":memory:":
+        raise StoreError("the store must outlive its process: give --db a sqlite:///FILE or postgresql+psycopg:// URL")
+    path = Path(url.database).expanduser().absolute()
+    _check_place(path, read_only)
+
+    def connect() -> sqlite3.Connection:
+        mode = "ro" if read_only else "rwc"
+        uri = f"file:{urllib.parse.quote(str(path))}?mode={mode}"
+        # isolation_level None: the driver begins nothing by itself, `_begin` does.
+        return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False, isolation_level=None)
+
+    engine = sa.create_engine("sqlite://", creator=connect, poolclass=QueuePool)
+    sa.event.listen(engine, "connect", _query_only if read_only else _write_ahead)
+    sa.event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _check_place(path: Path, read_only: bool) -> None:
+    if read_only and not path.exists():
+        raise StoreError(f"there is no store at {path}: run a command that fills it first, such as `probe run`")
+    kind = network_file_system(path)
+    if kind:
+        raise StoreError(
+            f"{path} lies on a network file system ({kind}), where SQLite loses data: "
+            "take a --workspace on a local disk, or --db postgresql+psycopg://..."
+        )
+    if not read_only:
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _write_ahead(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _query_only(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA query_only = ON")
+    cursor.close()
+
+
+def _begin(connection: sa.Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("probe_begin", "BEGIN"))

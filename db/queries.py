@@ -1,0 +1,184 @@
+"""What is read of a study: probes, progress, scores and their means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from db.blobs import unpack_scores
+from db.errors import unknown
+from db.leases import has_evaluation
+from db.registry import study_benchmarks, study_evaluations
+from db.schema import ArmRow, EvaluationRow, ItemScoreRow, ProbeRow, ScoreMeanRow, TrainingRow
+from db.studies import check_study, study_arms
+from db.values import ArmRole, BenchmarkRecord, BenchmarkScores, MeanScore, ProbeRecord, ProbeState, Split, StudyProgress
+from proxy_training.jobs import METRICS, evaluation_id
+
+_ARM_OF_PROBE = sa.and_(ArmRow.study == ProbeRow.study, ArmRow.name == ProbeRow.arm)
+
+
+def _state(evaluations: list[str]) -> sa.Case[ProbeState]:
+    """Return a probe's state: its training's, and once that is done, that of the study's own evaluations of it."""
+    return sa.case(
+        (TrainingRow.state != ProbeState.DONE, TrainingRow.state),
+        (has_evaluation(evaluations, ProbeState.WAITING), sa.literal(ProbeState.WAITING, TrainingRow.state.type)),
+        (has_evaluation(evaluations, ProbeState.FAILED), sa.literal(ProbeState.FAILED, TrainingRow.state.type)),
+        else_=TrainingRow.state,
+    )
+
+
+def probes(connection: sa.Connection, study: str) -> tuple[ProbeRecord, ...]:
+    """Return the probes of a study in plan order."""
+    check_study(connection, study)
+    evaluations = list(study_evaluations(connection, study))
+    unscored = sa.select(sa.func.max(EvaluationRow.error)).where(
+        EvaluationRow.training_id == TrainingRow.training_id,
+        EvaluationRow.state == ProbeState.FAILED,
+        EvaluationRow.evaluation_id.in_(evaluations),
+    )
+    error = sa.func.coalesce(sa.func.nullif(TrainingRow.error, ""), unscored.scalar_subquery(), "")
+    query = (
+        sa.select(
+            ProbeRow.study,
+            ProbeRow.arm,
+            ArmRow.role,
+            ProbeRow.repeat,
+            ProbeRow.seed,
+            ProbeRow.training_id,
+            _state(evaluations),
+            TrainingRow.attempts,
+            TrainingRow.cost,
+            ProbeRow.rows,
+            ProbeRow.tokens,
+            ProbeRow.too_small,
+            error,
+            TrainingRow.owner,
+            TrainingRow.started_at,
+            TrainingRow.finished_at,
+        )
+        .select_from(ProbeRow)
+        .join(TrainingRow, TrainingRow.training_id == ProbeRow.training_id)
+        .join(ArmRow, _ARM_OF_PROBE)
+        .where(ProbeRow.study == study)
+        .order_by(ProbeRow.position)
+    )
+    return tuple(ProbeRecord(*tuple(row)) for row in connection.execute(query))
+
+
+def progress(connection: sa.Connection, study: str) -> StudyProgress:
+    """Return how many probes stand where, and the cost of the study's trainings, each counted once."""
+    check_study(connection, study)
+    state = _state(list(study_evaluations(connection, study))).label("probe_state")
+    joined = sa.select(state).select_from(ProbeRow).join(TrainingRow, TrainingRow.training_id == ProbeRow.training_id)
+    stands = joined.where(ProbeRow.study == study).subquery()
+    tally = sa.select(stands.c.probe_state, sa.func.count().label("probes")).group_by(stands.c.probe_state)
+    counts: dict[ProbeState, int] = {row.probe_state: row.probes for row in connection.execute(tally)}
+    ours = TrainingRow.training_id.in_(sa.select(ProbeRow.training_id).where(ProbeRow.study == study))
+    cpu_s, wall_s = connection.execute(sa.select(sa.func.sum(TrainingRow.cpu_s), sa.func.sum(TrainingRow.wall_s)).where(ours)).one()
+    return StudyProgress(
+        study=study,
+        waiting=counts.get(ProbeState.WAITING, 0),
+        running=counts.get(ProbeState.RUNNING, 0),
+        done=counts.get(ProbeState.DONE, 0),
+        failed=counts.get(ProbeState.FAILED, 0),
+        cpu_s=_number(cpu_s),
+        wall_s=_number(wall_s),
+        mean_probe_cpu_s=_mean_cpu(connection, study),
+        last_error=_last_error(connection, study),
+    )
+
+
+def _mean_cpu(connection: sa.Connection, study: str) -> float:
+    trained = sa.select(ProbeRow.training_id).join(ArmRow, _ARM_OF_PROBE).where(ProbeRow.study == study, ArmRow.role != ArmRole.UNTRAINED)
+    query = sa.select(sa.func.avg(TrainingRow.cpu_s)).where(TrainingRow.training_id.in_(trained), TrainingRow.adapter_done)
+    return _number(connection.scalar(query))
+
+
+def _number(total: float | None) -> float:
+    return 0.0 if total is None or np.isnan(total) else float(total)
+
+
+def _last_error(connection: sa.Connection, study: str) -> str:
+    ours = sa.select(ProbeRow.training_id).where(ProbeRow.study == study)
+    found = [
+        connection.execute(
+            sa.select(row.finished_at, row.error)
+            .where(row.training_id.in_(ours), row.state == ProbeState.FAILED)
+            .order_by(row.finished_at.desc())
+            .limit(1)
+        ).one_or_none()
+        for row in (TrainingRow, EvaluationRow)
+    ]
+    return max((tuple(row) for row in found if row is not None), default=("", ""))[1]
+
+
+def scores(connection: sa.Connection, study: str, benchmark: str, roles: Sequence[ArmRole] | None = None) -> BenchmarkScores:
+    """Return the item scores of a study's arms on one of its benchmarks, `values[metric, arm, repeat, item]`."""
+    check_study(connection, study)
+    record = _own_benchmark(connection, study, benchmark)
+    arms = study_arms(connection, study, roles)
+    places = {arm.name: place for place, arm in enumerate(arms)}
+    query = sa.select(ProbeRow.arm, ProbeRow.repeat, ProbeRow.training_id).where(ProbeRow.study == study)
+    planned = [(arm, repeat, training) for arm, repeat, training in connection.execute(query) if arm in places]
+    repeats = tuple(sorted({repeat for _, repeat, _ in planned}))
+    values = np.full((len(METRICS), len(arms), len(repeats), record.n_items), np.nan, np.float32)
+    stored = _item_scores(connection, study, record)
+    for arm, repeat, training in planned:
+        if training in stored:
+            values[:, places[arm], repeats.index(repeat)] = stored[training]
+    return BenchmarkScores(record, arms, repeats, values)
+
+
+def _own_benchmark(connection: sa.Connection, study: str, name: str) -> BenchmarkRecord:
+    own = {record.spec.name: record for record in study_benchmarks(connection, study)}
+    if name not in own:
+        raise unknown("benchmark", name, own)
+    return own[name]
+
+
+def _item_scores(connection: sa.Connection, study: str, benchmark: BenchmarkRecord) -> dict[str, NDArray[np.float32]]:
+    query = sa.select(ItemScoreRow.training_id, ItemScoreRow.scores).where(
+        ItemScoreRow.training_id.in_(sa.select(ProbeRow.training_id).where(ProbeRow.study == study)),
+        ItemScoreRow.evaluation_id == evaluation_id(benchmark.fingerprint),
+    )
+    return {training: unpack_scores(blob, benchmark.fingerprint) for training, blob in connection.execute(query)}
+
+
+def mean_scores(
+    connection: sa.Connection, study: str, benchmark: str | None, metric: str | None, split: Split | None
+) -> tuple[MeanScore, ...]:
+    """Return the materialised means of a study's probes in plan order; no blob is opened."""
+    check_study(connection, study)
+    found: list[MeanScore] = []
+    for record in study_benchmarks(connection, study):
+        if benchmark in (None, record.spec.name):
+            rows = connection.execute(_means(study, record, metric, split))
+            found += [MeanScore(row.arm, row.repeat, record.spec.name, row.split, row.metric, row.mean, row.n) for row in rows]
+    return tuple(found)
+
+
+def _means(study: str, benchmark: BenchmarkRecord, metric: str | None, split: Split | None) -> sa.Select[str, int, Split, str, float, int]:
+    query = (
+        sa.select(ProbeRow.arm, ProbeRow.repeat, ScoreMeanRow.split, ScoreMeanRow.metric, ScoreMeanRow.mean, ScoreMeanRow.n)
+        .select_from(ProbeRow)
+        .join(ScoreMeanRow, ScoreMeanRow.training_id == ProbeRow.training_id)
+        .where(ProbeRow.study == study, ScoreMeanRow.evaluation_id == evaluation_id(benchmark.fingerprint))
+        .order_by(ProbeRow.position, ScoreMeanRow.split, ScoreMeanRow.metric)
+    )
+    if metric is not None:
+        query = query.where(ScoreMeanRow.metric == metric)
+    return query if split is None else query.where(ScoreMeanRow.split == split)
+
+
+def training_losses(connection: sa.Connection, training_id: str) -> NDArray[np.float32]:
+    """Return a training's loss at every step, empty where it has none."""
+    losses = connection.scalars(sa.select(TrainingRow.losses).where(TrainingRow.training_id == training_id)).first()
+    return np.zeros(0, np.float32) if losses is None else losses
+
+
+def adapters_needed(connection: sa.Connection) -> set[str]:
+    """Return the trainings that any study refers to."""
+    return set(connection.scalars(sa.select(ProbeRow.training_id).distinct()))

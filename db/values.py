@@ -1,0 +1,297 @@
+"""What the store takes and returns: frozen values, never rows or sessions."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy_training.jobs import Cost, ProxySpec, Recipe
+from sources.benchmark import BenchmarkSpec, PromptForm, Split
+from sources.estimate import Estimate
+from sources.mixture import Curriculum, Mixture
+from sources.spec import SourceSpec
+
+
+class ProbeState(enum.StrEnum):
+    """Where a probe stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+    def is_finished(self) -> bool:
+        """Say whether nothing more will happen to it by itself."""
+        return self in (ProbeState.DONE, ProbeState.FAILED)
+
+
+class Design(enum.StrEnum):
+    """How a study asks."""
+
+    SOLO = "solo"
+    ADD_ONE = "add-one"
+    SWARM = "swarm"
+
+
+class ArmRole(enum.StrEnum):
+    """What an arm is for."""
+
+    UNTRAINED = "untrained"  # the proxy as it is; the reference of solo
+    BASE = "base"  # the study's base mixture; the reference of add-one
+    SOURCE = "source"  # one source alone (solo), or the base with a share of it (add-one)
+    MIXTURE = "mixture"  # a swarm point
+    CONFIRM = "confirm"  # a candidate or a baseline, trained with fresh seeds
+
+
+class BudgetUnit(enum.StrEnum):
+    """In what all arms of a study are equal."""
+
+    TOKENS = "tokens"
+    SAMPLES = "samples"
+
+
+class Verdict(enum.StrEnum):
+    """What add-one says of a source."""
+
+    HELPS = "helps"
+    HURTS = "hurts"
+    NEUTRAL = "neutral"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """A registered source and what its last index found."""
+
+    spec: SourceSpec
+    fingerprint: str
+    usable: int
+    excluded: tuple[tuple[str, int], ...] = ()  # problem -> rows
+    added_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkRecord:
+    """A registered benchmark; `groups[item]` numbers its image cluster, `splits[item]` is 0 for selection and 1 for confirmation."""
+
+    spec: BenchmarkSpec
+    fingerprint: str
+    n_items: int
+    groups: NDArray[np.int32]
+    splits: NDArray[np.int8]
+    chance: float = 0.0  # mean of 1 / number of choices
+    added_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRecord:
+    """A named question, frozen once it has probes."""
+
+    name: str
+    proxy: ProxySpec
+    recipe: Recipe
+    base: Mixture
+    base_given: bool
+    budget_unit: BudgetUnit
+    budget: int
+    add_share: float = 0.2  # the stated share of the source in an add-one arm
+    created_at: str = ""
+    revision: int = 0  # raised whenever a probe of the study finishes or an arm or benchmark is added
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One thing compared in a study."""
+
+    name: str  # unique in the study: the slug for a source, `base`, `untrained`, `swarm-03`, `confirm/uniform`
+    role: ArmRole
+    design: Design | None
+    curriculum: Curriculum  # without phases for the untrained proxy
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedProbe:
+    """An arm's repeat and the training that answers it."""
+
+    arm: str
+    repeat: int  # seeds are paired by repeat
+    seed: int
+    training_id: str
+    rows: int = 0
+    tokens: int = 0
+    too_small: bool = False  # a source had to be repeated, so repeats cannot draw other rows
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A lease on one training: only its holder may finish it. `fence` is raised at every claim."""
+
+    training_id: str
+    owner: str
+    fence: int
+    study: str
+    arm: str
+    seed: int
+    trained: bool  # the adapter exists already; only evaluations are missing
+    missing: tuple[str, ...]  # benchmarks to score, by name
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRecord:
+    """One probe as the Runs page shows it."""
+
+    study: str
+    arm: str
+    role: ArmRole
+    repeat: int
+    seed: int
+    training_id: str
+    state: ProbeState
+    attempts: int
+    cost: Cost
+    rows: int
+    tokens: int
+    too_small: bool
+    error: str = ""
+    owner: str = ""
+    started_at: str = ""
+    finished_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkScores:
+    """Scores of a study's arms on one benchmark: `values[metric, arm, repeat, item]`, NaN where a probe is not done."""
+
+    benchmark: BenchmarkRecord
+    arms: tuple[Arm, ...]
+    repeats: tuple[int, ...]
+    values: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class MeanScore:
+    """The mean of one metric of one probe over the `n` scored items of a benchmark's split."""
+
+    arm: str
+    repeat: int
+    benchmark: str
+    split: Split
+    metric: str
+    mean: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class EffectRow:
+    """A materialised estimate: an arm's effect against the study's reference at one level.
+
+    `level` is `overall`, `capability` or `benchmark`, `name` which one; `accuracy` is the arm's own mean accuracy there.
+    """
+
+    arm: str
+    role: ArmRole
+    level: str
+    name: str
+    effect: Estimate
+    accuracy: float
+    tier: int | None = None
+    verdict: Verdict | None = None
+    verdict_from: str = ""
+    seeds_to_decide: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """The difference a - b between two arms at one level."""
+
+    level: str
+    name: str
+    a: str
+    b: str
+    difference: Estimate
+    decided: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Everything that `probe rank` says of a study at one revision."""
+
+    study: str
+    revision: int
+    proxy: str
+    reference: str
+    metric: str
+    level: float
+    noise_floor: float
+    minimum_detectable_effect: float
+    illustration_only: bool
+    effects: tuple[EffectRow, ...]
+    pairs: tuple[PairRow, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRecord:
+    """A manifest as canonical JSON under its hash."""
+
+    hash: str
+    study: str
+    json: str
+    created_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What somebody wrote or decided about a study."""
+
+    study: str
+    text: str
+    author: str = ""
+    created_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyProgress:
+    """How many probes of a study stand where, and what the finished ones cost together."""
+
+    study: str
+    waiting: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    mean_probe_cpu_s: float = 0.0
+    last_error: str = field(default="")
+
+
+__all__ = [
+    "Arm",
+    "ArmRole",
+    "BenchmarkRecord",
+    "BenchmarkScores",
+    "BenchmarkSpec",
+    "BudgetUnit",
+    "Claim",
+    "Cost",
+    "Design",
+    "EffectRow",
+    "ManifestRecord",
+    "MeanScore",
+    "Note",
+    "PairRow",
+    "PlannedProbe",
+    "ProbeRecord",
+    "ProbeState",
+    "PromptForm",
+    "Ranking",
+    "SourceRecord",
+    "Split",
+    "StudyProgress",
+    "StudyRecord",
+    "Verdict",
+]

@@ -1,0 +1,1 @@
+"""What is decided: command line, studies, statistics, manifests, exporters."""

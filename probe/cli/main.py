@@ -1,0 +1,99 @@
+"""The command line: it only assembles; one file a command, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+from probe.workspace import Workspace
+
+# command -> module in this package, which holds a click command of the name `command`
+COMMANDS = {
+    "demo": "the whole main job on the bundled proxy and real data, in ./probe-demo",
+    "doctor": "what this machine, workspace and configuration can and cannot do",
+    "sources": "list, show, check, add, split and remove data sources",
+    "benchmarks": "list, show, check, add and remove benchmarks",
+    "proxies": "list and show base models; build the bundled one",
+    "run": "train and score probes of sources",
+    "eval": "score one model or adapter",
+    "status": "what is waiting, running, done, failed, and what it cost",
+    "studies": "list, show, annotate and remove studies",
+    "rank": "sources with effects, intervals and tiers",
+    "optimize": "search the mixture, confirm it, write a manifest",
+    "manifest": "show and verify manifests",
+    "export": "write a manifest's mixture for a trainer",
+    "dashboard": "open the pages in a browser",
+    "clean": "remove features and adapters that nothing needs",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when that command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of the job."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"probe.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, with a suggestion for a misspelt one."""
+        import difflib
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            ctx.fail(f"there is no command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else "; see probe --help"))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table, importing none."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "PROBE"})
+@click.option(
+    "--workspace", default=".probe", type=click.Path(path_type=Path, file_okay=False), show_default=True, help="Where studies are kept."
+)
+@click.option("--db", "db_url", default="", envvar="PROBE_DB_URL", help="Database URL; by default probe.db in the workspace.")
+@click.version_option(package_name="vlm-source-probe")
+@click.pass_context
+def cli(ctx: click.Context, workspace: Path, db_url: str) -> None:
+    """Choose what to fine-tune a vision-language model on: by experiment, with intervals."""
+    ctx.obj = Workspace(workspace, db_url)
+
+
+def main() -> None:
+    """Run the command line; errors that the user can mend are one sentence and a non-zero exit code."""
+    from db.errors import StoreError
+    from probe.errors import ProbeError, UsageError
+    from proxy_training.families.registry import ProxyError
+    from sources.problems import SourceError
+
+    try:
+        cli.main(standalone_mode=False, prog_name="probe")
+    except click.exceptions.Abort:
+        click.echo("Interrupted.", err=True)
+        sys.exit(130)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except UsageError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    except (ProbeError, StoreError, ProxyError, SourceError) as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

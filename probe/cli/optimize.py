@@ -1,0 +1,149 @@
+"""`probe optimize`: search the mixture, confirm it, write a manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from probe.cli.output import estimate_json, interval, print_json, print_table
+from probe.errors import UsageError
+from probe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from probe.decide.confirm import Confirmation
+    from probe.manifest.document import Manifest
+    from probe.study.optimise import OptimizeRequest
+
+
+@click.command()
+@click.option("--study", default="main", show_default=True)
+@click.option("--source", "sources", multiple=True, metavar="S", help="Mix these alone.  [default: all that the study trained]")
+@click.option("--samples", type=click.IntRange(1), default=None, help="Budget of the full-scale run, in rows.  [default: the study's]")
+@click.option("--tokens", type=click.IntRange(1), default=None, help="Budget of the full-scale run, in tokens.")
+@click.option("--objective", default="", metavar="C=W,...", help="Weights of capabilities.  [default: equal]")
+@click.option("--epoch-cap", type=click.FloatRange(0.01), default=4.0, show_default=True, help="How often a row may be used.")
+@click.option("--least", default="", metavar="S=SHARE,...", help="Least shares.")
+@click.option("--greatest", default="", metavar="S=SHARE,...", help="Greatest shares.")
+@click.option("--trials", type=click.IntRange(10), default=150, show_default=True, help="Optuna trials on the fitted surface.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seeds", type=click.IntRange(1, 64), default=3, show_default=True, help="Fresh seeds of the confirmation.")
+@click.option("--no-confirm", is_flag=True, help="Search only: the manifest then makes no claim.")
+@click.option("--workers", type=click.IntRange(1), default=None)
+@click.option("--device", default=None)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def command(workspace: Workspace, as_json: bool, workers: int | None, device: str | None, **options: Any) -> None:
+    """Search the mixture on what a study trained, confirm it with fresh seeds, and write the manifest."""
+    doc, path, _ = optimize(workspace, _request(options), workers, device)
+    if as_json:
+        print_json(optimize_json(doc, path))
+    else:
+        print_decision(doc, path)
+
+
+def optimize(
+    workspace: Workspace, request: OptimizeRequest, workers: int | None, device: str | None
+) -> tuple[Manifest, Path, Confirmation | None]:
+    """Search, train the confirmation, and keep the manifest; what was confirmed before is reused."""
+    from probe.cli.run import run_waiting
+    from probe.study.decision import keep_manifest, make_manifest
+    from probe.study.optimise import confirmation, confirmation_arms, plan_confirmation, search
+    from probe.study.ranking import rank
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    with workspace.open_store() as store:
+        found = search(store, request)
+        say(f"Searched the mixtures of {len(found.seen.sources)} sources on {len(found.seen.arms)} trained ones.")
+        arms = plan_confirmation(workspace, store, found, say) if request.confirm else confirmation_arms(found)
+    if request.confirm:
+        say(f"Confirming with {request.seeds} fresh seeds on the items that were set aside.")
+        run_waiting(workspace, request.study, workers, device)
+    with workspace.open_store() as store:
+        if any(arm.role.value == "source" for arm in store.arms(request.study)):
+            rank(store, request.study)
+        confirmed = confirmation(store, found, arms) if request.confirm else None
+        doc = make_manifest(store, found, arms, confirmed)
+        return doc, keep_manifest(workspace, store, doc), confirmed
+
+
+def print_decision(doc: Manifest, path: Path) -> None:
+    """Print a decision for people."""
+    counts = doc.rows()
+    rows = [
+        [slug, interval_of_share(weight.value, weight.low, weight.high), f"{counts.get(slug, 0):,}"]
+        for slug, weight in sorted(doc.weights.items(), key=lambda pair: -pair[1].value)
+    ]
+    print_table(["source", "share", "rows"], rows)
+    click.echo("")
+    for name, estimate in doc.predicted.items():
+        claim = doc.confirmed.get(name) if doc.confirmed else None
+        confirmed = f"confirmed {interval(claim.gain)}{'' if claim.held else ', not beyond doubt'}" if claim else "not confirmed"
+        click.echo(f"Gain against {name:<13} predicted {interval(estimate)}; {confirmed}.")
+    for warning in doc.warnings:
+        click.echo(f"Note: {warning}")
+    click.echo(f"\nManifest: {path}")
+    click.echo(f"Export it with: probe export {path} --trainer llamafactory --out DIR")
+
+
+def interval_of_share(value: float, low: float, high: float) -> str:
+    """Return a share with its interval in percent."""
+    return f"{value:6.1%} [{low:.0%}, {high:.0%}]"
+
+
+def optimize_json(doc: Manifest, path: Path) -> dict[str, Any]:
+    """Return the object that others script against."""
+    confirmed = doc.confirmed or {}
+    return {
+        "manifest": str(path),
+        "hash": doc.hash,
+        "weights": {slug: {"value": w.value, "low": w.low, "high": w.high} for slug, w in doc.weights.items()},
+        "counts": [dict(phase.counts) for phase in doc.phases],
+        "predicted_gain": {name: estimate_json(gain) for name, gain in doc.predicted.items()},
+        "confirmed_gain": {name: {**(estimate_json(c.gain) or {}), "held": c.held} for name, c in confirmed.items()} or None,
+        "warnings": list(doc.warnings),
+    }
+
+
+def _request(options: dict[str, Any]) -> OptimizeRequest:
+    from db.values import BudgetUnit
+    from probe.study.optimise import OptimizeRequest
+
+    if options["samples"] and options["tokens"]:
+        raise UsageError("give --samples or --tokens, not both.")
+    unit = BudgetUnit.SAMPLES if options["samples"] else BudgetUnit.TOKENS if options["tokens"] else None
+    return OptimizeRequest(
+        study=options["study"],
+        sources=options["sources"],
+        unit=unit,
+        budget=options["samples"] or options["tokens"] or 0,
+        objective=parse_weights("--objective", options["objective"]),
+        epoch_cap=options["epoch_cap"],
+        least=parse_weights("--least", options["least"]),
+        greatest=parse_weights("--greatest", options["greatest"]),
+        trials=options["trials"],
+        seed=options["seed"],
+        seeds=options["seeds"],
+        confirm=not options["no_confirm"],
+    )
+
+
+def parse_weights(option: str, text: str) -> tuple[tuple[str, float], ...]:
+    """Parse `a=1,b=2`.
+
+    Raises:
+        UsageError: it is not of that form.
+    """
+    pairs = []
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        name, _, value = part.rpartition("=")
+        try:
+            pairs.append((name, float(value)))
+        except ValueError:
+            name = ""
+        if not name:
+            raise UsageError(f"{option} takes NAME=NUMBER,NAME=NUMBER, got {text!r}.")
+    return tuple(pairs)

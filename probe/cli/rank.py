@@ -1,0 +1,133 @@
+"""`probe rank`: sources with effects, intervals and tiers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from probe.cli.output import estimate_json, interval, listing_options, print_json, print_listing
+from probe.errors import ProbeError
+from probe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from db.values import EffectRow, Ranking
+
+
+@click.command()
+@click.option("--study", default="main", show_default=True)
+@click.option("--capability", default=None, help="Rank by one capability instead of all.")
+@click.option("--level", default=0.90, show_default=True, type=click.FloatRange(0.5, 0.999), help="Level of the intervals.")
+@click.option("--margin", default=None, type=float, help="Effects within it are `neutral`; by default the study's noise floor.")
+@listing_options
+@click.pass_obj
+def command(workspace: Workspace, study: str, capability: str | None, level: float, margin: float | None, form: str) -> None:
+    """Rank a study's sources: effects against the reference with intervals, tiers, verdicts."""
+    from probe.study.ranking import rank
+
+    with workspace.open_store() as store:
+        ranking = rank(store, study, level=level, margin=margin)
+    if form == "json":
+        print_json(ranking_json(ranking, capability))
+    else:
+        print_ranking(ranking, capability, form)
+
+
+def rows_at(ranking: Ranking, capability: str | None) -> list[EffectRow]:
+    """Return the rows of the overall level or of one capability, best first.
+
+    Raises:
+        ProbeError: no such capability was scored.
+    """
+    from probe.decide.ranking import best_first
+
+    if capability is None:
+        return list(best_first(ranking))
+    rows = list(best_first(ranking, "capability", capability))
+    if not rows:
+        known = sorted({row.name for row in ranking.effects if row.level == "capability"})
+        raise ProbeError(f"there is no capability {capability!r} in this study; it has {', '.join(known)}.")
+    return rows
+
+
+def print_ranking(ranking: Ranking, capability: str | None, form: str) -> None:
+    """Print the ranking for people, or as CSV."""
+    rows = rows_at(ranking, capability)
+    capabilities = list(dict.fromkeys(row.name for row in ranking.effects if row.level == "capability"))
+    effects = {(row.arm, row.level, row.name): row for row in ranking.effects}
+    listing = []
+    for row in rows:
+        line: dict[str, Any] = {"tier": row.tier, "source": row.arm, "effect": interval(row.effect), "accuracy": round(row.accuracy, 3)}
+        if any(r.verdict for r in rows):
+            line["verdict"] = _verdict(row)
+        if capability is None:
+            for name in capabilities:
+                cell = effects.get((row.arm, "capability", name))
+                line[name] = interval(cell.effect if cell else None, 2)
+        listing.append(line)
+    if form == "table":
+        scope = f"capability {capability}" if capability else "all capabilities"
+        click.echo(
+            f"Study {ranking.study} on proxy {ranking.proxy}: effect on {ranking.metric} against {ranking.reference}, {scope}; "
+            f"{ranking.level:.0%} intervals. Same tier: not told apart.\n"
+        )
+    print_listing(listing, form, empty="No source has been scored yet: probe run --source S.")
+    if form == "table":
+        click.echo(
+            f"\nNoise floor {ranking.noise_floor:.3f}; smallest effect this study could see {ranking.minimum_detectable_effect:.3f}."
+        )
+        for warning in ranking.warnings:
+            click.echo(f"Note: {warning}")
+        if ranking.illustration_only:
+            click.echo("Results of the bundled proxy on your own data are an illustration, not evidence: use a real VLM with --proxy.")
+
+
+def ranking_json(ranking: Ranking, capability: str | None) -> dict[str, Any]:
+    """Return the object that others script against (docs/json.md)."""
+    level, name = ("overall", "overall") if capability is None else ("capability", capability)
+    sources = [_source_json(ranking, row) for row in rows_at(ranking, capability)]
+    pairs = [
+        {"a": pair.a, "b": pair.b, "difference": estimate_json(pair.difference), "decided": pair.decided}
+        for pair in ranking.pairs
+        if (pair.level, pair.name) == (level, name)
+    ]
+    return {
+        "study": ranking.study,
+        "revision": ranking.revision,
+        "proxy": ranking.proxy,
+        "reference": ranking.reference,
+        "metric": ranking.metric,
+        "level": ranking.level,
+        "noise_floor": ranking.noise_floor,
+        "minimum_detectable_effect": ranking.minimum_detectable_effect,
+        "illustration_only": ranking.illustration_only,
+        "sources": sources,
+        "pairs": pairs,
+        "warnings": list(ranking.warnings),
+    }
+
+
+def _source_json(ranking: Ranking, row: EffectRow) -> dict[str, Any]:
+    def level_map(level: str) -> dict[str, Any]:
+        rows = [r for r in ranking.effects if r.arm == row.arm and r.level == level]
+        return {r.name: {**(estimate_json(r.effect) or {}), "accuracy": r.accuracy, "tier": r.tier} for r in rows}
+
+    return {
+        "source": row.arm,
+        "effect": estimate_json(row.effect),
+        "accuracy": row.accuracy,
+        "tier": row.tier,
+        "verdict": row.verdict.value if row.verdict else None,
+        "verdict_from": row.verdict_from or None,
+        "seeds_to_decide": row.seeds_to_decide,
+        "capabilities": level_map("capability"),
+        "benchmarks": level_map("benchmark"),
+    }
+
+
+def _verdict(row: EffectRow) -> str:
+    if row.verdict is None:
+        return "-"
+    if row.seeds_to_decide:
+        return f"{row.verdict.value} ({row.seeds_to_decide} more seeds)"
+    return row.verdict.value

@@ -1,0 +1,142 @@
+"""`probe run`: train and score probes of sources."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from probe.cli.output import listing_options, print_json
+from probe.errors import ProbeError
+from probe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from probe.study.run import Planned, RunRequest
+
+DESIGNS = ("solo", "add-one", "swarm")
+
+
+@click.command()
+@click.option("--source", "sources", multiple=True, metavar="S", help="A source to probe; repeat for more.")
+@click.option("--study", default="main", show_default=True, help="The named question these probes answer.")
+@click.option("--design", type=click.Choice(DESIGNS), default=None, help="Default: add-one with --base, else solo.")
+@click.option("--base", default=None, metavar="M", help="Base mixture: a manifest file, or a=0.5,b=0.5.")
+@click.option("--proxy", default=None, metavar="P", help="tiny, or the folder of a saved model.  [default: tiny]")
+@click.option("--samples", type=click.IntRange(1), default=None, help="Budget of every probe in rows.")
+@click.option("--tokens", type=click.IntRange(1), default=None, help="Budget of every probe in tokens.  [default: the proxy's]")
+@click.option("--seeds", type=click.IntRange(1, 64), default=3, show_default=True, help="Repeats of every arm.")
+@click.option("--benchmark", "benchmarks", multiple=True, metavar="B", help="A benchmark to score on; repeat for more.")
+@click.option("--add-share", type=click.FloatRange(0.01, 0.99), default=0.2, show_default=True, help="Share of the source in add-one.")
+@click.option("--mixtures", type=click.IntRange(2, 1000), default=12, show_default=True, help="Mixtures of a swarm.")
+@click.option("--learning-rate", type=float, default=None, help="Of the recipe, for a new study.")
+@click.option("--rank", "lora_rank", type=int, default=None, help="LoRA rank, for a new study.")
+@click.option("--scope", type=click.Choice(["lora-language", "full-language"]), default=None, help="What is trained, for a new study.")
+@click.option("--precision", type=click.Choice(["fp32", "bf16"]), default=None, help="Of the frozen base, for a new study.")
+@click.option("--device", default=None, help="cpu, cuda, cuda:1, ...; found by itself.")
+@click.option("--workers", type=click.IntRange(1), default=None, help="Processes.  [default: one a core, or one a GPU]")
+@click.option("--executor", type=click.Choice(["local"]), default="local", show_default=True)
+@click.option("--retry-failed", is_flag=True, help="Run again what failed in this study.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and train nothing.")
+@listing_options
+@click.pass_obj
+def command(workspace: Workspace, **options: Any) -> None:
+    """Train and score probes of sources; finished ones are reused, an interrupted run goes on with the same command."""
+    from probe.study.run import plan_run
+
+    planned = plan_run(workspace, _request(workspace, options), lambda line: click.echo(line, err=True))
+    if options["retry_failed"]:
+        with workspace.open_store() as store:
+            click.echo(f"{store.retry_failed(planned.study.name)} failed probes wait again.", err=True)
+    _print_plan(planned)
+    if options["dry_run"]:
+        return
+    run_and_rank(workspace, planned.study.name, options["workers"], options["device"], options["form"])
+
+
+def run_and_rank(workspace: Workspace, study: str, workers: int | None, device: str | None, form: str) -> None:
+    """Run what waits in a study and print its ranking.
+
+    Raises:
+        ProbeError: probes failed, or workers keep dying.
+    """
+    from probe.cli.rank import print_ranking, ranking_json
+    from probe.study.ranking import rank
+
+    run_waiting(workspace, study, workers, device)
+    with workspace.open_store() as store:
+        arms = store.arms(study)
+        if not any(arm.role.value == "source" for arm in arms):
+            click.echo(f"Done: {len(arms)} arms. Search the mixture with: probe optimize --study {study}")
+            return
+        ranking = rank(store, study)
+    if form == "json":
+        print_json(ranking_json(ranking, None))
+    else:
+        print_ranking(ranking, None, form)
+
+
+def run_waiting(workspace: Workspace, study: str, workers: int | None, device: str | None) -> None:
+    """Run what waits in a study, with progress; Ctrl-C ends with a sentence on how to go on.
+
+    Raises:
+        ProbeError: probes failed, or workers keep dying.
+    """
+    from probe.cli.progress import study_progress
+    from probe.study.local import Interrupted, default_workers
+    from probe.study.run import execute
+
+    count = workers or default_workers(device)
+    try:
+        with study_progress(count) as show:
+            progress = execute(workspace, study, count, device, show)
+    except Interrupted:
+        click.echo("\nStopped. Every finished probe is kept; the same command goes on where this one stopped.", err=True)
+        sys.exit(130)
+    except RuntimeError as error:
+        raise ProbeError(str(error)) from None
+    if progress.failed:
+        raise ProbeError(
+            f"{progress.failed} probes failed (last: {progress.last_error}); see `probe status`, and run the same command "
+            "with --retry-failed when the cause is mended."
+        )
+
+
+def _request(workspace: Workspace, options: dict[str, Any]) -> RunRequest:
+    from db.values import Design
+    from probe.study.base import parse_base
+    from probe.study.run import RunRequest
+    from proxy_training.jobs import Precision, Scope
+
+    changes: dict[str, Any] = {
+        "learning_rate": options["learning_rate"],
+        "rank": options["lora_rank"],
+        "scope": Scope(options["scope"]) if options["scope"] else None,
+        "precision": Precision(options["precision"]) if options["precision"] else None,
+    }
+    return RunRequest(
+        sources=options["sources"],
+        study=options["study"],
+        design=Design(options["design"]) if options["design"] else None,
+        base=parse_base(options["base"]) if options["base"] else None,
+        proxy=options["proxy"],
+        samples=options["samples"],
+        tokens=options["tokens"],
+        seeds=options["seeds"],
+        benchmarks=options["benchmarks"],
+        add_share=options["add_share"],
+        mixtures=options["mixtures"],
+        recipe_changes=tuple((name, value) for name, value in changes.items() if value is not None),
+    )
+
+
+def _print_plan(planned: Planned) -> None:
+    study, probes = planned.study, planned.probes
+    rows = sorted(probe.rows for probe in probes if probe.rows)
+    tokens = sorted(probe.tokens for probe in probes if probe.rows)
+    click.echo(
+        f"Study {study.name}: {len(planned.arms)} arms, {len(probes)} probes ({planned.new} new), "
+        f"budget {study.budget:,} {study.budget_unit.value} each"
+        + (f" = {rows[0]:,}-{rows[-1]:,} rows, {tokens[0]:,}-{tokens[-1]:,} tokens." if rows else "."),
+        err=True,
+    )

@@ -1,0 +1,154 @@
+"""One family of questions: arms against their reference and among themselves, at the parts of one level of detail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.values import Design, Verdict
+from probe.decide.effects import Effects, Pair, contrasts, effects, family_prior, joined
+from probe.decide.levels import LevelPanel
+from probe.decide.multiplicity import holm
+from probe.decide.tiers import tiers
+from probe.decide.verdicts import deviation_of_pairs, minimum_detectable_effect, seeds_to_decide, verdicts
+from sources.estimate import Estimate
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """What to compare: `arms` of one design with `reference`, as places in the panel."""
+
+    panel: LevelPanel
+    design: Design
+    reference: int
+    arms: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LevelResult:
+    """The answers at one level; lists run parallel to `arms` or to `pairs`. `deviation` is that of one repeat's paired difference."""
+
+    level: str
+    name: str
+    design: Design
+    reference: int
+    arms: tuple[int, ...]
+    effects: tuple[Estimate, ...]
+    tiers: tuple[int, ...]
+    verdicts: tuple[Verdict, ...]
+    seeds_to_decide: tuple[int | None, ...]
+    pairs: tuple[Pair, ...]
+    differences: tuple[Estimate, ...]
+    decided: tuple[bool, ...]
+    accuracy: NDArray[np.float64]
+    repeats: tuple[int, ...]
+    deviation: float
+    minimum_detectable_effect: float
+
+    def noise_floor(self) -> float:
+        """Return how far two equal arms typically differ at the study's number of repeats, by seeds and draws alone."""
+        return self.deviation / float(np.sqrt(np.median(self.repeats)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Measured:
+    """A comparison's numbers before any correction."""
+
+    asked: Comparison
+    arms: tuple[int, ...]
+    against: Effects
+    pairs: tuple[Pair, ...]
+    between: Effects | None
+    deviation: float
+
+
+def compare(family: Sequence[Comparison], *, level: float, alpha: float, margin: float | None) -> list[LevelResult]:
+    """Answer the comparisons of one level of detail, corrected together; those without a scored arm are left out."""
+    measured = [found for asked in family if (found := _measure(asked)) is not None]
+    if not measured:
+        return []
+    decided = _split(_decided_pairs(measured, alpha), [len(found.pairs) for found in measured])
+    given, seeds = _verdicts(measured, alpha, margin)
+    return [_result(*row, level, alpha) for row in zip(measured, decided, given, seeds, strict=True)]
+
+
+def _measure(asked: Comparison) -> _Measured | None:
+    panel, done = asked.panel.panel, np.isfinite(asked.panel.panel.means)
+    arms = tuple(arm for arm in asked.arms if (done[arm] & done[asked.reference]).any())
+    if not arms:
+        return None
+    among = family_prior(panel, arms)
+    has_seed = asked.design is not Design.SOLO
+    prior = family_prior(panel, (asked.reference, *arms)) if has_seed else family_prior(panel, arms, asked.reference)
+    versus = contrasts(panel, [(arm, asked.reference) for arm in arms])
+    pairs = tuple((a, b) for k, a in enumerate(arms) for b in arms[k + 1 :] if (done[a] & done[b]).any())
+    differences = contrasts(panel, pairs) if pairs else None
+    between = effects(differences, prior if has_seed else among) if differences is not None else None
+    noise = versus if has_seed or differences is None else differences
+    return _Measured(asked, arms, effects(versus, prior), pairs, between, deviation_of_pairs(noise))
+
+
+def _decided_pairs(measured: Sequence[_Measured], alpha: float) -> list[bool]:
+    between = [found.between for found in measured if found.between is not None]
+    if not between:
+        return []
+    return list((holm(joined(between).p_two_sided()) <= alpha).tolist())
+
+
+def _verdicts(measured: Sequence[_Measured], alpha: float, margin: float | None) -> tuple[list[list[Verdict]], list[list[int | None]]]:
+    sizes = [len(found.arms) for found in measured]
+    if measured[0].asked.design is Design.SOLO:
+        return [[] for _ in sizes], [[] for _ in sizes]
+    against = joined([found.against for found in measured])
+    margins = np.repeat([found.deviation if margin is None else margin for found in measured], sizes)
+    given, seeds = verdicts(against, margins, alpha=alpha), seeds_to_decide(against, margins, alpha=alpha)
+    return _split(list(given), sizes), _split(list(seeds), sizes)
+
+
+def _split(values: list[Item], sizes: Sequence[int]) -> list[list[Item]]:
+    ends = np.cumsum(sizes).tolist()
+    return [values[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+
+
+def _result(
+    found: _Measured, decided: list[bool], given: list[Verdict], seeds: list[int | None], level: float, alpha: float
+) -> LevelResult:
+    values = dict(zip(found.arms, found.against.value.tolist(), strict=True))
+    return LevelResult(
+        level=found.asked.panel.level,
+        name=found.asked.panel.name,
+        design=found.asked.design,
+        reference=found.asked.reference,
+        arms=found.arms,
+        effects=found.against.estimates(level),
+        tiers=_tiers(found, decided, values),
+        verdicts=tuple(given),
+        seeds_to_decide=tuple(seeds),
+        pairs=found.pairs,
+        differences=found.between.estimates(level) if found.between is not None else (),
+        decided=tuple(decided),
+        accuracy=found.asked.panel.accuracy,
+        repeats=tuple(found.against.repeats.tolist()),
+        deviation=found.deviation,
+        minimum_detectable_effect=minimum_detectable_effect(
+            found.against if found.asked.design is not Design.SOLO or found.between is None else found.between, alpha=alpha
+        ),
+    )
+
+
+def _tiers(found: _Measured, decided: list[bool], values: dict[int, float]) -> tuple[int, ...]:
+    """Give tiers; arms are named by zero-padded place, so that ties keep the study's order."""
+    names = {arm: f"{arm:06d}" for arm in found.arms}
+    below = set()
+    for k, (pair, apart) in enumerate(zip(found.pairs, decided, strict=True)):
+        if apart and found.between is not None:
+            better, worse = pair if found.between.value[k] > 0 else pair[::-1]
+            below.add((names[better], names[worse]))
+    ranked = tiers({names[arm]: value for arm, value in values.items()}, below)
+    return tuple(ranked[names[arm]] for arm in found.arms)

@@ -1,0 +1,212 @@
+"""Search of the simplex for the best mixture, with intervals of its weights and its predicted gain against every baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from probe.decide.simplex import ShareBounds, divergence, from_exponentials, sobol_mixtures, to_exponentials
+from probe.decide.surrogate import Objective
+from sources.estimate import Estimate
+
+Floats = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+SMALL_SHARE = 0.01
+NO_LOSS = 0.01  # of the spread between baselines: far below what any confirmation could measure
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """How to search.
+
+    `caution` subtracts so many posterior deviations (0: the mean, 1: a lower bound). `trust` is the price of one nat of divergence from
+    the base, in deviations of the surface over the simplex: unregularised optima are degenerate (Olmix, arXiv 2602.12237, keeps a KL
+    term to the prior for that reason). `storage` is an Optuna storage URL; None keeps the trials in memory.
+    """
+
+    trials: int = 150
+    seed: int = 0
+    caution: float = 0.0
+    trust: float = 0.05
+    points: int = 4096
+    bootstrap: int = 50
+    level: float = 0.90
+    storage: str | None = None
+    study: str = "mixture"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Optimum:
+    """The chosen mixture: `weights` by source with bootstrap intervals, predicted gains by baseline, and the baselines' own weights."""
+
+    sources: tuple[str, ...]
+    weights: Mapping[str, Estimate]
+    predicted: Estimate
+    predicted_gain: Mapping[str, Estimate]
+    baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def shares(self) -> dict[str, float]:
+        """Return the shares that are not zero."""
+        return {name: weight.value for name, weight in self.weights.items() if weight.value > 0}
+
+
+class _Surface:
+    """The penalised objective on feasible mixtures."""
+
+    def __init__(self, objective: Objective, base: Floats, settings: SearchSettings, price: float) -> None:
+        self.objective, self.base, self.settings, self.price = objective, base, settings, price
+
+    def __call__(self, points: ArrayLike) -> Floats:
+        mean, deviation = self.objective.predict(points)
+        return mean - self.settings.caution * deviation - self.price * divergence(points, self.base)
+
+
+def baseline_mixtures(sources: Sequence[str], base: ArrayLike, usable: Sequence[float] | None, objective: Objective) -> dict[str, Floats]:
+    """Return what every candidate is compared with: base, uniform, proportional to usable rows, and the single source predicted best."""
+    count = len(sources)
+    singles = np.eye(count)
+    best = int(np.argmax(objective.predict(singles)[0]))
+    given = np.asarray(base, dtype=np.float64)
+    rows = np.asarray(usable, dtype=np.float64) if usable is not None else np.ones(count)
+    return {
+        "base": given / given.sum(),
+        "uniform": np.full(count, 1 / count),
+        "proportional": rows / rows.sum(),
+        "best_single": singles[best],
+    }
+
+
+def search_mixture(
+    objective: Objective,
+    sources: Sequence[str],
+    base: ArrayLike,
+    bounds: ShareBounds,
+    *,
+    usable: Sequence[float] | None = None,
+    observed: ArrayLike | None = None,
+    settings: SearchSettings | None = None,
+    n: int = 0,
+    progress: Progress | None = None,
+) -> Optimum:
+    """Find the mixture with the greatest predicted objective within `bounds`, and say how well it is known.
+
+    Candidates always include base, uniform, proportional, every single source and the `observed` mixtures ([run, source]), all brought
+    within the bounds; Optuna's TPE (Bergstra et al. 2011) goes on from them and a local refinement ends it. Deterministic in the
+    seed. Shares below 1 % are dropped where that costs nothing measurable. Weight intervals are percentiles over refits of the surrogate
+    on redrawn runs; gains are the posterior's, at `settings.level`. `n` is the number of selection items, for the estimates.
+    """
+    settings = settings or SearchSettings()
+    named = baseline_mixtures(sources, base, usable, objective)
+    grid = bounds.project(sobol_mixtures(settings.points, len(sources), settings.seed))
+    price = settings.trust * float(np.std(objective.predict(grid)[0]))
+    surface = _Surface(objective, named["base"], settings, price)
+    runs = np.atleast_2d(np.asarray(observed, dtype=np.float64)) if observed is not None else np.empty((0, len(sources)))
+    starts = bounds.project(np.vstack([*named.values(), np.eye(len(sources)), runs]))
+    tried = _optuna(surface, bounds, starts, settings, progress)
+    found = _dropped(surface, bounds, _best(surface, bounds, np.vstack([tried, starts, grid]), settings.seed), grid)
+    spread = _bootstrap(surface, bounds, np.vstack([grid, starts, found[None]]), settings)
+    return _optimum(objective, tuple(sources), found, spread, named, settings.level, n)
+
+
+def _optuna(surface: _Surface, bounds: ShareBounds, starts: Floats, settings: SearchSettings, progress: Progress | None) -> Floats:
+    """Run the trials and return every mixture tried."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    names = [f"x{k}" for k in range(starts.shape[1])]
+    study = optuna.create_study(
+        storage=settings.storage,
+        study_name=settings.study if settings.storage else None,
+        sampler=optuna.samplers.TPESampler(seed=settings.seed),
+        direction="maximize",
+        load_if_exists=True,
+    )
+    best = starts[np.argsort(-surface(starts), kind="stable")[: max(1, settings.trials // 2)]]
+    for point in to_exponentials(best):
+        study.enqueue_trial(dict(zip(names, point.tolist(), strict=True)))
+    tried: list[Floats] = []
+
+    def score(trial: optuna.Trial) -> float:
+        point = bounds.project(from_exponentials([trial.suggest_float(name, 1e-6, 1 - 1e-6) for name in names]))
+        tried.append(point[0])
+        return float(surface(point)[0])
+
+    def report(_study: optuna.Study, _trial: optuna.trial.FrozenTrial) -> None:
+        if progress is not None:
+            progress(len(tried), settings.trials)
+
+    study.optimize(score, n_trials=settings.trials, callbacks=[report])
+    return np.array(tried)
+
+
+def _best(surface: _Surface, bounds: ShareBounds, candidates: Floats, seed: int, *, rounds: int = 12, moves: int = 64) -> Floats:
+    """Return the best candidate after local refinement: shrinking random moves, all kept within the bounds."""
+    rng = np.random.default_rng(seed)
+    values = surface(candidates)
+    best: Floats = candidates[int(np.argmax(values))]
+    value = float(values.max())
+    for step in np.geomspace(0.2, 0.005, rounds):
+        near = bounds.project(best + step * rng.standard_normal((moves, candidates.shape[1])))
+        values = surface(near)
+        if values.max() > value:
+            best, value = near[int(np.argmax(values))], float(values.max())
+    return best
+
+
+def _dropped(surface: _Surface, bounds: ShareBounds, found: Floats, grid: Floats) -> Floats:
+    """Drop shares below 1 %, smallest first, while the objective loses less than can be measured."""
+    allowed = NO_LOSS * float(np.std(surface.objective.predict(grid)[0]))
+    start, kept = float(surface(found[None])[0]), found
+    gone: list[int] = []
+    for k in np.argsort(found, kind="stable").tolist():
+        if found[k] >= SMALL_SHARE:
+            break
+        rest = bounds.without([*gone, k])
+        if rest is None:
+            continue
+        trial = rest.project(np.where(np.isin(np.arange(len(found)), [*gone, k]), 0.0, kept))[0]
+        if float(surface(trial[None])[0]) >= start - allowed:
+            gone, kept = [*gone, k], trial
+    return kept
+
+
+def _bootstrap(surface: _Surface, bounds: ShareBounds, candidates: Floats, settings: SearchSettings) -> Floats:
+    """Return the optimum of each redrawn surface, `[resample, source]`, found among the fixed candidates and refined."""
+    rng = np.random.default_rng(settings.seed + 1)
+    found = np.empty((settings.bootstrap, candidates.shape[1]))
+    for k in range(settings.bootstrap):
+        redrawn = _Surface(surface.objective.redrawn(rng), surface.base, settings, surface.price)
+        found[k] = _best(redrawn, bounds, candidates, settings.seed + k, rounds=4, moves=32)
+    return found
+
+
+def _optimum(
+    objective: Objective, sources: tuple[str, ...], found: Floats, spread: Floats, named: Mapping[str, Floats], level: float, n: int
+) -> Optimum:
+    from scipy.special import ndtri
+
+    z = float(ndtri(0.5 + level / 2))
+    mean, deviation = (float(part[0]) for part in objective.predict(found[None]))
+    gains = {name: _normal(*objective.difference(found, weights), z, n) for name, weights in named.items()}
+    return Optimum(
+        sources=sources,
+        weights={name: _percentiles(float(found[k]), spread[:, k], level) for k, name in enumerate(sources)},
+        predicted=_normal(mean, deviation, z, n),
+        predicted_gain=gains,
+        baselines={name: dict(zip(sources, weights.tolist(), strict=True)) for name, weights in named.items()},
+    )
+
+
+def _normal(value: float, deviation: float, z: float, n: int) -> Estimate:
+    return Estimate(value, deviation, value - z * deviation, value + z * deviation, n)
+
+
+def _percentiles(value: float, drawn: Floats, level: float) -> Estimate:
+    """Return a weight with its percentile interval, widened where needed to hold the weight itself; n counts the resamples."""
+    if not len(drawn):
+        return Estimate(value, float("nan"), value, value, 0)
+    low, high = np.quantile(drawn, [0.5 - level / 2, 0.5 + level / 2]).tolist()
+    return Estimate(value, float(drawn.std(ddof=min(1, len(drawn) - 1))), min(low, value), max(high, value), len(drawn))

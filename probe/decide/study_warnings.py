@@ -1,0 +1,62 @@
+"""What a reader of a ranking must know before believing it, one sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from db.values import ArmRole
+from probe.decide.comparison import LevelResult
+from probe.decide.study_scores import BenchmarkArrays, StudyScores
+
+FEW_REPEATS = 3
+CEILING = 0.98
+
+
+def study_warnings(inputs: StudyScores, places: list[int], overall: Sequence[LevelResult]) -> tuple[str, ...]:
+    """Return the sentences, most important first."""
+    return (*_repeats(overall), *_missing(inputs, places, overall), *_sources(inputs), *_benchmarks(inputs, places))
+
+
+def _repeats(overall: Sequence[LevelResult]) -> Iterator[str]:
+    fewest = min(repeats for result in overall for repeats in result.repeats)
+    if fewest == 1:
+        yield "some arms have a single repeat: without a second one nothing is known of seed noise, so their intervals cover new items only"
+    elif fewest < FEW_REPEATS:
+        yield f"only {fewest} repeats: intervals are wide and lean on variances pooled over arms; use at least {FEW_REPEATS}"
+
+
+def _missing(inputs: StudyScores, places: list[int], overall: Sequence[LevelResult]) -> Iterator[str]:
+    ranked = {places[arm] for result in overall for arm in result.arms}
+    absent = [arm.name for k, arm in enumerate(inputs.arms) if arm.role is ArmRole.SOURCE and k not in ranked]
+    if absent:
+        yield f"not ranked overall, because no repeat is scored on every benchmark together with its reference: {', '.join(absent)}"
+    unscored = [benchmark.name for benchmark in inputs.benchmarks if not benchmark.scored()]
+    if unscored:
+        yield f"benchmarks without any score are left out: {', '.join(unscored)}"
+
+
+def _sources(inputs: StudyScores) -> Iterator[str]:
+    if inputs.too_small:
+        yield (
+            f"too small for repeats to draw other rows, so their noise is understated: {', '.join(sorted(inputs.too_small))}"
+        )  # fmt: skip
+
+
+def _benchmarks(inputs: StudyScores, places: list[int]) -> Iterator[str]:
+    for benchmark in inputs.benchmarks:
+        accuracy = benchmark.accuracy(places)
+        accuracy = accuracy[np.isfinite(accuracy)]
+        if not len(accuracy):
+            continue
+        if accuracy.min() >= CEILING:
+            yield f"benchmark {benchmark.name} is at its ceiling for every arm (accuracy at least {CEILING}) and separates nothing"
+        elif benchmark.chance > 0 and (accuracy - benchmark.chance < 2 * _chance_error(benchmark)).all():
+            yield f"benchmark {benchmark.name} is at chance ({benchmark.chance:.2f}) for every arm: read its effects with care"
+
+
+def _chance_error(benchmark: BenchmarkArrays) -> float:
+    """Return the standard error of guessing, as if an image were one item."""
+    clusters = len(np.unique(benchmark.groups))
+    return float(np.sqrt(benchmark.chance * (1 - benchmark.chance) / clusters))

@@ -1,0 +1,67 @@
+"""Manifests: a decision about what to train on, frozen, checked and hashed."""
+
+from probe.manifest.build import Decision, benchmark_entry, build_manifest
+from probe.manifest.counts import phase_counts
+from probe.manifest.document import (
+    SCHEMA_VERSION,
+    BenchmarkEntry,
+    BudgetEntry,
+    ConfirmedGain,
+    EvidenceEntry,
+    LicenceFlag,
+    LicenceSummary,
+    Manifest,
+    ObjectiveEntry,
+    OptimiserEntry,
+    PhaseEntry,
+    Provenance,
+    ProxyEntry,
+    ReaderEntry,
+    SourceEntry,
+    StudyEntry,
+)
+from probe.manifest.licences import LicenceError, effective_licence, flag_member, normalise_licence, summarise_licences
+from probe.manifest.markdown import mixture_markdown
+from probe.manifest.show import manifest_lines
+from probe.manifest.verify import Finding, VerifyReport, rows_now, verify_manifest
+from probe.manifest.write import ManifestError, manifest_json, manifest_schema, parse_manifest, read_manifest, write_manifest
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "BenchmarkEntry",
+    "BudgetEntry",
+    "ConfirmedGain",
+    "Decision",
+    "EvidenceEntry",
+    "Finding",
+    "LicenceError",
+    "LicenceFlag",
+    "LicenceSummary",
+    "Manifest",
+    "ManifestError",
+    "ObjectiveEntry",
+    "OptimiserEntry",
+    "PhaseEntry",
+    "Provenance",
+    "ProxyEntry",
+    "ReaderEntry",
+    "SourceEntry",
+    "StudyEntry",
+    "VerifyReport",
+    "benchmark_entry",
+    "build_manifest",
+    "effective_licence",
+    "flag_member",
+    "manifest_json",
+    "manifest_lines",
+    "manifest_schema",
+    "mixture_markdown",
+    "normalise_licence",
+    "parse_manifest",
+    "phase_counts",
+    "read_manifest",
+    "rows_now",
+    "summarise_licences",
+    "verify_manifest",
+    "write_manifest",
+]

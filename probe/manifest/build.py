@@ -1,0 +1,184 @@
+"""Make a manifest of the values that a decision left behind: the store's records, the curriculum, its counts, the gains."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from probe.manifest.document import (
+    BenchmarkEntry,
+    BudgetEntry,
+    ConfirmedGain,
+    EvidenceEntry,
+    Manifest,
+    ObjectiveEntry,
+    OptimiserEntry,
+    PhaseEntry,
+    Provenance,
+    ProxyEntry,
+    ReaderEntry,
+    SourceEntry,
+    StudyEntry,
+)
+from probe.manifest.licences import summarise_licences
+from probe.manifest.readers import current_reader
+from probe.manifest.typed_json import plain_value
+from sources.canonical import hash_bytes
+from sources.estimate import Estimate
+from sources.mixture import Curriculum
+
+if TYPE_CHECKING:  # the store's values import numpy, which reading a manifest does not need
+    from db.values import BenchmarkRecord, EffectRow, SourceRecord, StudyRecord
+
+ILLUSTRATION = "illustration, not evidence: the proxy is the bundled one, which is no stand-in for a real model on your own data"
+NOT_CONFIRMED = "not confirmed: the gain is predicted on the items that were searched on, so it is no claim"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the optimiser decided and found: everything of a manifest that the store's records do not hold."""
+
+    curriculum: Curriculum
+    counts: Sequence[Mapping[str, int]]  # a phase, rows by source; see `phase_counts`
+    budget: BudgetEntry
+    weights: Mapping[str, Estimate]  # bootstrap intervals; n is the number of replicates
+    baselines: Mapping[str, Mapping[str, float]]  # base, uniform, proportional, best single
+    predicted: Mapping[str, Estimate]
+    confirmed: Mapping[str, ConfirmedGain] | None
+    optimiser: OptimiserEntry
+    evidence: EvidenceEntry
+    sampling_seed: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+def build_manifest(
+    decision: Decision,
+    *,
+    study: StudyRecord,
+    metric: str,
+    sources: Sequence[SourceRecord],
+    benchmarks: Sequence[BenchmarkEntry],
+    capabilities: Mapping[str, float],
+    image_policy: Any,
+    provenance: Provenance,
+    readers: Mapping[str, ReaderEntry] | None = None,
+    effects: Sequence[EffectRow] = (),
+    tokens_per_row: Mapping[str, float] | None = None,
+    level: float = 0.90,
+    noise_floor: float | None = None,
+    reference: str = "",
+) -> Manifest:
+    """Return the manifest of a decision; it is checked when it is written.
+
+    `readers` maps a slug to the reader that read it; by default the format's reader of this version. Sources that no phase
+    uses may be given: they are listed with 0 rows.
+
+    Raises:
+        LicenceError: a source's licence is no SPDX expression.
+    """
+    rows = _totals(decision.counts)
+    ordered = sorted(sources, key=lambda record: record.spec.slug)
+    found = {row.arm: row for row in effects if row.level == "overall"}
+    entries = tuple(
+        source_entry(
+            record,
+            readers[record.spec.slug] if readers else current_reader(record.spec),
+            rows,
+            found.get(record.spec.slug),
+            (tokens_per_row or {}).get(record.spec.slug),
+        )
+        for record in ordered
+    )
+    return Manifest(
+        study=StudyEntry(study.name, study.revision, metric, reference, level, noise_floor),
+        proxy=proxy_entry(study),
+        budget=decision.budget,
+        phases=phase_entries(decision.curriculum, decision.counts),
+        sources=entries,
+        weights=decision.weights,
+        baselines=decision.baselines,
+        predicted=decision.predicted,
+        confirmed=decision.confirmed,
+        objective=ObjectiveEntry(metric, tuple(benchmarks), capabilities),
+        optimiser=decision.optimiser,
+        evidence=decision.evidence,
+        image_policy=plain_value(image_policy),
+        licences=summarise_licences((entry.slug, entry.licence) for entry in entries if entry.rows),
+        provenance=provenance,
+        warnings=_warnings(decision, study),
+        sampling_seed=decision.sampling_seed,
+    )
+
+
+def source_entry(
+    record: SourceRecord, reader: ReaderEntry, rows: Mapping[str, int], effect: EffectRow | None = None, tokens_per_row: float | None = None
+) -> SourceEntry:
+    """Return a source's entry; `rows` maps every chosen source to its rows over all phases."""
+    spec, chosen = record.spec, rows.get(record.spec.slug, 0)
+    return SourceEntry(
+        slug=spec.slug,
+        format=spec.format,
+        reader=reader,
+        fingerprint=record.fingerprint,
+        usable=record.usable,
+        rows=chosen,
+        share=chosen / max(1, sum(rows.values())),
+        repeat=chosen / max(1, record.usable),
+        licence=spec.licence,
+        hub_id=spec.hub_id,
+        subset=spec.subset,
+        revision=spec.revision,
+        excluded=dict(record.excluded),
+        tokens=None if tokens_per_row is None else round(chosen * tokens_per_row),
+        effect=effect.effect if effect else None,
+        tier=effect.tier if effect else None,
+        verdict=effect.verdict.value if effect and effect.verdict else None,
+        verdict_from=effect.verdict_from if effect else "",
+    )
+
+
+def proxy_entry(study: StudyRecord) -> ProxyEntry:
+    """Return the proxy's entry: everything but the folder it lies in."""
+    proxy = study.proxy
+    return ProxyEntry(proxy.name, proxy.family, proxy.weights_hash, dataclasses.asdict(study.recipe), proxy.illustration_only)
+
+
+def phase_entries(curriculum: Curriculum, counts: Sequence[Mapping[str, int]]) -> tuple[PhaseEntry, ...]:
+    """Return the phases, named `phase-1`, `phase-2`, ... in training order."""
+    return tuple(
+        PhaseEntry(f"phase-{number}", phase.share, phase.mixture.weights(), dict(rows))
+        for number, (phase, rows) in enumerate(zip(curriculum.phases, counts, strict=True), start=1)
+    )
+
+
+def benchmark_entry(record: BenchmarkRecord, weight: float) -> BenchmarkEntry:
+    """Return a benchmark's entry; its split digest tells other splits of the same items apart."""
+    return BenchmarkEntry(
+        name=record.spec.name,
+        capability=record.spec.capability,
+        fingerprint=record.fingerprint,
+        weight=weight,
+        selection_items=int((record.splits == 0).sum()),
+        confirmation_items=int((record.splits == 1).sum()),
+        prompt_form=record.spec.prompt_form.value,
+        split_digest=hash_bytes(record.splits.tobytes()),
+    )
+
+
+def _totals(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    totals: dict[str, int] = {}
+    for phase in counts:
+        for slug, count in phase.items():
+            totals[slug] = totals.get(slug, 0) + count
+    return totals
+
+
+def _warnings(decision: Decision, study: StudyRecord) -> tuple[str, ...]:
+    own = [*decision.warnings]
+    if study.proxy.illustration_only and not any(warning.startswith("illustration, not evidence") for warning in own):
+        own.insert(0, ILLUSTRATION)
+    if decision.confirmed is None:
+        own.append(NOT_CONFIRMED)
+    return tuple(dict.fromkeys(own))

@@ -1,0 +1,79 @@
+"""A manifest as plain text lines: what to train on, how sure that is, under which terms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from probe.manifest.document import ConfirmedGain, Manifest
+from sources.estimate import Estimate
+
+
+def manifest_lines(doc: Manifest) -> list[str]:
+    """Return the manifest as text lines without markup, in the order of the decision."""
+    return [*_head(doc), *_mixture(doc), *_gains(doc), *_licences(doc), *_warnings(doc)]
+
+
+def estimate_text(estimate: Estimate, *, signed: bool = False) -> str:
+    """Return `+0.041 [+0.020, +0.062] n=450`: value, interval, items or replicates."""
+    sign = "+" if signed else ""
+    return f"{estimate.value:{sign}.3f} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}] n={estimate.n}"
+
+
+def gain_text(gain: ConfirmedGain) -> str:
+    """Return a confirmed gain with its interval and whether the claim held."""
+    return f"{estimate_text(gain.gain, signed=True)}  {'held' if gain.held else 'did not hold'}"
+
+
+def _head(doc: Manifest) -> Iterator[str]:
+    yield f"manifest {doc.hash}"
+    yield f"study {doc.study.name}, revision {doc.study.revision}; proxy {doc.proxy.name}; metric {doc.study.metric}"
+    yield f"budget {doc.budget.amount:,} {doc.budget.unit}; {sum(doc.rows().values()):,} rows in {len(doc.phases)} phase(s)"
+
+
+def _mixture(doc: Manifest) -> Iterator[str]:
+    width = max(len(entry.slug) for entry in doc.sources)
+    for phase in doc.phases:
+        yield ""
+        yield f"{phase.name}: {phase.share:.1%} of the budget, {sum(phase.counts.values()):,} rows"
+        for slug, weight in sorted(phase.weights.items(), key=lambda item: (-item[1], item[0])):
+            interval = doc.weights.get(slug) if len(doc.phases) == 1 else None
+            between = f" [{interval.low:.1%}, {interval.high:.1%}]" if interval else ""
+            repeat = doc.source(slug).repeat
+            yield f"  {slug:<{width}}  {weight:6.1%}{between}  {phase.counts.get(slug, 0):>9,} rows  {repeat:.2f} epochs in all"
+    if len(doc.phases) > 1 and doc.weights:
+        yield ""
+        yield "over all phases:"
+        yield from _aligned({slug: f"{e.value:6.1%} [{e.low:.1%}, {e.high:.1%}]" for slug, e in doc.weights.items()})
+    unused = [entry.slug for entry in doc.sources if not entry.rows]
+    if unused:
+        yield f"not used: {', '.join(unused)}"
+
+
+def _gains(doc: Manifest) -> Iterator[str]:
+    level = f"{doc.study.level:.0%} intervals"
+    yield ""
+    if doc.confirmed is not None:
+        yield f"confirmed gain against ({level}; confirmation items, fresh seeds)"
+        yield from _aligned({name: gain_text(gain) for name, gain in doc.confirmed.items()})
+    yield f"predicted gain against ({level}; the items searched on: no claim)"
+    yield from _aligned({name: estimate_text(gain, signed=True) for name, gain in doc.predicted.items()})
+    if doc.confirmed is None:
+        yield "not confirmed"
+
+
+def _licences(doc: Manifest) -> Iterator[str]:
+    yield ""
+    yield f"licences: {doc.licences.expression}"
+    for flag in doc.licences.flagged:
+        yield f"  {flag.source}: {flag.licence}: {flag.reason}"
+
+
+def _warnings(doc: Manifest) -> Iterator[str]:
+    for warning in doc.warnings:
+        yield f"warning: {warning}"
+
+
+def _aligned(rows: Mapping[str, str]) -> Iterator[str]:
+    width = max(map(len, rows), default=0)
+    for name, text in rows.items():
+        yield f"  {name:<{width}}  {text}"

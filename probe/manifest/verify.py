@@ -1,0 +1,166 @@
+"""Verify that what a manifest was decided on is still what lies on disk, and name what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from probe.manifest.document import Manifest, ReaderEntry, SourceEntry
+from probe.manifest.readers import current_reader
+from probe.manifest.typed_json import plain_value
+from sources.problems import RowError, SourceError
+from sources.spec import SourceSpec
+
+Fingerprint = Callable[[SourceSpec], str]
+ReaderOf = Callable[[SourceSpec], ReaderEntry]
+CountRows = Callable[[SourceSpec], tuple[int, Mapping[str, int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as the manifest says. `kind` is one of `source`, `rows`, `reader`, `benchmark`, `image_policy`."""
+
+    kind: str
+    name: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What was looked at and what was found; an empty `findings` means that everything checked is unchanged."""
+
+    findings: tuple[Finding, ...]
+    sources: int
+    benchmarks: int
+    not_checked: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Say whether nothing has changed."""
+        return not self.findings
+
+    def lines(self) -> list[str]:
+        """Return the report as text, one line a finding."""
+        found = [finding.message for finding in self.findings]
+        skipped = [f"not checked: {what}" for what in self.not_checked]
+        verdict = "unchanged" if self.ok else f"{len(self.findings)} changed"
+        return [*found, *skipped, f"checked {self.sources} sources and {self.benchmarks} benchmarks: {verdict}"]
+
+
+def verify_manifest(
+    doc: Manifest,
+    specs: Mapping[str, SourceSpec],
+    *,
+    fingerprint: Fingerprint | None = None,
+    reader_of: ReaderOf | None = None,
+    count_rows: CountRows | None = None,
+    benchmark_fingerprint: Callable[[str], str] | None = None,
+    image_policy: Any = None,
+) -> VerifyReport:
+    """Compare a manifest with the sources and benchmarks at hand; a source that is gone is a finding, never an exception.
+
+    Args:
+        doc: the manifest.
+        specs: where each source lies now, by slug.
+        fingerprint: hashes a source; by default `sources.fingerprint.fingerprint`.
+        reader_of: the reader that would read a source now; by default the registered one of the source's format.
+        count_rows: usable and excluded rows of a source now, such as `rows_now`, which notices missing images; not compared without it.
+        benchmark_fingerprint: the fingerprint of a benchmark by name; benchmarks are not checked without it.
+        image_policy: the policy in force; by default `sources.images.IMAGE_POLICY`.
+    """
+    findings: list[Finding] = []
+    for entry in doc.sources:
+        findings += _check_source(entry, specs.get(entry.slug), fingerprint or _fingerprint, reader_of or current_reader, count_rows)
+    if benchmark_fingerprint is not None:
+        findings += _check_benchmarks(doc, benchmark_fingerprint)
+    findings += _check_policy(doc, image_policy)
+    optional = {"rows and their images": count_rows, "benchmarks": benchmark_fingerprint}
+    not_checked = tuple(what for what, how in optional.items() if how is None)
+    return VerifyReport(tuple(findings), len(doc.sources), len(doc.objective.benchmarks) if benchmark_fingerprint else 0, not_checked)
+
+
+def _check_source(
+    entry: SourceEntry, spec: SourceSpec | None, fingerprint: Fingerprint, reader_of: ReaderOf, count_rows: CountRows | None
+) -> list[Finding]:
+    if spec is None:
+        message = f"source {entry.slug} is not registered here: add it with `probe sources add {entry.slug} --path ...`"
+        return [Finding("source", entry.slug, message)]
+    try:
+        return [
+            *_compare_fingerprint(entry, fingerprint(spec)),
+            *_compare_reader(entry, reader_of(spec)),
+            *(_compare_rows(entry, *count_rows(spec)) if count_rows else ()),
+        ]
+    except (SourceError, RowError, OSError, KeyError, ValueError) as error:
+        return [Finding("source", entry.slug, f"source {entry.slug} cannot be read any more: {_sentence(error)}")]
+
+
+def _compare_fingerprint(entry: SourceEntry, now: str) -> Iterator[Finding]:
+    if now != entry.fingerprint:
+        what = f"source {entry.slug} has changed (a row, the order of rows or a file)"
+        message = f"{what}: fingerprint {now}, the manifest says {entry.fingerprint}"
+        yield Finding("source", entry.slug, message)
+
+
+def _compare_reader(entry: SourceEntry, now: ReaderEntry) -> Iterator[Finding]:
+    if now != entry.reader:
+        then = f"{entry.reader.name} version {entry.reader.version}"
+        message = f"source {entry.slug} would be read by {now.name} version {now.version}, the manifest says {then}"
+        yield Finding("reader", entry.slug, message)
+
+
+def _compare_rows(entry: SourceEntry, usable: int, excluded: Mapping[str, int]) -> Iterator[Finding]:
+    if usable != entry.usable:
+        yield Finding("rows", entry.slug, f"source {entry.slug} has {usable} usable rows, the manifest says {entry.usable}")
+    then = entry.excluded if entry.excluded is not None else excluded
+    for problem in sorted({*excluded, *then}):
+        now, before = excluded.get(problem, 0), then.get(problem, 0)
+        if now != before:
+            yield Finding("rows", entry.slug, f"source {entry.slug} has {now} rows excluded as {problem}, the manifest says {before}")
+
+
+def _check_benchmarks(doc: Manifest, fingerprint: Callable[[str], str]) -> Iterator[Finding]:
+    for entry in doc.objective.benchmarks:
+        try:
+            now = fingerprint(entry.name)
+        except (SourceError, OSError, KeyError, ValueError) as error:
+            yield Finding("benchmark", entry.name, f"benchmark {entry.name} cannot be read any more: {_sentence(error)}")
+            continue
+        if now != entry.fingerprint:
+            message = f"benchmark {entry.name} has changed: fingerprint {now}, the manifest says {entry.fingerprint}"
+            yield Finding("benchmark", entry.name, message)
+
+
+def _check_policy(doc: Manifest, policy: Any) -> Iterator[Finding]:
+    if policy is None:
+        from sources.images import IMAGE_POLICY  # here: it imports PIL
+
+        policy = IMAGE_POLICY
+    now, then = plain_value(policy), plain_value(doc.image_policy)
+    if now != then:
+        yield Finding("image_policy", "images", f"images are turned into pixels by another policy now: {now}, the manifest says {then}")
+
+
+def rows_now(spec: SourceSpec) -> tuple[int, dict[str, int]]:
+    """Return a source's usable rows and its excluded rows by problem, every row and image read again: a `count_rows`.
+
+    Raises:
+        SourceError: it cannot be used at all.
+    """
+    from sources.sampling import SourcePool
+
+    pool = SourcePool.open(spec)
+    return pool.usable, {problem.value: rows for problem, rows in pool.excluded.items()}
+
+
+def _fingerprint(spec: SourceSpec) -> str:
+    from sources.fingerprint import fingerprint
+
+    return fingerprint(spec)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, KeyError) and error.args:
+        return f"{error.args[0]} is not known here"
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,1 @@
+"""Studies: designs, planning, execution, ranking, optimisation."""

@@ -1,0 +1,42 @@
+"""The base mixture as the user writes it: `a=0.5,b=0.5`, or a manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from probe.errors import UsageError
+from sources.mixture import Mixture
+
+
+def parse_base(text: str) -> Mixture:
+    """Return the mixture of a `--base` value.
+
+    Raises:
+        UsageError: it is neither a manifest file nor a list of shares.
+    """
+    if Path(text).is_file():
+        return _of_manifest(Path(text))
+    weights: dict[str, float] = {}
+    for part in text.split(","):
+        slug, equals, share = part.strip().rpartition("=")
+        try:
+            weights[slug] = float(share)
+        except ValueError:
+            equals = ""
+        if not equals or not slug:
+            raise UsageError(f"--base {text!r} is neither a manifest file nor shares such as a=0.5,b=0.5.")
+    try:
+        return Mixture.of(weights)
+    except ValueError as error:
+        raise UsageError(f"--base: {error}.") from None
+
+
+def _of_manifest(path: Path) -> Mixture:
+    """Return a manifest's mixture over all its phases, each counted by its share."""
+    from probe.manifest.write import read_manifest
+
+    weights: dict[str, float] = {}
+    for phase in read_manifest(path).phases:
+        for slug, weight in dict(phase.weights).items():
+            weights[slug] = weights.get(slug, 0.0) + phase.share * weight
+    return Mixture.of(weights)

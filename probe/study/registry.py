@@ -1,0 +1,105 @@
+"""Names to sources and benchmarks: what is registered in the store, and what is built in."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+from typing import TYPE_CHECKING
+
+from db.values import BenchmarkRecord, SourceRecord
+from probe.errors import ProbeError
+from sources.benchmark import BenchmarkSpec
+from sources.spec import SourceSpec
+
+if TYPE_CHECKING:
+    from db.store import Store
+
+
+def builtin_benchmarks() -> dict[str, BenchmarkSpec]:
+    """Return the benchmarks that need no path."""
+    from sources.easy_vqa import easy_vqa_benchmark_specs
+    from sources.world import world_benchmark_specs
+
+    return {spec.name: spec for spec in (*easy_vqa_benchmark_specs(), *world_benchmark_specs())}
+
+
+def find_source(store: Store, slug: str) -> SourceSpec:
+    """Return the source of a slug: registered, a sub-source of a registered one (`name/sub`), or built in.
+
+    Raises:
+        SourceError: nobody knows it, or it is a catalogue source whose data is not here; the message holds the cure.
+    """
+    from sources.catalogue import resolve_source
+
+    return resolve_source(slug, {record.spec.slug: record.spec for record in store.sources()})
+
+
+def find_benchmark(store: Store, name: str) -> BenchmarkSpec:
+    """Return the benchmark of a name, registered or built in.
+
+    Raises:
+        ProbeError: there is none.
+    """
+    record = store.benchmark(name)
+    if record is not None:
+        return record.spec
+    builtin = builtin_benchmarks()
+    if name in builtin:
+        return builtin[name]
+    known = [*(r.spec.name for r in store.benchmarks()), *builtin]
+    raise ProbeError(
+        f"there is no benchmark {name!r}{_suggestion(name, known)}; see `probe benchmarks list`, or add one with `probe benchmarks add`."
+    )
+
+
+def default_benchmarks(store: Store, slugs: list[str]) -> list[str]:
+    """Return the benchmarks of a new study that names none: all registered ones.
+
+    Built-in sources bring their own built-in benchmarks when none is registered.
+
+    Raises:
+        ProbeError: there is none.
+    """
+    registered = [record.spec.name for record in store.benchmarks()]
+    if registered:
+        return registered
+    families = {slug.split("/")[0] for slug in slugs}
+    own = [name for name in builtin_benchmarks() if name.split("/")[0] in families] if families <= {"easy-vqa", "world"} else []
+    if not own:
+        raise ProbeError(
+            "no benchmark is registered: add one with `probe benchmarks add NAME --path FILE.tsv`, "
+            "or hold some of your own data out with `probe sources split SOURCE --holdout 0.1`."
+        )
+    return own
+
+
+def easy_vqa_installed() -> bool:
+    """Say whether the demo's real data is here."""
+    return importlib.util.find_spec("easy_vqa") is not None
+
+
+def source_record(spec: SourceSpec, fingerprint: str, usable: int, excluded: dict[str, int]) -> SourceRecord:
+    """Return the record of a source as its index found it."""
+    return SourceRecord(spec, fingerprint, usable, tuple(sorted(excluded.items())))
+
+
+def register_benchmark(store: Store, spec: BenchmarkSpec) -> BenchmarkRecord:
+    """Read a benchmark, split its items by image, and put it into the store.
+
+    Raises:
+        SourceError: its file cannot be used.
+    """
+    from probe.study.items import read_eval_set, split_items
+
+    eval_set = read_eval_set(spec)
+    groups, splits = split_items(eval_set.items)
+    with_choices = [item for item in eval_set.items if item.choices]
+    chance = sum(1 / len(item.choices) for item in with_choices) / len(with_choices) if with_choices else 0.0
+    record = BenchmarkRecord(spec, eval_set.fingerprint, len(eval_set.items), groups, splits, chance)
+    store.put_benchmark(record)
+    return record
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -1,0 +1,1 @@
+"""What a probe measures: jobs, base models, features, training and scoring."""

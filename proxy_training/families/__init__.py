@@ -1,0 +1,1 @@
+"""Base-model families: everything the engine asks of a VLM, one small module a family."""

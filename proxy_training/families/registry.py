@@ -1,0 +1,45 @@
+"""Which family a model folder belongs to, and how it is loaded. Torch is imported only when a model is."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from proxy_training.jobs import Precision
+
+if TYPE_CHECKING:
+    from proxy_training.families.base import LoadedBase
+
+# model_type in config.json -> module:class
+FAMILIES = {"idefics3": "proxy_training.families.idefics3:Idefics3Base"}
+
+
+class ProxyError(Exception):
+    """A proxy cannot be used. The message is one sentence with the cure."""
+
+
+def family_of(folder: Path) -> str:
+    """Return the family of a `from_pretrained` folder, from its config.
+
+    Raises:
+        ProxyError: there is no config, or no family here knows its model type.
+    """
+    config = folder / "config.json"
+    if not config.is_file():
+        raise ProxyError(f"{folder} is not a model folder: it has no config.json; give the folder that `save_pretrained` wrote.")
+    model_type = str(json.loads(config.read_text("utf-8")).get("model_type", ""))
+    if model_type not in FAMILIES:
+        raise ProxyError(f"model type {model_type!r} is not supported yet; supported: {', '.join(sorted(FAMILIES))}.")
+    return model_type
+
+
+def load_base(folder: Path, family: str, precision: Precision, device: Any) -> LoadedBase:
+    """Load a frozen base model onto a device in its precision, from safetensors only."""
+    import torch
+
+    module, name = FAMILIES[family].split(":")
+    dtype = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16}[precision]
+    loaded: LoadedBase = getattr(importlib.import_module(module), name)(folder, dtype, torch.device(device))
+    return loaded

@@ -1,0 +1,93 @@
+"""How many tokens an image takes and the text that stands for it, from its size and the processor's config, without torch.
+
+Budgets are counted in tokens before anything is loaded; the tests hold this to the processors' own answer.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from proxy_training.chat import ChatEncoder
+from sources.images import load_image
+from sources.sample import ImageRef, Sample
+
+GLOBAL_TAG = "<global-img>"
+FAKE_TOKEN = "<fake_token_around_image>"
+
+
+class Idefics3ImageText:
+    """The placeholder arithmetic of transformers' Idefics3Processor and Idefics3ImageProcessor."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @cached_property
+    def _config(self) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        for name in ("preprocessor_config.json", "processor_config.json"):
+            path = self._folder / name
+            if path.is_file():
+                config = json.loads(path.read_text("utf-8"))
+                merged |= config.get("image_processor", {}) | {k: v for k, v in config.items() if k != "image_processor"}
+        return merged
+
+    @property
+    def needs_size(self) -> bool:
+        """Say whether the number of tokens depends on the image's size."""
+        return bool(self._config.get("do_image_splitting", True))
+
+    def expansion(self, width: int, height: int) -> str:
+        """Return the text that the processor puts in the place of an image of this size (pixels)."""
+        tokens = "<image>" * int(self._config["image_seq_len"])
+        if not self.needs_size:
+            return FAKE_TOKEN + GLOBAL_TAG + tokens + FAKE_TOKEN
+        rows, cols = self._grid(width, height)
+        if rows == 0:
+            return FAKE_TOKEN + GLOBAL_TAG + tokens + FAKE_TOKEN
+        lines = ("".join(f"{FAKE_TOKEN}<row_{r + 1}_col_{c + 1}>{tokens}" for c in range(cols)) + "\n" for r in range(rows))
+        return "".join(lines) + f"\n{FAKE_TOKEN}{GLOBAL_TAG}{tokens}{FAKE_TOKEN}"
+
+    def _grid(self, width: int, height: int) -> tuple[int, int]:
+        longest, tile = int(self._config["size"]["longest_edge"]), int(self._config["max_image_size"]["longest_edge"])
+        width, height = _up_to_tiles(*_resized(width, height, longest), tile)
+        if width > tile or height > tile:
+            return math.ceil(height / tile), math.ceil(width / tile)
+        return 0, 0
+
+
+def _resized(width: int, height: int, longest: int) -> tuple[int, int]:
+    aspect = width / height
+    if width >= height:
+        width, height = longest, int(longest / aspect)
+        height += height % 2
+    else:
+        width, height = int(longest * aspect), longest
+        width += width % 2
+    return max(width, 1), max(height, 1)
+
+
+def _up_to_tiles(width: int, height: int, tile: int) -> tuple[int, int]:
+    aspect = width / height
+    if width >= height:
+        width = math.ceil(width / tile) * tile
+        height = math.ceil(int(width / aspect) / tile) * tile
+    else:
+        height = math.ceil(height / tile) * tile
+        width = math.ceil(int(height * aspect) / tile) * tile
+    return width, height
+
+
+def token_counter(folder: Path) -> Callable[[Sample], int]:
+    """Return a function that counts a sample's tokens, images included, as the proxy's processor makes them."""
+    encoder, images = ChatEncoder(folder), Idefics3ImageText(folder)
+    fixed = None if images.needs_size else images.expansion(1, 1)
+
+    def expansion(ref: ImageRef) -> str:
+        return fixed if fixed is not None else images.expansion(*load_image(ref).size)
+
+    return lambda sample: len(encoder.encode(sample.turns, [expansion(ref) for ref in sample.images]).input_ids)

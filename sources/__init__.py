@@ -1,0 +1,1 @@
+"""What the data is: samples, mixtures, readers, draws, checks, the catalogue and the generated world."""

@@ -1,0 +1,94 @@
+r"""LLaVA JSON: one array, or one object a line. Defined by `LLaVA/docs/Finetune_Custom_Data.md` and `llava/train/train.py`.
+
+    {"id": "000000033471", "image": "coco/train2017/000000033471.jpg",
+     "conversations": [{"from": "human", "value": "<image>\nWhat are the colors of the bus in the image?"},
+                       {"from": "gpt", "value": "White and red"}]}
+
+Also ShareGPT4V, ALLaVA, LLaVA-OneVision JSON, and M4-Instruct with `"image": ["a.jpg", "b.jpg"]`. Rows without an image
+(`image` absent, null, "" or []) are text and as good as any other. `<image>` counts in human turns only; a row with one image
+and no placeholder has it before the first question, any other difference in number is a mismatch. The sub-source is the
+first folder of the first image, or "text".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sources.formats.conversation import (
+    Message,
+    Prepend,
+    build_sample,
+    list_of,
+    mapping_of,
+    refuse_other_media,
+    role_of,
+    row_id,
+    split_placeholders,
+    text_of,
+)
+from sources.formats.files import image_root, one_json_file
+from sources.formats.json_records import JsonRecords, first_records
+from sources.formats.record_rows import RecordRows
+from sources.problems import Problem, RowError
+from sources.reader import Rows
+from sources.sample import ImageRef, Sample
+from sources.spec import SourceSpec
+
+
+class LlavaReader:
+    """Reads LLaVA JSON and JSON lines."""
+
+    name = "llava"
+    version = 1
+
+    def sniff(self, path: Path) -> bool:
+        """Say whether the first records have `conversations`."""
+        file = one_json_file(path)
+        return file is not None and any(isinstance(record.get("conversations"), list) for record in first_records(file))
+
+    def open(self, spec: SourceSpec) -> Rows:
+        """Open the file, or the only JSON file of the folder.
+
+        Raises:
+            SourceError: no such file, or no records in it.
+        """
+        root = image_root(spec)
+        records = JsonRecords(one_json_file(Path(spec.path)) or Path(spec.path))
+        return RecordRows(records, lambda record, number: read_record(record, number, root))
+
+
+def read_record(record: Mapping[str, Any], number: int, root: str) -> Sample:
+    """Return one LLaVA record as a sample.
+
+    Raises:
+        RowError: it cannot be used.
+    """
+    refuse_other_media(record)
+    messages = read_conversations(record.get("conversations"))
+    return build_sample(row_id(record.get("id"), number), messages, _images(record, root), Prepend.ONE)
+
+
+def read_conversations(value: Any) -> list[Message]:
+    """Return `[{"from": ..., "value": ...}]` as messages.
+
+    Raises:
+        RowError: a field is missing or of the wrong type.
+    """
+    messages = []
+    for turn in list_of(value, "conversations"):
+        turn = mapping_of(turn, "a turn")
+        role = role_of(turn.get("from", turn.get("role")))
+        messages.append(Message(role, split_placeholders(role, text_of(turn.get("value", turn.get("content")), "a turn's value"))))
+    return messages
+
+
+def _images(record: Mapping[str, Any], root: str) -> list[ImageRef]:
+    value = record.get("image") or record.get("images")
+    if not value:
+        return []
+    paths = value if isinstance(value, list) else [value]
+    if not all(isinstance(path, str) and path for path in paths):
+        raise RowError(Problem.MALFORMED, "image is neither a path nor a list of paths")
+    return [ImageRef(path=path, root=root) for path in paths]

@@ -1,0 +1,88 @@
+"""The registry of readers: a name, and where its class is. A reader's module is imported when it is first asked for.
+
+Third parties register theirs under the entry-point group `vlm_source_probe.readers`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from pathlib import Path
+from typing import cast
+
+from sources.problems import SourceError
+from sources.reader import Reader, Rows
+from sources.spec import SourceSpec
+
+ENTRY_POINT_GROUP = "vlm_source_probe.readers"
+
+# In the order in which they look at unknown data: the most particular first.
+_TARGETS = {
+    "parquet": "sources.formats.parquet:ParquetReader",
+    "tsv": "sources.formats.tsv:TsvReader",
+    "chat": "sources.formats.chat:ChatReader",
+    "llava": "sources.formats.llava:LlavaReader",
+    "easy-vqa": "sources.easy_vqa:EasyVqaReader",
+    "world": "sources.world.reader:WorldReader",
+}
+
+
+def reader_names() -> tuple[str, ...]:
+    """Return every known format's name, ours first."""
+    return tuple(_targets())
+
+
+def find_reader(name: str) -> Reader:
+    """Return a format's reader.
+
+    Raises:
+        SourceError: no such format.
+    """
+    target = _targets().get(name)
+    if target is None:
+        close = difflib.get_close_matches(name, _targets(), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(_targets())}"
+        raise SourceError(f"There is no format {name!r}; {hint}")
+    return _load(target)
+
+
+def open_rows(spec: SourceSpec) -> Rows:
+    """Open a source with its format's reader.
+
+    Raises:
+        SourceError: it cannot be used at all.
+    """
+    return find_reader(spec.format).open(spec)
+
+
+def detect_format(path: Path | str) -> str:
+    """Return the format's name, found by looking at the data.
+
+    Raises:
+        SourceError: nothing is there, or no reader understands it.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise SourceError(f"There is nothing at {path}; give the data file or the folder that holds it with --path")
+    for name in reader_names():
+        if find_reader(name).sniff(path):
+            return name
+    if path.is_file() and path.stat().st_size == 0:
+        raise SourceError(f"{path} is empty (0 bytes); download it again or give another --path")
+    raise SourceError(f"No reader understands {path}; see the formats in the documentation, or name one with --format")
+
+
+@cache
+def _targets() -> dict[str, str]:
+    from importlib.metadata import entry_points
+
+    plugins = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
+    return _TARGETS | {name: target for name, target in plugins.items() if name not in _TARGETS}
+
+
+@cache
+def _load(target: str) -> Reader:
+    from importlib import import_module
+
+    module, _, attribute = target.partition(":")
+    return cast(Reader, getattr(import_module(module), attribute)())

@@ -1,0 +1,230 @@
+"""VLMEvalKit TSV: one question a line, images as base64. Defined by `VLMEvalKit/docs/en/Development.md`.
+
+    index  image         hint     question            A    B     answer  category  l2-category  split
+    17     iVBORw0K...   A map.   What colour is it?  red  blue  B       colour    attribute    dev
+    18     17                     Is it round?        yes  no    A       shape     attribute    dev
+
+`image` is base64, another row's index (64 characters or fewer), or a Python list of these (`[]`: none); or there is `image_path`,
+relative to the image root. `answer` is a letter or a choice's text. Without choices the answer is free text, and where all such answers
+are yes or no, the choices are Yes and No. An empty answer or `nan` is a row without one. A hint stands before the question.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import binascii
+import csv
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sources.benchmark import Item
+from sources.formats.conversation import Message, Part, Place, Prepend, build_sample
+from sources.problems import Problem, RowError, SourceError
+from sources.reader import Row, Rows
+from sources.sample import ImageRef, Role, Sample
+from sources.spec import SourceSpec
+
+_REFERENCE_CHARS = 64
+_FIELD_BYTES = 512 * 1024 * 1024
+_FIELD_LIMIT_LOCK = threading.Lock()  # the csv module's limit is process-wide
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_YES_NO = {"yes": "Yes", "no": "No"}
+_ABSENT = ("", "nan")
+
+
+@dataclass(frozen=True, slots=True)
+class TsvTable:
+    """A TSV's lines as mappings from column to text; a line that csv cannot read is None."""
+
+    lines: tuple[Mapping[str, str] | None, ...]
+    root: str
+    yes_no: bool  # every answer without choices is yes or no
+    images: Mapping[str, str]  # index -> image cell, to resolve references
+
+    def item(self, number: int) -> Item:
+        """Return one line as an item.
+
+        Raises:
+            RowError: it cannot be used.
+        """
+        line = self.lines[number]
+        if line is None:
+            raise RowError(Problem.MALFORMED, "not a line of this table")
+        if any(0xDC80 <= ord(char) <= 0xDCFF for name, cell in line.items() if name != "image" for char in cell):
+            raise RowError(Problem.BAD_ENCODING, "bytes that are not UTF-8")
+        return self._item(line, number)
+
+    def _item(self, line: Mapping[str, str], number: int) -> Item:
+        question = line.get("question", "").strip()
+        if not question:
+            raise RowError(Problem.MALFORMED, "no question")
+        choices, answer = _choices_and_answer(line, self.yes_no)
+        hint = line.get("hint", "").strip()
+        question = question if hint.lower() in _ABSENT else f"{hint}\n{question}"
+        category = line.get("category") or line.get("l2-category") or ""
+        return Item(line.get("index") or str(number), self._images_of(line), question, choices, answer, category)
+
+    def _images_of(self, line: Mapping[str, str]) -> tuple[ImageRef, ...]:
+        if "image" not in line and "image_path" not in line:
+            return ()
+        if cell := line.get("image", "").strip():
+            return tuple(ImageRef(data=_decode(self._resolve(entry))) for entry in _entries(cell))
+        if cell := line.get("image_path", "").strip():
+            return tuple(ImageRef(path=entry, root=self.root) for entry in _entries(cell))
+        raise RowError(Problem.MISSING_IMAGE, "neither image nor image_path")
+
+    def _resolve(self, cell: str) -> str:
+        seen = set()
+        while len(cell) <= _REFERENCE_CHARS:
+            if cell in seen or cell not in self.images:
+                raise RowError(Problem.MISSING_IMAGE, f"no row {cell!r} to take the image from")
+            seen.add(cell)
+            cell = self.images[cell].strip()
+        return cell
+
+
+def read_table(path: Path, image_root: str = "") -> TsvTable:
+    """Read a TSV.
+
+    Raises:
+        SourceError: no such file, no lines, or no `question` and `answer` columns.
+    """
+    try:
+        lines = tuple(_lines(path))
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror}); give the TSV file with --path") from error
+    if not lines:
+        raise SourceError(f"{path} holds no questions (0 rows); download it again or give another --path")
+    known = [line for line in lines if line is not None]
+    free = [line["answer"].strip().lower() for line in known if not _choice_letters(line)]
+    answered = [answer for answer in free if answer not in _ABSENT]
+    images = {line["index"]: line["image"] for line in known if line.get("index") and line.get("image")}
+    yes_no = bool(answered) and all(answer in _YES_NO for answer in answered)
+    return TsvTable(lines, image_root or str(path.parent), yes_no, images)
+
+
+class TsvReader:
+    """Reads a TSV as a source: each line is one question and its answer as text."""
+
+    name = "tsv"
+    version = 1
+
+    def sniff(self, path: Path) -> bool:
+        """Say whether the first line names the columns `question` and `answer` between tabs."""
+        try:
+            with path.open("rb") as file:
+                head = file.readline(65536).decode("utf-8-sig", "replace").rstrip("\r\n").split("\t")
+        except OSError:
+            return False
+        return {"question", "answer"} <= {name.strip().strip('"') for name in head}
+
+    def open(self, spec: SourceSpec) -> Rows:
+        """Open a TSV file.
+
+        Raises:
+            SourceError: it is none, or has no rows.
+        """
+        return _TsvRows(read_table(Path(spec.path), spec.image_root))
+
+
+class _TsvRows:
+    def __init__(self, table: TsvTable) -> None:
+        self._table = table
+
+    def __len__(self) -> int:
+        return len(self._table.lines)
+
+    def __iter__(self) -> Iterator[Row]:
+        return map(self.get, range(len(self)))
+
+    def get(self, number: int) -> Row:
+        try:
+            return Row(number, _sample(self._table.item(number)))
+        except RowError as error:
+            return Row(number, None, error.problem, error.detail)
+
+
+def _sample(item: Item) -> Sample:
+    places: list[Part] = [Place.NEXT] * len(item.images)
+    messages = [Message(Role.USER, [*places, item.question]), Message(Role.ASSISTANT, [item.answer])]
+    return build_sample(item.id, messages, item.images, Prepend.ALL, item.category)
+
+
+def _lines(path: Path) -> Iterator[Mapping[str, str] | None]:
+    with _FIELD_LIMIT_LOCK, path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        before = csv.field_size_limit(_FIELD_BYTES)
+        try:
+            yield from _parsed(csv.reader(file, delimiter="\t"), path)
+        finally:
+            csv.field_size_limit(before)
+
+
+def _parsed(reader: Iterator[list[str]], path: Path) -> Iterator[Mapping[str, str] | None]:
+    header: list[str] = []
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            yield None
+            continue
+        if not header:
+            header = _header(cells, path)
+        elif cells:
+            yield dict(zip(header, cells, strict=True)) if len(cells) == len(header) else None
+
+
+def _header(cells: list[str], path: Path) -> list[str]:
+    names = [cell.strip() for cell in cells]
+    if not {"question", "answer"} <= set(names) or len(set(names)) != len(names):
+        raise SourceError(f"{path} is no VLMEvalKit TSV: its first line must name the columns question and answer, each once, between tabs")
+    return names
+
+
+def _choice_letters(line: Mapping[str, str]) -> list[str]:
+    return [letter for letter in _LETTERS if line.get(letter, "").strip().lower() not in _ABSENT]
+
+
+def _choices_and_answer(line: Mapping[str, str], yes_no: bool) -> tuple[tuple[str, ...], str]:
+    answer = line["answer"].strip()
+    if answer.lower() in _ABSENT:
+        raise RowError(Problem.NO_ANSWER, "no answer, as in a test split")
+    letters = _choice_letters(line)
+    if not letters:
+        return (("Yes", "No"), _YES_NO[answer.lower()]) if yes_no else ((), answer)
+    choices = tuple(line[letter].strip() for letter in letters)
+    if len(set(choices)) != len(choices) or len(choices) < 2:
+        raise RowError(Problem.MALFORMED, "one choice only" if len(choices) < 2 else "two choices are equal")
+    return choices, _chosen(answer, letters, choices)
+
+
+def _chosen(answer: str, letters: list[str], choices: tuple[str, ...]) -> str:
+    if answer in letters:
+        return choices[letters.index(answer)]
+    same = [choice for choice in choices if choice == answer] or [choice for choice in choices if choice.casefold() == answer.casefold()]
+    if len(same) != 1:
+        raise RowError(Problem.MALFORMED, f"the answer {answer[:40]!r} is none of the choices")
+    return same[0]
+
+
+def _entries(cell: str) -> list[str]:
+    if not cell.startswith("["):
+        return [cell]
+    try:
+        entries = ast.literal_eval(cell)
+    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+        raise RowError(Problem.MALFORMED, "a list of images that cannot be read") from error
+    if not isinstance(entries, list) or not all(isinstance(entry, (str, int)) for entry in entries):
+        raise RowError(Problem.MALFORMED, "a list of images that holds something else")
+    return [str(entry) for entry in entries]
+
+
+def _decode(cell: str) -> bytes:
+    try:
+        return base64.b64decode(cell, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise RowError(Problem.UNDECODABLE_IMAGE, f"broken base64: {error}") from error

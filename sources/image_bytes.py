@@ -1,0 +1,115 @@
+"""The bytes of an image: a path that somebody else wrote, kept inside its root, and a file of bounded size."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from sources.problems import Problem, RowError
+from sources.sample import ImageRef
+
+_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")  # `http:`, `file:`, `data:`, and Windows' `C:`
+
+
+def bounded_bytes(ref: ImageRef, limit: int) -> bytes:
+    """Return at most `limit` bytes of an image.
+
+    Raises:
+        RowError: missing, empty, over the limit, or an unsafe path.
+    """
+    with bounded_file(ref, limit) as file:
+        try:
+            data = file.read(limit + 1)
+        except OSError as error:
+            raise RowError(Problem.UNDECODABLE_IMAGE, str(error.strerror)) from error
+    _refuse_size(len(data), limit)
+    return data
+
+
+@contextmanager
+def bounded_file(ref: ImageRef, limit: int) -> Iterator[BinaryIO]:
+    """Open an image's bytes for reading, whose number is known to be within the limit.
+
+    Raises:
+        RowError: missing, empty, over the limit, or an unsafe path.
+    """
+    if ref.data is not None:
+        _refuse_size(len(ref.data), limit)
+        yield io.BytesIO(ref.data)
+        return
+    descriptor = _descriptor(safe_path(ref))
+    try:
+        _refuse_irregular(os.fstat(descriptor), limit)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
+
+
+def safe_path(ref: ImageRef) -> str:
+    """Return the real path of an image file, which lies below its root after every link is followed.
+
+    Raises:
+        RowError: `UNSAFE_PATH`, or `MISSING_IMAGE` for an empty or unrepresentable name.
+    """
+    path = ref.path or ""
+    _refuse_unsafe_text(path)
+    if not path or ref.root is None:
+        raise RowError(Problem.MISSING_IMAGE, "no path" if not path else "the source has no image root")
+    try:
+        root = os.path.realpath(ref.root)
+        real = os.path.realpath(os.path.join(root, path))
+        inside = os.path.commonpath([root, real]) == root
+    except (OSError, ValueError) as error:
+        raise RowError(Problem.MISSING_IMAGE, str(error)) from error
+    if not inside:
+        raise RowError(Problem.UNSAFE_PATH, f"{path!r} is a link out of the image root")
+    return real
+
+
+def _refuse_unsafe_text(path: str) -> None:
+    if "\0" in path or "\\" in path:
+        raise RowError(Problem.UNSAFE_PATH, f"{path[:200]!r} holds a backslash or a NUL")
+    if scheme := _SCHEME.match(path):
+        cure = "download the image and give a path below the image root" if "://" in path else "give a path below the image root"
+        raise RowError(Problem.UNSAFE_PATH, f"{path[:200]!r} starts with {scheme.group()!r}: {cure}")
+    if path.startswith("/"):
+        raise RowError(Problem.UNSAFE_PATH, f"{path[:200]!r} is not relative to the image root")
+    if ".." in path.split("/"):
+        raise RowError(Problem.UNSAFE_PATH, f"{path[:200]!r} climbs with `..`")
+
+
+def _descriptor(real: str) -> int:
+    try:
+        # Non-blocking, so that a FIFO put in an image's place cannot hang the run before it is seen for what it is.
+        return os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        raise RowError(*_open_problem(error)) from error
+
+
+def _refuse_irregular(status: os.stat_result, limit: int) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise RowError(Problem.MISSING_IMAGE, "a folder, not a file")
+    if not stat.S_ISREG(status.st_mode):
+        raise RowError(Problem.UNSAFE_PATH, "not a regular file")
+    _refuse_size(status.st_size, limit)
+
+
+def _refuse_size(size: int, limit: int) -> None:
+    if not size:
+        raise RowError(Problem.EMPTY_IMAGE, "0 bytes")
+    if size > limit:
+        raise RowError(Problem.IMAGE_TOO_LARGE, f"{size} bytes, at most {limit} are allowed")
+
+
+def _open_problem(error: OSError | ValueError) -> tuple[Problem, str]:
+    code = error.errno if isinstance(error, OSError) else None
+    if code in (errno.ELOOP, errno.ENXIO):  # a link put there since, or a socket
+        return Problem.UNSAFE_PATH, os.strerror(code)
+    return Problem.MISSING_IMAGE, os.strerror(code) if code else str(error)

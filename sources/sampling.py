@@ -1,0 +1,259 @@
+"""Seeded draws: one source's usable rows in an endless order, and budgets spent on prefixes of it.
+
+The order is a function of the rows' content and a seed: adding broken rows, moving the files or reordering them changes
+nothing in what is drawn, and two sources with the same rows give the same draw.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sources.canonical import content_hash
+from sources.fingerprint import fingerprint
+from sources.formats.registry import open_rows
+from sources.images import check_image, image_digest
+from sources.indexing import Progress, open_index
+from sources.mixture import Mixture
+from sources.ordering import permutation, seeded_key
+from sources.problems import Problem, RowError, SourceError
+from sources.reader import Rows
+from sources.row_index import RowIndex
+from sources.sample import ImageRef, Sample
+from sources.spec import SourceSpec
+
+Cost = Callable[[Sample], float | None]
+_MOST_AT_ONCE = 128  # rows fetched together, sorted by number, so that a parquet row group is read once for several
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnRow:
+    """One row as drawn: `digest` hashes its turns and its images' bytes, `number` is its place in the source."""
+
+    source: str
+    number: int
+    sample: Sample
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Rows in the order of the draw, what they cost together, and how often the most used source was gone through.
+
+    `rejected` counts rows left out while drawing: too long for the budget's cost, or an image that failed at load.
+    """
+
+    rows: tuple[DrawnRow, ...]
+    cost: float
+    passes: float
+    rejected: Counter[Problem] = field(default_factory=Counter)
+
+
+class SourcePool:
+    """The usable rows of one source, indexed once."""
+
+    def __init__(self, spec: SourceSpec, rows: Rows, index: RowIndex) -> None:
+        chosen = [i for i in range(len(index.numbers)) if _in_view(spec, index, i)]
+        if not chosen:
+            raise SourceError(_no_rows(spec, index))
+        self.spec = spec
+        self.fingerprint = fingerprint(spec)
+        self.index = index
+        self.usable = len(chosen)
+        self.excluded: Counter[Problem] = Counter(index.excluded)
+        self.examples: dict[Problem, list[int]] = {problem: [number for number, _ in seen] for problem, seen in index.examples.items()}
+        self.subsources: Counter[str] = Counter(index.names[index.strata[i]] for i in chosen)
+        self._rows = rows
+        self._chosen = chosen
+        self._digests = dict(index.image_hashes)
+        self._failed: dict[int, RowError] = {}
+
+    @classmethod
+    def open(cls, spec: SourceSpec, cache_dir: Path | None = None, progress: Progress | None = None) -> SourcePool:
+        """Read and check a source's rows, or take its index from `cache_dir`; `progress` gets (done, total).
+
+        The options `subsource` (a name) and `holdout` (`fraction:seed`, leaves the held-out groups of images out) choose rows.
+
+        Raises:
+            SourceError: the source cannot be used at all, or no row of it is usable.
+        """
+        index = open_index(spec, cache_dir, progress, hash_all=bool(spec.option("holdout")))
+        return cls(spec, open_rows(spec), index)
+
+    def view(self, spec: SourceSpec) -> SourcePool:
+        """Return the pool of the same source under other view options, without reading it again.
+
+        Raises:
+            SourceError: no row is in the view.
+        """
+        return SourcePool(spec, self._rows, self.index)
+
+    def order(self, seed: int) -> Iterator[DrawnRow]:
+        """Yield usable rows for ever, each pass in another order; see `sources.ordering.permutation`.
+
+        Raises:
+            SourceError: in a whole pass no row could be loaded.
+        """
+        for _, row in self._walk(seed):
+            if isinstance(row, DrawnRow):
+                yield row
+
+    def draw(self, budget: float, seed: int, cost: Cost | None = None) -> Draw:
+        """Return the prefix of the order whose cost first reaches `budget`; without `cost` a row costs 1.
+
+        A row whose cost is None or not finite is left out and counted as `TOO_LONG`.
+
+        Raises:
+            SourceError: no row can be drawn.
+        """
+        rows: list[DrawnRow] = []
+        rejected: dict[int, Problem] = {}
+        spent, spent_in_pass, current = 0.0, 0.0, 0
+        for (turn, number), row in self._walk(seed) if budget > 0 else ():
+            if turn != current and not spent_in_pass:
+                why = _counts(Counter(rejected.values()))
+                raise SourceError(f"No row of {self.spec.slug} can be drawn ({why}); run `probe sources check {self.spec.slug}`")
+            spent_in_pass = spent_in_pass if turn == current else 0.0
+            current = turn
+            if isinstance(row, Problem):
+                rejected[number] = row
+                continue
+            price = _price(row.sample, cost)
+            if price is None:
+                rejected[number] = Problem.TOO_LONG
+                continue
+            rows.append(row)
+            spent, spent_in_pass = spent + price, spent_in_pass + price
+            if spent >= budget:
+                break
+        return Draw(tuple(rows), spent, len(rows) / self.usable, Counter(rejected.values()))
+
+    def numbers(self) -> list[int]:
+        """Return the usable rows' numbers in file order."""
+        return [self.index.numbers[i] for i in self._chosen]
+
+    def groups(self) -> list[bytes]:
+        """Return the group of images of each usable row, in file order."""
+        return [self.index.groups[i] for i in self._chosen]
+
+    def sample(self, number: int) -> Sample:
+        """Return one usable row's sample.
+
+        Raises:
+            SourceError: the row cannot be read any more.
+        """
+        row = self._rows.get(number)
+        if row.sample is None:
+            raise SourceError(f"Row {number} of {self.spec.slug} changed while it was read; start again")
+        return row.sample
+
+    def numbered_samples(self) -> Iterator[tuple[int, Sample]]:
+        """Yield every usable row's number and sample once, in file order."""
+        return ((number, self.sample(number)) for number in self.numbers())
+
+    def _walk(self, seed: int) -> Iterator[tuple[tuple[int, int], DrawnRow | Problem]]:
+        index, chosen, turn = self.index, self._chosen, 0
+        strata, keys, groups = [index.strata[i] for i in chosen], [index.keys[i] for i in chosen], self.groups()
+        while len(self._failed) < self.usable:
+            wanted: list[int] = []
+            size = 8
+            for position in permutation(strata, index.names, groups, keys, seed, turn):
+                wanted.append(index.numbers[chosen[position]])
+                if len(wanted) == size:
+                    yield from (((turn, number), row) for number, row in self._fetch(wanted))
+                    wanted, size = [], min(2 * size, _MOST_AT_ONCE)
+            yield from (((turn, number), row) for number, row in self._fetch(wanted))
+            turn += 1
+        raise SourceError(f"No row of {self.spec.slug} can be loaded; run `probe sources check {self.spec.slug}`")
+
+    def _fetch(self, numbers: Sequence[int]) -> Iterator[tuple[int, DrawnRow | Problem]]:
+        fetched = {number: self._row(number) for number in sorted(numbers)}
+        return ((number, fetched[number]) for number in numbers)
+
+    def _row(self, number: int) -> DrawnRow | Problem:
+        if number in self._failed:
+            return self._failed[number].problem
+        row = self._rows.get(number)
+        try:
+            if row.sample is None:  # the file changed under us
+                raise RowError(row.problem or Problem.MALFORMED, row.detail)
+            return DrawnRow(self.spec.slug, number, row.sample, self._digest(row.sample))
+        except RowError as error:
+            self._failed[number] = error
+            return error.problem
+
+    def _digest(self, sample: Sample) -> str:
+        return content_hash([sample.text_digest(), [self._image_digest(ref) for ref in sample.images]])
+
+    def _image_digest(self, ref: ImageRef) -> str:
+        identity = ref.identity()
+        if identity not in self._digests:
+            check_image(ref, decode=True)
+            self._digests[identity] = image_digest(ref)
+        return self._digests[identity]
+
+
+def draw_mixture(pools: Mapping[str, SourcePool], mixture: Mixture, budget: float, seed: int, cost: Cost | None = None) -> Draw:
+    """Draw each source's share of a budget, sources in order of their slugs; without `cost`, rows by largest remainder.
+
+    Raises:
+        SourceError: a source of the mixture is not in `pools`, or has no row that can be drawn.
+    """
+    shares = {slug: share * budget for slug, share in mixture.shares} if cost else {**mixture.counts(math.ceil(budget))}
+    if missing := sorted(set(shares) - set(pools)):
+        raise SourceError(f"The mixture needs {', '.join(missing)}; add it with `probe sources add`")
+    draws = [pools[slug].draw(shares[slug], seed, cost) for slug in sorted(shares)]
+    rejected = sum((draw.rejected for draw in draws), Counter[Problem]())
+    rows = tuple(row for draw in draws for row in draw.rows)
+    return Draw(rows, math.fsum(draw.cost for draw in draws), max(draw.passes for draw in draws), rejected)
+
+
+def training_order(rows: Sequence[DrawnRow], seed: int) -> tuple[DrawnRow, ...]:
+    """Return the rows shuffled: a function of the seed and the rows' digests, not of the order they come in."""
+    seen: Counter[str] = Counter()
+    keyed: list[tuple[int, str, str, int, DrawnRow]] = []
+    for row in rows:
+        keyed.append((seeded_key(seed, "training", row.digest, seen[row.digest]), row.digest, row.source, row.number, row))
+        seen[row.digest] += 1
+    return tuple(entry[-1] for entry in sorted(keyed, key=lambda entry: entry[:-1]))
+
+
+def held_out(group: bytes, holdout: str) -> bool:
+    """Say whether an option `holdout=fraction:seed` keeps a group of images out of training.
+
+    Raises:
+        SourceError: the option is not of that form.
+    """
+    fraction, _, seed = holdout.partition(":")
+    try:
+        return seeded_key(int(seed or 0), "holdout", group) < float(fraction) * 2.0**64
+    except ValueError as error:
+        raise SourceError(f"The option holdout={holdout!r} is not fraction:seed, such as 0.1:0") from error
+
+
+def _in_view(spec: SourceSpec, index: RowIndex, i: int) -> bool:
+    wanted, holdout = dict(spec.options).get("subsource"), spec.option("holdout")
+    return (wanted is None or index.names[index.strata[i]] == wanted) and not (holdout and held_out(index.groups[i], holdout))
+
+
+def _price(sample: Sample, cost: Cost | None) -> float | None:
+    price = cost(sample) if cost else 1.0
+    return None if price is None or not math.isfinite(price) else float(price)
+
+
+def _no_rows(spec: SourceSpec, index: RowIndex) -> str:
+    if wanted := spec.option("subsource"):
+        return f"{spec.slug} has no usable row in the sub-source {wanted!r}; it has {', '.join(sorted(index.names)[:12]) or 'none'}"
+    if len(index.numbers):
+        return f"Every row of {spec.slug} is held out ({spec.option('holdout')}); hold out less"
+    problem, seen = next(iter(index.examples.items()), (None, [(0, "")]))
+    example = f"; row {seen[0][0]}, for example: {seen[0][1] or problem}" if problem else ""
+    cure = "give the folder of the images with --images" if problem is Problem.MISSING_IMAGE else "check --path, --images and --format"
+    return f"No row of {spec.slug} is usable: {index.total} rows, {_counts(index.excluded)}{example}; {cure}"
+
+
+def _counts(counts: Counter[Problem]) -> str:
+    return ", ".join(f"{count} {problem.value}" for problem, count in counts.most_common()) or "none counted"

@@ -1,0 +1,45 @@
+"""`SourceSpec`: what a candidate data set is called, where it lies and under which terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """What a source may be used for: SPDX expressions as declared and as concluded, provider terms in words."""
+
+    declared: str = "NOASSERTION"
+    concluded: str = "NOASSERTION"
+    terms: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """A candidate source or a named part of one.
+
+    `slug` is the name used everywhere (`llava-665k/ocr_vqa`). `path` is a file or folder, or empty for sources that are
+    made (`format="world"`) or come in a package (`format="easy-vqa"`); `options` are their parameters, sorted by name.
+    """
+
+    slug: str
+    format: str
+    path: str = ""
+    image_root: str = ""
+    licence: Licence = Licence()
+    hub_id: str = ""
+    subset: str = ""
+    revision: str = ""
+    options: tuple[tuple[str, str], ...] = ()
+
+    def option(self, name: str, default: str = "") -> str:
+        """Return one option's value."""
+        return dict(self.options).get(name, default)
+
+    def with_option(self, name: str, value: str) -> SourceSpec:
+        """Return the same source with one option set."""
+        return replace(self, options=tuple(sorted({**dict(self.options), name: value}.items())))
+
+    def part(self, subsource: str) -> SourceSpec:
+        """Return one sub-source as a source of its own, `slug/subsource`."""
+        return replace(self.with_option("subsource", subsource), slug=f"{self.slug}/{subsource}")

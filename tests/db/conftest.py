@@ -1,0 +1,61 @@
+"""The database under test: a SQLite file, and a schema of its own on PostgreSQL where PROBE_TEST_PG_URL names a server."""
+
+import os
+import uuid
+
+import pytest
+import sqlalchemy as sa
+
+from db.engine import open_engine
+from db.store import Store
+
+PG_URL = os.environ.get("PROBE_TEST_PG_URL", "")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'probe.db'}"
+        return
+    if not PG_URL:
+        pytest.skip("PROBE_TEST_PG_URL names no PostgreSQL server")
+    yield from _schema_of_its_own()
+
+
+def _schema_of_its_own():
+    name = f"probe_test_{uuid.uuid4().hex[:12]}"
+    admin = sa.create_engine(PG_URL)
+    with admin.begin() as connection:
+        connection.execute(sa.schema.CreateSchema(name))
+    yield admin.url.update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(hide_password=False)
+    with admin.begin() as connection:
+        connection.execute(sa.schema.DropSchema(name, cascade=True))
+    admin.dispose()
+
+
+@pytest.fixture
+def engine(url):
+    opened = open_engine(url)
+    yield opened
+    opened.dispose()
+
+
+class Clock:
+    """A clock that stands still until it is told."""
+
+    def __init__(self):
+        self.now = 1_000_000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def store(url, clock):
+    with Store.open(url, clock=clock) as opened:
+        yield opened

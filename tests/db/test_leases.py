@@ -1,0 +1,230 @@
+"""Who may train what: claims, leases and fences."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from store_values import a_benchmark, a_probe, a_result, a_study, an_arm, fill, finish_all, open_and_leave, work
+
+from db.errors import StoreError
+from db.store import Store
+from db.values import ArmRole, ProbeState
+from proxy_training.jobs import Cost, JobResult
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+def test_planning_twice_plans_once(store):
+    assert fill(store) == 4
+    assert fill(store) == 0
+    progress = store.progress("main")
+    assert (progress.waiting, progress.running, progress.done, progress.failed) == (4, 0, 0, 0)
+
+
+def test_claims_come_in_plan_order_and_never_twice(store):
+    fill(store)
+    claims = [store.claim("me", "main", 60) for _ in range(5)]
+    assert [claim and claim.training_id for claim in claims] == ["t-a-0", "t-b-0", "t-a-1", "t-b-1", None]
+    first = claims[0]
+    assert (first.arm, first.seed, first.trained, first.missing) == ("a", 100, False, ("colour",))
+    assert store.progress("main").running == 4
+
+
+def test_a_finished_probe_is_recorded_with_its_cost(store, clock):
+    fill(store)
+    claim = store.claim("me", "main", 60)
+    clock.now += 10
+    assert store.finish(claim, a_result(claim), commit="abc")
+    probe = store.probes("main")[0]
+    assert (probe.arm, probe.role, probe.repeat, probe.state, probe.attempts) == ("a", ArmRole.SOURCE, 0, ProbeState.DONE, 1)
+    assert probe.cost == Cost(train_cpu_s=4.0, eval_cpu_s=1.0, train_wall_s=2.0, rows=1920)
+    assert (probe.started_at, probe.finished_at, probe.owner) == ("1970-01-12T13:46:40Z", "1970-01-12T13:46:50Z", "")
+    progress = store.progress("main")
+    assert (progress.done, progress.cpu_s, progress.wall_s, progress.mean_probe_cpu_s) == (1, 5.0, 2.0, 5.0)
+    assert store.training_losses(claim.training_id).tolist() == [2.0, 1.0]
+
+
+def test_an_expired_lease_is_reclaimed_and_its_old_holder_is_refused(store, clock):
+    fill(store, arms=("a",), repeats=1)
+    old = store.claim("old", "main", 60)
+    clock.now += 59
+    assert store.claim("new", "main", 60) is None
+    clock.now += 2
+    new = store.claim("new", "main", 60)
+    assert new.training_id == old.training_id
+    assert new.fence > old.fence
+    revision = store.study("main").revision
+    assert not store.heartbeat(old, 60)
+    assert not store.finish(old, a_result(old, value=0.1))
+    assert not store.fail(old, "late")
+    assert not store.release(old)
+    assert store.mean_scores("main") == ()
+    assert store.study("main").revision == revision
+    assert store.finish(new, a_result(new, value=0.75))
+    assert {mean.mean for mean in store.mean_scores("main")} == {0.75}
+    assert store.probes("main")[0].attempts == 2
+
+
+def test_one_owner_cannot_finish_an_earlier_claim_of_its_own(store, clock):
+    fill(store, arms=("a",), repeats=1)
+    old = store.claim("me", "main", 60)
+    clock.now += 61
+    new = store.claim("me", "main", 60)
+    assert not store.finish(old, a_result(old))
+    assert store.finish(new, a_result(new))
+    assert not store.finish(new, a_result(new))  # once is enough
+
+
+def test_a_heartbeat_keeps_the_lease(store, clock):
+    fill(store, arms=("a",), repeats=1)
+    claim = store.claim("me", "main", 60)
+    clock.now += 50
+    assert store.heartbeat(claim, 60)
+    clock.now += 50
+    assert store.claim("other", "main", 60) is None
+
+
+def test_a_late_result_counts_while_nobody_else_took_over(store, clock):
+    fill(store, arms=("a",), repeats=1)
+    claim = store.claim("me", "main", 60)
+    clock.now += 600
+    assert store.finish(claim, a_result(claim))
+
+
+def test_a_released_training_waits_again(store):
+    fill(store, arms=("a",), repeats=1)
+    claim = store.claim("me", "main", 60)
+    assert store.release(claim)
+    assert store.progress("main").waiting == 1
+    assert store.claim("other", "main", 60).fence == claim.fence + 1
+
+
+def test_a_failure_stays_until_it_is_retried(store):
+    fill(store, arms=("a",), repeats=1)
+    claim = store.claim("me", "main", 60)
+    assert store.finish(claim, JobResult(claim.training_id, failure="out of memory"))
+    assert store.claim("me", "main", 60) is None
+    assert store.progress("main").last_error == "out of memory"
+    assert (store.probes("main")[0].state, store.probes("main")[0].error) == (ProbeState.FAILED, "out of memory")
+    assert store.retry_failed("main") == 1
+    assert len(finish_all(store)) == 1
+    assert store.probes("main")[0].error == ""
+
+
+def test_a_benchmark_added_later_is_scored_without_training(store):
+    fill(store, arms=("a",), repeats=1)
+    finish_all(store)
+    store.put_benchmark(a_benchmark("shape"))
+    store.add_study_benchmark("main", "shape")
+    assert store.progress("main").waiting == 1
+    claim = store.claim("me", "main", 60)
+    assert (claim.trained, claim.missing) == (True, ("shape",))
+    assert store.release(claim)
+    claim = store.claim("me", "main", 60)
+    assert store.finish(claim, a_result(claim, cost=Cost(eval_cpu_s=2.0)))
+    probe = store.probes("main")[0]
+    assert (probe.state, probe.attempts, probe.cost.train_cpu_s, probe.cost.eval_cpu_s) == (ProbeState.DONE, 1, 4.0, 3.0)
+    assert store.training_losses(claim.training_id).size == 2
+    assert {mean.benchmark for mean in store.mean_scores("main")} == {"colour", "shape"}
+
+
+def test_when_only_scoring_fails_the_training_stays_done(store):
+    fill(store, "main", arms=("a",), repeats=1)
+    fill(store, "other", arms=("a",), repeats=1)
+    finish_all(store)
+    store.put_benchmark(a_benchmark("shape"))
+    store.add_study_benchmark("main", "shape")
+    assert store.fail(store.claim("me", "main", 60), "no such image")
+    assert store.claim("me", "main", 60) is None
+    assert (store.progress("main").failed, store.progress("main").last_error) == (1, "no such image")
+    assert store.progress("other").done == 1
+    assert store.retry_failed("main") == 1
+    assert [claim.trained for claim in finish_all(store)] == [True]
+
+
+def test_two_studies_share_a_training_and_both_hear_of_it(store):
+    fill(store, "main", arms=("a", "b"), repeats=1)
+    fill(store, "other", arms=("b", "a"), repeats=1)
+    before = store.study("main").revision, store.study("other").revision
+    claim = store.claim("me", "other", 60)
+    assert store.finish(claim, a_result(claim))
+    assert (store.study("main").revision, store.study("other").revision) == (before[0] + 1, before[1] + 1)
+    assert len(finish_all(store, "main")) == 1
+    assert store.progress("other").done == 2
+
+
+def test_a_study_planned_over_finished_trainings_has_only_scores_missing(store):
+    fill(store, "main", arms=("a",), repeats=1)
+    finish_all(store)
+    fill(store, "other", arms=("a",), repeats=1, benchmarks=("shape",))
+    claim = store.claim("me", "other", 60)
+    assert (claim.trained, claim.missing) == (True, ("shape",))
+
+
+def test_all_repeats_of_the_untrained_proxy_are_one_training(store):
+    store.put_benchmark(a_benchmark())
+    store.create_study(a_study(), ["colour"])
+    store.add_arms("main", [an_arm("untrained", ArmRole.UNTRAINED)])
+    store.plan_probes("main", [a_probe("untrained", repeat, "t0") for repeat in range(3)])
+    assert len(finish_all(store)) == 1
+    progress = store.progress("main")
+    assert (progress.done, progress.cpu_s, progress.mean_probe_cpu_s) == (3, 5.0, 0.0)
+
+
+def test_a_result_must_be_of_the_claimed_training(store):
+    fill(store)
+    claim = store.claim("me", "main", 60)
+    with pytest.raises(StoreError, match="finish the claim that the job came from"):
+        store.finish(claim, JobResult("another"))
+
+
+def test_two_processes_never_take_the_same_training(url, store):
+    fill(store, arms=tuple(f"s{i:02d}" for i in range(40)), repeats=5)
+    ready, taken = SPAWN.Barrier(2), SPAWN.Queue()
+    workers = [SPAWN.Process(target=work, args=(url, owner, ready, taken)) for owner in ("one", "two")]
+    for worker in workers:
+        worker.start()
+    reports = dict(taken.get(timeout=60) for _ in workers)
+    for worker in workers:
+        worker.join(30)
+    claims = [claim for report in reports.values() for claim in report]
+    assert all(reports.values())
+    assert all(kept for _, kept in claims)
+    assert len(claims) == len({training for training, _ in claims}) == 200
+    assert {probe.attempts for probe in store.probes("main")} == {1}
+    assert store.progress("main").done == 200
+
+
+def test_processes_that_open_a_new_store_at_once_migrate_it_once(url):
+    ready, opened = SPAWN.Barrier(3), SPAWN.Queue()
+    openers = [SPAWN.Process(target=open_and_leave, args=(url, ready, opened)) for _ in range(3)]
+    for opener in openers:
+        opener.start()
+    assert [opened.get(timeout=60) for _ in openers] == [0, 0, 0]
+    for opener in openers:
+        opener.join(30)
+
+
+@pytest.mark.parametrize("table", ["trainings", "item_scores", "score_means", "studies"])
+def test_a_process_killed_while_finishing_leaves_nothing_behind(url, clock, table):
+    with Store.open(url, clock=clock) as store:
+        fill(store, arms=("a",), repeats=1)
+        revision = store.study("main").revision
+    code = f"import store_values; store_values.die_while_finishing({url!r}, {table!r})"
+    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    killed = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, check=False
+    )
+    assert killed.returncode == -9, killed.stderr
+    with Store.open(url, clock=clock) as store:
+        assert store.study("main").revision == revision
+        assert store.mean_scores("main") == ()
+        assert store.probes("main")[0].state is ProbeState.RUNNING
+        clock.now += 61
+        claim = store.claim("next", "main", 60)
+        assert (claim.trained, claim.missing) == (False, ("colour",))
+        assert store.finish(claim, a_result(claim))
+        assert store.progress("main").done == 1

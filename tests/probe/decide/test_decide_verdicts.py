@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+from decide_worlds import World
+from hypothesis import given
+from hypothesis import strategies as st
+
+from db.values import Verdict
+from probe.decide.effects import Effects, contrasts, effects, family_prior
+from probe.decide.multiplicity import holm
+from probe.decide.panel import benchmark_panel
+from probe.decide.tiers import tiers
+from probe.decide.verdicts import equivalence_p, minimum_detectable_effect, seeds_to_decide, verdicts
+
+
+def known(values, seed_variance, *, repeats=5, df=1e6, items=0.0):
+    size = len(values)
+    full = lambda x: np.full(size, x)  # noqa: E731
+    stderr = np.sqrt(full(seed_variance / repeats + items))
+    ones = np.full(size, repeats)
+    return Effects(np.array(values, float), stderr, full(seed_variance), full(df), full(items), full(1e6), ones, full(True), full(100))
+
+
+def reference_holm(p):
+    """Step down by the definition: adjusted p of the k-th smallest is the running maximum of (m - k) p."""
+    out, running = [0.0] * len(p), 0.0
+    for k, index in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
+        running = max(running, min(1.0, (len(p) - k) * p[index]))
+        out[index] = running
+    return out
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holm_is_the_definition(p):
+    assert holm(p).tolist() == pytest.approx(reference_holm(p))
+
+
+def test_verdicts_truth_table():
+    # stderr is .1: 5 deviations up, 5 down, none with a wide margin, one in between.
+    found = known([0.5, -0.5, 0.0, 0.15], 0.05)
+    assert verdicts(found, 0.3) == (Verdict.HELPS, Verdict.HURTS, Verdict.NEUTRAL, Verdict.UNDECIDED)
+    assert verdicts(found, 0.1)[2] is Verdict.UNDECIDED
+    assert verdicts(found, float("nan"))[2] is Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("value", "margin", "inside"),
+    [(0.0, 0.2, True), (0.0, 0.16, False), (0.1, 0.27, True), (-0.1, 0.27, True), (0.1, 0.26, False), (0.4, 0.2, False)],
+)
+def test_equivalence_needs_both_one_sided_tests(value, margin, inside):
+    # stderr .1 and z(.95) = 1.645: inside exactly when |value| + .1645 < margin.
+    assert bool(equivalence_p(known([value], 0.05), margin)[0] <= 0.05) is inside
+
+
+def test_equivalence_is_wrong_at_the_margin_no_more_often_than_said():
+    rng = np.random.default_rng(0)
+    found = known((0.3 + 0.1 * rng.standard_normal(20000)).tolist(), 0.05)
+    assert (equivalence_p(found, 0.3) <= 0.05).mean() == pytest.approx(0.05, abs=0.005)
+
+
+def test_the_minimum_detectable_effect_is_found_with_its_power():
+    rng, world = np.random.default_rng(0), World()
+    found = []
+    for _ in range(200):
+        panel = benchmark_panel(world.scores(rng, 5, 5), world.groups())
+        prior = family_prior(panel, range(5))
+        null = effects(contrasts(panel, [(a, 0) for a in range(1, 5)]), prior)
+        reach = minimum_detectable_effect(null)
+        truth = np.array([0, reach, 2 * reach, -reach, -2 * reach])
+        again = benchmark_panel(world.scores(rng, 5, 5, truth), world.groups())
+        p = holm(effects(contrasts(again, [(a, 0) for a in range(1, 5)]), family_prior(again, range(5))).p_two_sided())
+        found.append(p <= 0.05)
+    at, twice = np.mean(found, axis=0)[[0, 2]].mean(), np.mean(found, axis=0)[[1, 3]].mean()
+    assert at >= 0.75
+    assert twice >= 0.98
+
+
+def test_more_seeds_that_would_decide_do_decide():
+    found = known([0.15], 0.05)
+    more = seeds_to_decide(found, 0.05)[0]
+    # 1.96 * sqrt(.05 / R) < .15 needs R >= 9.
+    assert more == 4
+    assert verdicts(known([0.15], 0.05, repeats=5 + more), 0.05) == (Verdict.HELPS,)
+    assert verdicts(known([0.15], 0.05, repeats=5 + more - 1), 0.05) == (Verdict.UNDECIDED,)
+
+
+def test_seeds_cannot_buy_items():
+    assert seeds_to_decide(known([0.15], 0.05, items=0.01), 0.05) == (None,)
+    assert seeds_to_decide(known([0.5], 0.05), 0.05) == (None,)
+    # 1.645 * sqrt(.05 / R) < .15 needs R >= 7.
+    assert seeds_to_decide(known([0.0], 0.05), 0.15) == (2,)
+
+
+def test_tiers_open_only_at_a_decided_gap():
+    values = {"a": 3.0, "b": 2.9, "c": 1.0, "d": 0.9}
+    below = {("a", "c"), ("a", "d"), ("b", "c"), ("b", "d")}
+    assert tiers(values, below) == {"a": 1, "b": 1, "c": 2, "d": 2}
+    assert tiers(values, set()) == dict.fromkeys(values, 1)
+    assert tiers({}, set()) == {}
+
+
+@given(st.permutations(["a", "b", "c", "d"]))
+def test_tiers_do_not_depend_on_the_order_given(names):
+    values = {"a": 1.0, "b": 1.0, "c": 0.5, "d": 0.2}
+    assert tiers({name: values[name] for name in names}, {("a", "d")}) == {"a": 1, "b": 1, "c": 1, "d": 2}

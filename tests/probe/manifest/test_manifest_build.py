@@ -1,0 +1,102 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from db.values import ArmRole, BenchmarkRecord, BudgetUnit, EffectRow, SourceRecord, StudyRecord, Verdict
+from probe.manifest import (
+    BudgetEntry,
+    ConfirmedGain,
+    Decision,
+    EvidenceEntry,
+    OptimiserEntry,
+    Provenance,
+    benchmark_entry,
+    build_manifest,
+    phase_counts,
+    read_manifest,
+    write_manifest,
+)
+from proxy_training.jobs import ProxySpec, Recipe
+from sources.benchmark import BenchmarkSpec
+from sources.estimate import Estimate
+from sources.images import IMAGE_POLICY
+from sources.mixture import Curriculum, Mixture, Phase
+from sources.spec import Licence, SourceSpec
+
+CURRICULUM = Curriculum((Phase(Mixture.of({"a": 0.7, "b": 0.3}), 0.25), Phase(Mixture.of({"a": 0.1, "b": 0.9}), 0.75)))
+GAIN = Estimate(np.float32(0.25), np.float64(0.01), 0, 0.5, np.int64(900))
+
+
+def build(tmp_path, **changes):
+    counts = phase_counts(CURRICULUM, BudgetUnit.SAMPLES, 1000)
+    decision = Decision(
+        curriculum=CURRICULUM,
+        counts=counts,
+        budget=BudgetEntry("samples", 1000),
+        weights={"a": GAIN, "b": GAIN},
+        baselines={"uniform": {"a": 0.5, "b": 0.5}},
+        predicted={"uniform": GAIN},
+        confirmed=changes.pop("confirmed", {"uniform": ConfirmedGain(GAIN, True)}),
+        optimiser=OptimiserEntry("gp", {"cap": np.float64(4.0), "trials": 10}, 0, 24, "digest"),
+        evidence=EvidenceEntry(("t1", "t2")),
+    )
+    proxy = ProxySpec("tiny", str(tmp_path / "tiny"), "f" * 32, "idefics3", illustration_only=True)
+    benchmark = BenchmarkRecord(
+        BenchmarkSpec("bench", "ocr", path=str(tmp_path)), "fp", 3, np.zeros(3, np.int32), np.array([0, 0, 1], np.int8)
+    )
+    records = [
+        SourceRecord(SourceSpec(slug, "llava", str(tmp_path), licence=Licence("MIT")), slug * 32, 200, (("no_answer", 2),))
+        for slug in "bca"
+    ]
+    return build_manifest(
+        decision,
+        study=StudyRecord("main", proxy, Recipe(), Mixture.single("a"), False, BudgetUnit.SAMPLES, 100),
+        metric="right_probability",
+        sources=records,
+        benchmarks=[benchmark_entry(benchmark, 1.0)],
+        capabilities={"ocr": 1.0},
+        image_policy=IMAGE_POLICY,
+        provenance=Provenance("0.1.0"),
+        effects=[EffectRow("a", ArmRole.SOURCE, "overall", "", GAIN, 0.5, 1, Verdict.HELPS, "add-one")],
+        **changes,
+    )
+
+
+def test_a_manifest_of_the_stores_values_reads_back_and_holds_no_path(tmp_path):
+    doc = build(tmp_path)
+    path = write_manifest(doc, tmp_path / "out")
+    again = read_manifest(path)
+    assert again.hash == doc.hash
+    assert str(tmp_path) not in path.read_text()
+    assert [entry.slug for entry in again.sources] == ["a", "b", "c"]
+    assert again.source("a").rows == 175 + 75
+    assert again.source("a").repeat == pytest.approx(1.25)
+    assert again.source("a").verdict == "helps"
+    assert again.source("c").rows == 0
+    assert again.objective.benchmarks[0].selection_items == 2
+    assert again.licences.expression == "MIT"
+    assert again.warnings[0].startswith("illustration, not evidence")
+
+
+def test_an_unconfirmed_manifest_says_so(tmp_path):
+    assert build(tmp_path, confirmed=None).warnings[-1].startswith("not confirmed")
+
+
+def test_the_hash_does_not_depend_on_where_data_and_proxy_lie(tmp_path):
+    assert build(tmp_path / "x").hash == build(tmp_path / "y").hash
+
+
+def test_counts_in_samples_sum_exactly_and_in_tokens_follow_tokens_per_row():
+    odd = phase_counts(CURRICULUM, BudgetUnit.SAMPLES, 997)
+    assert sum(sum(phase.values()) for phase in odd) == 997
+    tokens = phase_counts(CURRICULUM, BudgetUnit.TOKENS, 100_000, {"a": 10.0, "b": 100.0})
+    assert tokens == ({"a": 1750, "b": 75}, {"a": 750, "b": 675})
+    with pytest.raises(ValueError, match="tokens per row of b"):
+        phase_counts(CURRICULUM, BudgetUnit.TOKENS, 100, {"a": 1.0})
+
+
+def test_an_unreadable_estimate_is_not_hidden(tmp_path):
+    doc = dataclasses.replace(build(tmp_path), weights={"a": dataclasses.replace(GAIN, n=1.5)})
+    with pytest.raises(ValueError, match=r"weights\.a\.n should be int"):
+        _ = doc.hash

@@ -1,0 +1,128 @@
+import dataclasses
+import json
+import shutil
+from collections import Counter
+
+import pytest
+from PIL import Image
+
+from probe.manifest import ReaderEntry, read_manifest, rows_now, verify_manifest, write_manifest
+from probe.manifest.example import example_manifest
+from probe.manifest.readers import current_reader
+from sources.fingerprint import fingerprint
+from sources.formats.registry import open_rows
+from sources.images import IMAGE_POLICY
+from sources.spec import SourceSpec
+
+SLUG = "mine/chat"
+
+
+def write_source(folder, texts):
+    folder.mkdir(exist_ok=True)
+    rows = [
+        {"id": str(i), "conversations": [{"from": "human", "value": f"Question {i}?"}, {"from": "gpt", "value": text}]}
+        for i, text in enumerate(texts)
+    ]
+    (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return SourceSpec(SLUG, "llava", str(folder / "data.jsonl"), str(folder))
+
+
+@pytest.fixture
+def case(tmp_path):
+    spec = write_source(tmp_path / "a", ["one", "two", "three"])
+    doc = example_manifest(({SLUG: 6},), {SLUG: 3}, {SLUG: fingerprint(spec)}, IMAGE_POLICY)
+    return doc, spec
+
+
+def messages(doc, spec, **how):
+    return [finding.message for finding in verify_manifest(doc, {SLUG: spec}, **how).findings]
+
+
+def test_unchanged_data_verifies_wherever_it_lies(case, tmp_path):
+    doc, spec = case
+    doc = read_manifest(write_manifest(doc, tmp_path / "manifests"))
+    shutil.copytree(tmp_path / "a", tmp_path / "elsewhere")
+    moved = dataclasses.replace(spec, path=str(tmp_path / "elsewhere" / "data.jsonl"))
+    report = verify_manifest(doc, {SLUG: moved}, benchmark_fingerprint=lambda name: doc.objective.benchmarks[0].fingerprint)
+    assert report.ok
+    assert report.lines()[-1] == "checked 1 sources and 1 benchmarks: unchanged"
+    assert example_manifest(({SLUG: 6},), {SLUG: 3}, {SLUG: fingerprint(moved)}, IMAGE_POLICY).hash == doc.hash
+
+
+@pytest.mark.parametrize("texts", [["one", "two", "threE"], ["one", "three", "two"], ["one", "two"]])
+def test_a_changed_row_a_reordered_or_a_shortened_file_is_noticed(case, tmp_path, texts):
+    doc, _ = case
+    found = messages(doc, write_source(tmp_path / "b", texts))
+    assert len(found) == 1
+    assert found[0].startswith(f"source {SLUG} has changed (a row, the order of rows or a file): fingerprint ")
+
+
+def test_lines_swapped_in_place_are_noticed(case, tmp_path):
+    doc, spec = case
+    path = tmp_path / "a" / "data.jsonl"
+    path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
+    assert len(messages(doc, spec)) == 1
+
+
+def test_missing_sources_are_findings(case, tmp_path):
+    doc, spec = case
+    (tmp_path / "a" / "data.jsonl").unlink()
+    assert messages(doc, spec)[0].startswith(f"source {SLUG} cannot be read any more: ")
+    assert [finding.kind for finding in verify_manifest(doc, {}).findings] == ["source"]
+
+
+def test_another_reader_version_is_noticed(case):
+    doc, spec = case
+    now = current_reader(spec)
+    found = messages(doc, spec, reader_of=lambda spec: ReaderEntry(now.name, now.version + 1))
+    assert found == [f"source {SLUG} would be read by llava version 2, the manifest says llava version 1"]
+
+
+def test_a_changed_or_missing_benchmark_is_noticed(case):
+    doc, spec = case
+    assert messages(doc, spec, benchmark_fingerprint=lambda name: "other")[0].startswith(
+        "benchmark chart-test has changed: fingerprint other"
+    )
+
+    def gone(name):
+        raise KeyError(f"benchmark {name}")
+
+    assert messages(doc, spec, benchmark_fingerprint=gone)[0].startswith("benchmark chart-test cannot be read any more")
+
+
+def test_another_image_policy_is_noticed(case):
+    doc, spec = case
+    found = messages(doc, spec, image_policy=dataclasses.replace(IMAGE_POLICY, max_side=512))
+    assert found[0].startswith("images are turned into pixels by another policy now")
+
+
+def test_rows_that_became_unusable_are_noticed(case):
+    doc, spec = case
+    found = messages(doc, spec, count_rows=lambda spec: (2, {"missing_image": 4}))
+    assert found == [
+        f"source {SLUG} has 2 usable rows, the manifest says 3",
+        f"source {SLUG} has 4 rows excluded as missing_image, the manifest says 3",
+    ]
+    assert messages(doc, spec, count_rows=count_rows)[0] == f"source {SLUG} has 0 rows excluded as missing_image, the manifest says 3"
+
+
+def test_a_missing_image_is_noticed(tmp_path):
+    for name in ("0.png", "1.png"):
+        Image.new("RGB", (3, 3), "red" if name == "0.png" else "blue").save(tmp_path / name)
+    rows = [
+        {"messages": [{"role": "user", "content": "<image>?"}, {"role": "assistant", "content": "x"}], "images": [f"{i}.png"]} for i in "01"
+    ]
+    (tmp_path / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    spec = SourceSpec(SLUG, "chat", str(tmp_path / "d.jsonl"), str(tmp_path))
+    doc = example_manifest(({SLUG: 6},), {SLUG: 2}, {SLUG: fingerprint(spec)}, IMAGE_POLICY)
+    entry = dataclasses.replace(doc.sources[0], reader=current_reader(spec), excluded={})
+    doc = dataclasses.replace(doc, sources=(entry,))
+    assert verify_manifest(doc, {SLUG: spec}, count_rows=rows_now).ok
+    (tmp_path / "1.png").unlink()
+    found = messages(doc, spec, count_rows=rows_now)
+    assert f"source {SLUG} has 1 rows excluded as missing_image, the manifest says 0" in found
+
+
+def count_rows(spec):
+    rows = list(open_rows(spec))
+    return sum(row.sample is not None for row in rows), Counter(row.problem.value for row in rows if row.problem)

@@ -1,0 +1,289 @@
+"""What every reader promises, over every reader and every hostile record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from making_sources import data_url, llava, png, write, write_json, write_jsonl, write_parquet, write_tsv
+
+from sources.formats import detect_format, find_reader, open_rows, reader_names
+from sources.problems import Problem, SourceError
+from sources.sample import ImageRef, Role, Sample, Turn
+from sources.spec import SourceSpec
+
+
+def chat(content: Any, answer: Any = "A cat.", **more: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": content}, {"role": "assistant", "content": answer}], **more}
+
+
+def fine(user: Any = "What is it?", assistant: Any = "A cat.", **more: Any) -> dict[str, Any]:
+    return {"images": [{"bytes": png(0), "path": None}], "texts": [{"user": user, "assistant": assistant}], "source": "ai2d", **more}
+
+
+CAT = Turn(Role.ASSISTANT, ("A cat.",))
+ASKED = Turn(Role.USER, (0, "What is it?"))
+
+# A literal record per format: how it is written, its format, and the sample that it is.
+LITERAL: dict[str, tuple[Callable[[Path], Path], str, tuple[Turn, ...], str]] = {
+    "llava array": (lambda d: write_json(d / "x.json", [llava("coco/a.png")]), "llava", (Turn(Role.USER, (0, "\nWhat is it?")), CAT), "coco"),
+    "llava lines": (lambda d: write_jsonl(d / "x", [llava("coco/a.png", "What<image> is it?")]), "llava", (Turn(Role.USER, ("What", 0, " is it?")), CAT), "coco"),
+    "llava text": (lambda d: write_json(d / "x.json", [llava(None, "Hi", model="")]), "llava", (Turn(Role.USER, ("Hi",)), CAT), "text"),
+    "openai": (
+        lambda d: write_jsonl(d / "x", [chat([{"type": "image_url", "image_url": {"url": data_url(png(0))}}, {"type": "text", "text": "What is it?"}])]),
+        "chat", (ASKED, CAT), "",
+    ),
+    "openai bare url": (
+        lambda d: write_jsonl(d / "x", [chat([{"type": "image_url", "image_url": data_url(png(0)), "text": None}, {"type": "text", "text": "What is it?", "image_url": None}])]),
+        "chat", (ASKED, CAT), "",
+    ),
+    "trl": (lambda d: write_jsonl(d / "x", [chat([{"type": "image"}, {"type": "text", "text": "What is it?"}], images=["coco/a.png"])]), "chat", (ASKED, CAT), "coco"),
+    "trl plain": (lambda d: write_jsonl(d / "x", [chat("What is it?", images=["coco/a.png"])]), "chat", (ASKED, CAT), "coco"),
+    "ms-swift": (lambda d: write_jsonl(d / "x", [chat("<image>What is it?", images=["coco/a.png"], channel="chart")]), "chat", (ASKED, CAT), "chart"),
+    "llama-factory v1": (
+        lambda d: write_jsonl(d / "x", [chat([{"type": "image_url", "value": "coco/a.png"}, {"type": "text", "value": "What is it?"}])]),
+        "chat", (ASKED, CAT), "coco",
+    ),
+    "sharegpt": (lambda d: write_json(d / "x.json", [{**llava(None, "<image>What is it?"), "images": ["coco/a.png"]}]), "chat", (ASKED, CAT), "coco"),
+    "alpaca": (
+        lambda d: write_json(d / "x.json", [{"instruction": "<image>What", "input": "is it?", "output": "A cat.", "images": ["coco/a.png"]}]),
+        "chat", (Turn(Role.USER, (0, "What\nis it?")), CAT), "coco",
+    ),
+    "finevision": (lambda d: write_parquet(d / "x", [fine()]), "parquet", (ASKED, CAT), "ai2d"),
+    "cauldron": (
+        lambda d: write_parquet(d / "data" / "x.parquet", [{"images": [{"bytes": png(0), "path": None}], "texts": [{"user": "What is it?", "assistant": "A cat.", "source": "clevr"}]}]).parent,
+        "parquet", (ASKED, CAT), "clevr",
+    ),
+    "onevision": (
+        lambda d: write_parquet(d / "x", [{"id": "1", "image": {"bytes": png(0), "path": "a.png"}, "conversations": llava(None, "<image>What is it?")["conversations"], "data_source": "llavar"}]),
+        "parquet", (ASKED, CAT), "llavar",
+    ),
+    "parquet chat": (lambda d: write_parquet(d / "x", [chat("<image>What is it?", images=[{"bytes": png(0), "path": None}])]), "parquet", (ASKED, CAT), ""),
+    "tsv": (
+        lambda d: write_tsv(d / "x", [{"index": "1", "image": data_url(png(0)).partition(",")[2], "question": "What is it?", "A": "A cat.", "B": "A dog.", "answer": "A", "category": "k"}]),
+        "tsv", (ASKED, CAT), "k",
+    ),
+}  # fmt: skip
+
+
+def first_sample(path: Path, format_: str) -> Sample:
+    row = open_rows(SourceSpec("s", format_, str(path))).get(0)
+    assert row.sample is not None, (row.problem, row.detail)
+    return row.sample
+
+
+@pytest.mark.parametrize("name", LITERAL)
+def test_literal_record(name: str, tmp_path: Path) -> None:
+    make, format_, turns, subsource = LITERAL[name]
+    path = make(tmp_path)
+    assert detect_format(path) == format_
+    sample = first_sample(path, format_)
+    assert (sample.turns, sample.subsource) == (turns, subsource)
+    assert len(sample.images) == sum(len(turn.image_places) for turn in turns)
+    for ref in sample.images:
+        assert ref == (ImageRef(data=png(0)) if ref.data else ImageRef(path="coco/a.png", root=str(tmp_path)))
+
+
+def deep(n: int) -> bytes:
+    return b'{"a":' * n + b"1" + b"}" * n
+
+
+HOSTILE: dict[str, list[tuple[Any, Problem]]] = {
+    "llava": [
+        (b"\xff\xfe not text", Problem.BAD_ENCODING),
+        (b'{"conversations": [{"from": "human", "value": "\xe9"}]}', Problem.BAD_ENCODING),
+        (llava(None, "half \ud800"), Problem.BAD_ENCODING),
+        (b"{", Problem.MALFORMED),
+        (deep(100_000), Problem.MALFORMED),
+        (b'{"a": 1' + b"0" * 5000 + b"}", Problem.MALFORMED),
+        (b'{"image": "a", "image": "b"}', Problem.MALFORMED),
+        (b"[1, 2]", Problem.MALFORMED),
+        (b"null", Problem.MALFORMED),
+        ({}, Problem.MALFORMED),
+        ({"conversations": None}, Problem.MALFORMED),
+        ({"conversations": [None]}, Problem.MALFORMED),
+        (llava("a.png", None), Problem.MALFORMED),
+        (llava("a.png", "<image>", 5), Problem.MALFORMED),
+        (llava(7), Problem.MALFORMED),
+        (llava(["a.png", None]), Problem.MALFORMED),
+        (llava({"a": 1}), Problem.MALFORMED),
+        ({"conversations": [{"from": "robot", "value": "x"}]}, Problem.MALFORMED),
+        ({"conversations": []}, Problem.NO_ANSWER),
+        (llava("a.png", "<image>", " \n"), Problem.NO_ANSWER),
+        ({"conversations": [{"from": "human", "value": "x"}]}, Problem.NO_ANSWER),
+        ({"conversations": [*llava(None, "x")["conversations"], {"from": "human", "value": "y"}]}, Problem.NO_ANSWER),
+        ({"conversations": llava(None, "x")["conversations"][::-1]}, Problem.ROLE_ORDER),
+        ({"conversations": [{"from": "human", "value": "x"}, *llava(None, "x")["conversations"]]}, Problem.ROLE_ORDER),
+        (llava(None, "<image>\nwhat?"), Problem.PLACEHOLDER_MISMATCH),
+        (llava("a.png", "<image><image>"), Problem.PLACEHOLDER_MISMATCH),
+        (llava(["a.png", "b.png"], "<image>"), Problem.PLACEHOLDER_MISMATCH),
+        (llava(["a.png", "b.png"], "none"), Problem.PLACEHOLDER_MISMATCH),
+        (llava(None, "x", video="v.mp4"), Problem.UNSUPPORTED_MODALITY),
+    ],
+    "chat": [
+        (chat("<image><image>x", images=["a.png"]), Problem.PLACEHOLDER_MISMATCH),
+        (chat("<image>x", images=["a.png", "b.png"]), Problem.PLACEHOLDER_MISMATCH),
+        (chat("<image>x"), Problem.PLACEHOLDER_MISMATCH),
+        (chat([{"type": "image"}]), Problem.PLACEHOLDER_MISMATCH),
+        (chat("x", [{"type": "image", "image": "a.png"}, "y"]), Problem.PLACEHOLDER_MISMATCH),
+        (chat([{"type": "hologram"}]), Problem.MALFORMED),
+        (chat([{"type": "text", "text": None}]), Problem.MALFORMED),
+        (chat(None), Problem.MALFORMED),
+        (chat("x", images=[3]), Problem.MALFORMED),
+        (chat("x", images=[{"bytes": None, "path": None}]), Problem.MISSING_IMAGE),
+        (chat("x", images=["data:image/png;base64,&&&"]), Problem.UNDECODABLE_IMAGE),
+        (chat("x", images=["data:image/png,abc"]), Problem.UNDECODABLE_IMAGE),
+        (chat([{"type": "video", "video": "a.mp4"}]), Problem.UNSUPPORTED_MODALITY),
+        (chat("x", audios=["a.wav"]), Problem.UNSUPPORTED_MODALITY),
+        (chat("x", ""), Problem.NO_ANSWER),
+        ({"instruction": "x", "output": None}, Problem.MALFORMED),
+        ({"instruction": "x", "output": "y", "history": [["q"]]}, Problem.MALFORMED),
+        ({"messages": [{"role": "user", "content": "x"}, {"role": "system", "content": "x"}, {"role": "assistant", "content": "x"}]}, Problem.ROLE_ORDER),
+        (b"{]", Problem.MALFORMED),
+    ],
+    "parquet": [
+        (fine(None), Problem.MALFORMED),
+        (fine("x", None), Problem.MALFORMED),
+        (fine("x", ""), Problem.NO_ANSWER),
+        (fine(texts=[]), Problem.NO_ANSWER),
+        (fine(texts=None), Problem.MALFORMED),
+        (fine(images=[{"bytes": None, "path": None}]), Problem.MISSING_IMAGE),
+        (fine(images=[None]), Problem.MALFORMED),
+    ],
+}  # fmt: skip
+GOOD = {"llava": llava(None, "fine"), "chat": chat("fine"), "parquet": fine("fine")}
+
+
+def write_hostile(format_: str, folder: Path) -> Path:
+    records = [record for record, _ in HOSTILE[format_]]
+    mixed = [GOOD[format_], *records, GOOD[format_]]
+    return write_parquet(folder / "x", mixed) if format_ == "parquet" else write_jsonl(folder / "x", mixed)
+
+
+@pytest.mark.parametrize("format_", HOSTILE)
+def test_every_bad_record_is_a_row_with_its_problem(format_: str, tmp_path: Path) -> None:
+    rows = list(open_rows(SourceSpec("s", format_, str(write_hostile(format_, tmp_path)))))
+    assert rows[0].sample is not None
+    assert rows[-1].sample is not None
+    found = [row.problem for row in rows[1:-1]]
+    assert found == [problem for _, problem in HOSTILE[format_]]
+
+
+@pytest.mark.parametrize("format_", HOSTILE)
+def test_get_equals_the_walk_and_both_are_repeatable(format_: str, tmp_path: Path) -> None:
+    spec = SourceSpec("s", format_, str(write_hostile(format_, tmp_path)))
+    rows = open_rows(spec)
+    walked = list(rows)
+    assert [row.number for row in walked] == list(range(len(rows)))
+    assert [rows.get(number) for number in reversed(range(len(rows)))] == walked[::-1]
+    assert list(open_rows(spec)) == walked
+
+
+@pytest.mark.parametrize("name", reader_names())
+def test_readers_say_who_they_are_and_never_raise_on_sniffing(name: str, tmp_path: Path) -> None:
+    reader = find_reader(name)
+    assert reader.name == name
+    assert reader.version >= 1
+    (tmp_path / "folder").mkdir()
+    for path in (write(tmp_path / "noise", bytes(range(256)) * 9), write(tmp_path / "none", b""), tmp_path / "folder", tmp_path / "absent"):
+        assert not reader.sniff(path)
+
+
+@pytest.mark.parametrize("format_", ["llava", "chat", "parquet", "tsv"])
+@pytest.mark.parametrize("data", [None, b"", b"[]", b"\n\n", b"\xef\xbb\xbf", b"PAR1"])
+def test_an_unusable_file_is_one_clear_sentence(format_: str, data: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "x" if data is None else write(tmp_path / "x", data)
+    if format_ in ("llava", "chat") and data == b"PAR1":
+        return  # one line that is no JSON: a row with a problem
+    with pytest.raises(SourceError) as caught:
+        open_rows(SourceSpec("s", format_, str(path)))
+    assert "\n" not in str(caught.value)
+    assert "--path" in str(caught.value) or "columns" in str(caught.value)
+
+
+def test_array_survives_what_breaks_a_parser(tmp_path: Path) -> None:
+    good = b'{"conversations": [{"from": "human", "value": "a ] } , \\" b"}, {"from": "gpt", "value": "c"}]}'
+    text = b"\xef\xbb\xbf [\r\n" + good + b",\r\n" + b'{"conversations": "\xff"}' + b",\n{oops}," + good + b",\n" + good[:-9]
+    rows = list(open_rows(SourceSpec("s", "llava", str(write(tmp_path / "x.json", text)))))
+    assert [row.problem for row in rows] == [None, Problem.BAD_ENCODING, Problem.MALFORMED, None, Problem.MALFORMED]
+    assert rows[0].sample is not None
+    assert rows[0].sample.turns[0].text == 'a ] } , " b'
+
+
+def test_lines_with_bom_blank_lines_and_crlf(tmp_path: Path) -> None:
+    import json
+
+    line = json.dumps(llava(None, "x")).encode()
+    rows = open_rows(SourceSpec("s", "llava", str(write(tmp_path / "x.jsonl", b"\xef\xbb\xbf" + line + b"\r\n\r\n  \n" + line))))
+    assert [row.problem for row in rows] == [None, None]
+
+
+def test_literal_image_in_an_answer_is_text(tmp_path: Path) -> None:
+    record = llava("a.png", "<image>\nWhich tag?", "Write <image> there")
+    for format_, path in (("llava", write_json(tmp_path / "x.json", [record])), ("chat", write_jsonl(tmp_path / "y", [chat("<image>Which tag?", "Write <image> there", images=["a.png"])]))):
+        sample = first_sample(path, format_)
+        assert len(sample.images) == 1
+        assert sample.turns[1].parts == ("Write <image> there",)
+    content = [{"type": "text", "text": "Is <image> a tag?"}]
+    assert first_sample(write_jsonl(tmp_path / "z", [chat(content)]), "chat").turns[0].parts == ("Is <image> a tag?",)
+
+
+def test_row_without_an_image_in_every_spelling(tmp_path: Path) -> None:
+    path = write_json(tmp_path / "x.json", [{**llava(None, "Hi"), "image": empty} for empty in (None, "", [])])
+    assert [row.sample.images for row in open_rows(SourceSpec("s", "llava", str(path))) if row.sample] == [(), (), ()]
+
+
+def test_many_images_stand_where_the_text_says(tmp_path: Path) -> None:
+    sample = first_sample(write_json(tmp_path / "x.json", [llava(["a.png", "b.png"], "<image> or <image>?")]), "llava")
+    assert sample.turns[0].parts == (0, " or ", 1, "?")
+    assert [ref.path for ref in sample.images] == ["a.png", "b.png"]
+
+
+def test_one_image_without_a_place_comes_first(tmp_path: Path) -> None:
+    assert first_sample(write_json(tmp_path / "x.json", [llava("a.png", "What?")]), "llava").turns[0].parts == (0, "What?")
+
+
+def test_shards_are_one_source_and_row_groups_do_not_show(tmp_path: Path) -> None:
+    for shard in range(3):
+        write_parquet(tmp_path / "data" / f"train-{shard}.parquet", [fine(f"{shard} {row}", id=f"{shard}-{row}") for row in range(7)], row_group=2)
+    rows = open_rows(SourceSpec("s", "parquet", str(tmp_path)))
+    assert [row.sample.id for row in rows if row.sample] == [f"{shard}-{row}" for shard in range(3) for row in range(7)]
+    assert rows.get(9).sample == list(rows)[9].sample
+
+
+def test_damaged_parquet_page_costs_its_row_group_only(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    path = write_parquet(tmp_path / "x", [fine(f"Question {row} " * 50) for row in range(4)], row_group=2)
+    group = pq.ParquetFile(path).metadata.row_group(1)
+    chunk = next(group.column(i) for i in range(group.num_columns) if group.column(i).path_in_schema.endswith("user"))
+    data = bytearray(path.read_bytes())
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    data[start : start + chunk.total_compressed_size] = b"\xff" * chunk.total_compressed_size
+    path.write_bytes(bytes(data))
+    rows = open_rows(SourceSpec("s", "parquet", str(path)))
+    assert [row.problem for row in rows] == [None, None, Problem.MALFORMED, Problem.MALFORMED]
+    assert [rows.get(n).problem for n in (3, 0)] == [Problem.MALFORMED, None]
+
+
+def test_unknown_format_is_named_with_a_guess(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="did you mean 'llava'"):
+        find_reader("lava")
+    with pytest.raises(SourceError, match="No reader understands"):
+        detect_format(write(tmp_path / "x", b"hello"))
+    with pytest.raises(SourceError, match="is empty"):
+        detect_format(write(tmp_path / "y", b""))
+
+
+def test_importing_is_light() -> None:
+    import subprocess
+    import sys
+
+    heavy = "{'torch', 'pyarrow', 'pandas', 'numpy', 'PIL', 'transformers'}"
+    modules = "sources.sampling, sources.check, sources.split, sources.catalogue, sources.easy_vqa, sources.benchmark_data, sources.formats.parquet"
+    code = f"import sys, {modules}; found = {heavy} & set(sys.modules); assert not found, found"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
