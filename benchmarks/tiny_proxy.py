@@ -49,13 +49,14 @@ def held_out(kind: str, items: int) -> list[Asked]:
     return [(picture("test", image), text, CHOICES[kind], answer) for text, answer, image in rows]
 
 
-def scores(model: Idefics3ForConditionalGeneration, packer: Packer, items: int, folder_items: dict[str, list[Asked]]) -> dict[str, list[float]]:
+def scores(model: Idefics3ForConditionalGeneration, packer: Packer, items: dict[str, list[Asked]]) -> dict[str, dict[str, float]]:
     result = {}
-    for kind, asked in folder_items.items():
+    for kind, asked in items.items():
         chances = choice_probabilities(model, packer, asked)
         right = [CHOICES[kind].index(answer) for *_, answer in asked]
         accuracy = np.mean([p.argmax() == r for p, r in zip(chances, right, strict=True)])
-        result[kind] = [round(float(accuracy), 3), round(float(np.mean([p[r] for p, r in zip(chances, right, strict=True)])), 3)]
+        probability = np.mean([p[r] for p, r in zip(chances, right, strict=True)])
+        result[kind] = {"accuracy": round(float(accuracy), 3), "probability": round(float(probability), 3)}
     return result
 
 
@@ -81,13 +82,14 @@ def arm(folder: Path, kind: str, seed: int, wanted: argparse.Namespace, items: d
     base = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
     packer = Packer(AutoTokenizer.from_pretrained(folder), 16, LENGTH)
     get_peft_model(base, LoraConfig(r=8, lora_alpha=16, target_modules=TARGETS))
-    rows = random.Random(seed).sample(questions("train", kind), 16 * wanted.steps) if kind == "presence" else questions("train", kind)
+    rows = questions("train", kind)
     random.Random(seed).shuffle(rows)
     began = time.process_time()
     probe(base, packer, rows[: 16 * wanted.steps], wanted.steps, wanted.rate)
     trained = time.process_time()
-    found = scores(base, packer, wanted.items, items)
-    return {"source": kind, "seed": seed, "accuracy_probability": found, "train_cpu_s": round(trained - began, 1), "score_cpu_s": round(time.process_time() - trained, 1)}
+    found = scores(base, packer, items)
+    seconds = {"train_cpu_s": round(trained - began, 1), "score_cpu_s": round(time.process_time() - trained, 1)}
+    return {"source": kind, "seed": seed, "after": found, **seconds}
 
 
 def main() -> None:
@@ -103,7 +105,7 @@ def main() -> None:
     items = {kind: held_out(kind, wanted.items) for kind in CHOICES}
     base = AutoModelForImageTextToText.from_pretrained(wanted.folder, dtype=torch.float32).eval()
     packer = Packer(AutoTokenizer.from_pretrained(wanted.folder), 16, LENGTH)
-    result = {"untrained": scores(base, packer, wanted.items, items), "probes": []}
+    result = {"untrained": scores(base, packer, items), "probes": []}
     result["probes"] = [arm(wanted.folder, kind, seed, wanted, items) for kind in wanted.kinds.split(",") for seed in range(wanted.seeds)]
     print(json.dumps(result, indent=1))
 

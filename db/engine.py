@@ -104,7 +104,14 @@ def _check_place(path: Path, read_only: bool) -> None:
             "take a --workspace on a local disk, or --db postgresql+psycopg://..."
         )
     if not read_only:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"the folder {folder} cannot be made ({error.strerror}): take another --workspace") from error
 
 
 def _write_ahead(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

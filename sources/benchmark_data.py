@@ -101,13 +101,19 @@ def _with_own_ids(items: list[Item]) -> list[Item]:
 
 
 def _drawn(items: list[Item], spec: BenchmarkSpec) -> list[Item]:
-    wanted = int(spec.option("items", "0"))
+    wanted, seed = _whole_number(spec, "items"), _whole_number(spec, "seed")
     if not 0 < wanted < len(items):
         return items
-    seed = int(spec.option("seed", "0"))
     ranked = sorted(items, key=lambda item: (seeded_key(seed, "benchmark", item.image_group()), item.id))
     chosen = {item.id for item in ranked[:wanted]}
     return [item for item in items if item.id in chosen]
+
+
+def _whole_number(spec: BenchmarkSpec, option: str) -> int:
+    try:
+        return int(spec.option(option, "0"))
+    except ValueError as error:
+        raise SourceError(f"The option {option}={spec.option(option)!r} of {spec.name} is not a whole number") from error
 
 
 def _fingerprint(spec: BenchmarkSpec, items: list[Item], digests: dict[str, str]) -> str:

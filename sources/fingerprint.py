@@ -30,7 +30,9 @@ def fingerprint(spec: SourceSpec) -> str:
     elif spec.hub_id:
         held = [spec.hub_id, spec.subset, spec.revision]
     else:
-        held = ""
+        from sources.formats.registry import find_reader
+
+        held = find_reader(spec.format).version  # made by code: other code, other rows
     return content_hash([spec.format, held, sorted(spec.options)])
 
 

@@ -14,7 +14,7 @@ from sources.canonical import content_hash, hash_bytes
 from sources.fingerprint import VIEW_OPTIONS, fingerprint
 from sources.formats.files import image_root
 from sources.formats.registry import find_reader
-from sources.images import IMAGE_POLICY, check_image, image_digest
+from sources.images import IMAGE_POLICY, check_image, decode_image, read_image_bytes
 from sources.problems import Problem, RowError
 from sources.reader import Rows
 from sources.row_index import RowIndex, load_index, save_index
@@ -37,8 +37,8 @@ class _Read:
     images: tuple[str, ...]  # identities
 
 
-def open_index(spec: SourceSpec, cache_dir: Path | None, progress: Progress | None, hash_all: bool = False) -> RowIndex:
-    """Return a source's index, from the cache while neither its files nor its images have changed.
+def open_index(rows: Rows, spec: SourceSpec, cache_dir: Path | None, progress: Progress | None, hash_all: bool = False) -> RowIndex:
+    """Return the index of a source's opened rows, from the cache while neither its files nor its images have changed.
 
     `hash_all` names images by their bytes however many they are. View options are ignored here.
 
@@ -49,7 +49,6 @@ def open_index(spec: SourceSpec, cache_dir: Path | None, progress: Progress | No
     reader = find_reader(spec.format)
     key = content_hash([_LAYOUT, fingerprint(spec), reader.name, reader.version, IMAGE_POLICY, FULL_DECODE_IMAGES, hash_all])
     file = cache_dir / f"index-{key}.json" if cache_dir else None
-    rows = reader.open(spec)
     root = image_root(spec) if spec.path else ""
     if file and (held := load_index(file, root)):
         return held
@@ -102,13 +101,19 @@ def _check_images(
             index.image_paths.append(ref.path)
         try:
             if index.by_bytes:
-                index.image_hashes[identity] = image_digest(ref)
-            check_image(ref, decode)
+                data = read_image_bytes(ref)
+                index.image_hashes[identity] = hash_bytes(data)
+            if decode:
+                decode_image(data)
+            else:
+                check_image(ref, decode=False)
         except RowError as error:
             problems[identity] = error
             index.image_hashes.pop(identity, None)
         if progress and done % 100 == 0:
             progress(done, len(first))
+    if progress:
+        progress(len(first), len(first))
     return problems
 
 

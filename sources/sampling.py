@@ -7,6 +7,7 @@ nothing in what is drawn, and two sources with the same rows give the same draw.
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from sources.sample import ImageRef, Sample
 from sources.spec import SourceSpec
 
 Cost = Callable[[Sample], float | None]
+_PASSES_KEPT = 16
 _MOST_AT_ONCE = 128  # rows fetched together, sorted by number, so that a parquet row group is read once for several
 
 
@@ -70,18 +72,19 @@ class SourcePool:
         self._chosen = chosen
         self._digests = dict(index.image_hashes)
         self._failed: dict[int, RowError] = {}
+        self._passes: dict[tuple[int, int], array[int]] = {}
 
     @classmethod
     def open(cls, spec: SourceSpec, cache_dir: Path | None = None, progress: Progress | None = None) -> SourcePool:
-        """Read and check a source's rows, or take its index from `cache_dir`; `progress` gets (done, total).
+        """Read and check a source's rows, or take its index from `cache_dir`; `progress` gets (done, total): of rows, then of images.
 
         The options `subsource` (a name) and `holdout` (`fraction:seed`, leaves the held-out groups of images out) choose rows.
 
         Raises:
             SourceError: the source cannot be used at all, or no row of it is usable.
         """
-        index = open_index(spec, cache_dir, progress, hash_all=bool(spec.option("holdout")))
-        return cls(spec, open_rows(spec), index)
+        rows = open_rows(spec)
+        return cls(spec, rows, open_index(rows, spec, cache_dir, progress, hash_all=bool(spec.option("holdout"))))
 
     def view(self, spec: SourceSpec) -> SourcePool:
         """Return the pool of the same source under other view options, without reading it again.
@@ -155,19 +158,29 @@ class SourcePool:
         return ((number, self.sample(number)) for number in self.numbers())
 
     def _walk(self, seed: int) -> Iterator[tuple[tuple[int, int], DrawnRow | Problem]]:
-        index, chosen, turn = self.index, self._chosen, 0
-        strata, keys, groups = [index.strata[i] for i in chosen], [index.keys[i] for i in chosen], self.groups()
+        turn = 0
         while len(self._failed) < self.usable:
             wanted: list[int] = []
             size = 8
-            for position in permutation(strata, index.names, groups, keys, seed, turn):
-                wanted.append(index.numbers[chosen[position]])
+            for number in self._pass(seed, turn):
+                wanted.append(number)
                 if len(wanted) == size:
                     yield from (((turn, number), row) for number, row in self._fetch(wanted))
                     wanted, size = [], min(2 * size, _MOST_AT_ONCE)
             yield from (((turn, number), row) for number, row in self._fetch(wanted))
             turn += 1
         raise SourceError(f"No row of {self.spec.slug} can be loaded; run `probe sources check {self.spec.slug}`")
+
+    def _pass(self, seed: int, turn: int) -> array[int]:
+        """Return all usable rows' numbers in the order of one pass; the last few are kept, for arms that share a seed."""
+        if (seed, turn) not in self._passes:
+            index, chosen = self.index, self._chosen
+            strata, keys = [index.strata[i] for i in chosen], [index.keys[i] for i in chosen]
+            order = permutation(strata, index.names, self.groups(), keys, seed, turn)
+            while len(self._passes) >= _PASSES_KEPT:
+                self._passes.pop(next(iter(self._passes)))
+            self._passes[seed, turn] = array("q", (index.numbers[chosen[position]] for position in order))
+        return self._passes[seed, turn]
 
     def _fetch(self, numbers: Sequence[int]) -> Iterator[tuple[int, DrawnRow | Problem]]:
         fetched = {number: self._row(number) for number in sorted(numbers)}

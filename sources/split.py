@@ -11,7 +11,7 @@ import base64
 import csv
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +52,8 @@ def split_holdout(
 ) -> Holdout:
     """Hold out a fraction of a source's groups of images, or as many whole groups as give at least `n` rows.
 
-    Each held-out row's first question becomes an item of a TSV in `out_dir`. Where the answers to a type of question are a
-    small closed set they are its choices, else it is free text; the two kinds go to two benchmarks.
+    Each held-out row's first question becomes an item of a TSV in `out_dir`, its images before its text. Where the answers to
+    a type of question are a small closed set they are its choices, else it is free text; the two kinds go to two benchmarks.
 
     Raises:
         SourceError: the source is unusable, already split, or nothing would be left on one of the sides.
@@ -108,13 +108,14 @@ def _lines(pool: SourcePool, numbers: Iterable[int], asked: dict[int, tuple[str,
     for number in numbers:
         question, answer, options = asked[number]
         sample = pool.sample(number)
-        cell = _image_cell(sample.images, written, str(number))
+        places = next(turn for turn in sample.turns if turn.role is Role.USER).image_places
+        cell = _image_cell([sample.images[place] for place in places], written, str(number))
         padded = [*options, *[""] * (len(_LETTERS) - len(options))] if options else []
         right = _LETTERS[options.index(answer)] if options else answer
         yield [str(number), cell, question, *padded, right, sample.subsource]
 
 
-def _image_cell(images: tuple[ImageRef, ...], written: dict[str, str], index: str) -> str:
+def _image_cell(images: Sequence[ImageRef], written: dict[str, str], index: str) -> str:
     encoded = [base64.b64encode(read_image_bytes(ref)).decode() for ref in images]
     if len(images) != 1:
         return repr(encoded)  # `[]` for a row without an image

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
@@ -59,11 +61,60 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Console(width=wide, highlight=False).print(table)
 
 
-def interval(estimate: Estimate | None, digits: int = 3) -> str:
-    """Return `+0.123 [+0.100, +0.146]`, or a dash."""
+def interval(estimate: Estimate | None, digits: int = 3, signed: bool = True) -> str:
+    """Return `+0.123 [+0.100, +0.146]`, without plus signs unless `signed`, or a dash."""
     if estimate is None:
         return "-"
-    return f"{estimate.value:+.{digits}f} [{estimate.low:+.{digits}f}, {estimate.high:+.{digits}f}]"
+    form = f"{'+' if signed else ''}.{digits}f"
+    return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
+
+
+def print_fields(fields: Mapping[str, Any], form: str) -> None:
+    """Print one thing: a line a field that is not empty for people, an object for `--json`, one row for `--csv`."""
+    if form == "json":
+        print_json(fields)
+    elif form == "csv":
+        print_listing([fields], form, empty="")
+    else:
+        told = {name: value for name, value in fields.items() if value not in (None, "")}
+        width = max(map(len, told), default=0)
+        for name, value in told.items():
+            click.echo(f"{name:<{width}}  {_cell(value)}")
+
+
+def bytes_text(count: float) -> str:
+    """Return a number of bytes for people, such as `1.5 MB`."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+@contextmanager
+def counting(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function of (done, of) that shows long work on standard error: a bar on a terminal, a line every 15 seconds elsewhere."""
+    if not sys.stderr.isatty():
+        yield _plain_count(title)
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+def _plain_count(title: str) -> Callable[[int, int], None]:
+    last = time.monotonic()
+
+    def show(done: int, of: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= 15:
+            last = time.monotonic()
+            click.echo(f"{title}: {done:,} of {of:,}", err=True)
+
+    return show
 
 
 def estimate_json(estimate: Estimate | None) -> dict[str, float | int] | None:

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from db.store import Store
 
 
+def builtin_sources() -> dict[str, SourceSpec]:
+    """Return the sources that need no path: easy-VQA's (package `easy-vqa`) and the generated world's."""
+    from sources.easy_vqa import easy_vqa_source_specs
+    from sources.world import world_source_specs
+
+    return {spec.slug: spec for spec in (*easy_vqa_source_specs(), *world_source_specs())}
+
+
 def builtin_benchmarks() -> dict[str, BenchmarkSpec]:
     """Return the benchmarks that need no path."""
     from sources.easy_vqa import easy_vqa_benchmark_specs

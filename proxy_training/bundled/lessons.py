@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_training.bundled.packing import Packer, PackedRows, Talk
+from proxy_training.bundled.packing import PackedRows, Packer, Talk
 from sources.world.captions import CaptionLength, caption, caption_prompt
 from sources.world.drawing import scene_array
 from sources.world.names import made_up_name
@@ -26,11 +26,11 @@ _T = TypeVar("_T")
 _KINDS = {SceneKind.THINGS: 0.76, SceneKind.WORD: 0.12, SceneKind.CHART: 0.12}
 _SKILLS = {
     SceneKind.THINGS: {
-        Skill.PRESENCE: 0.46,
-        Skill.COLOUR: 0.15,
-        Skill.SHAPE: 0.15,
-        Skill.COUNT: 0.09,
-        Skill.SIZE: 0.07,
+        Skill.PRESENCE: 0.44,
+        Skill.COLOUR: 0.14,
+        Skill.SHAPE: 0.21,
+        Skill.COUNT: 0.07,
+        Skill.SIZE: 0.06,
         Skill.RELATION: 0.08,
     },
     SceneKind.WORD: {Skill.WORD: 0.7, Skill.PRESENCE: 0.1, Skill.COLOUR: 0.1, Skill.SHAPE: 0.1},
@@ -50,12 +50,13 @@ class Lesson:
     rows: PackedRows
 
 
-def make_lesson(packer: Packer, seed: int, step: int, rows: int, question_share: float) -> Lesson:
-    """Make one step's rows; `question_share` is the probability that a row holds questions and not only captions."""
+def make_lesson(packer: Packer, seed: int, step: int, rows: int, question_share: float, easy_share: float) -> Lesson:
+    """Make one step's rows: a row holds questions, not only captions, with `question_share`, and one lone shape with `easy_share`."""
     rng = generator(PRETRAINING, seed, step)
     scenes, talks, chained = [], [], []
     for _ in range(rows):
-        scene = make_scene(rng, _weighted(rng, _KINDS))
+        easy = rng.random() < easy_share
+        scene = make_scene(rng, SceneKind.THINGS, most_things=1) if easy else make_scene(rng, _weighted(rng, _KINDS))
         asked = rng.random() < question_share
         scenes.append(scene)
         talks.append(_questions(rng, scene) if asked else _captions(rng, scene))

@@ -57,12 +57,17 @@ class Packer:
         """
         encoded = iter(self._encode(rows))
         built = [self._row([next(encoded) for _ in talks], chain) for talks, chain in zip(rows, chained, strict=True)]
-        columns = [np.full((len(built), self.length), fill, np.int64) for fill in (self._id(PAD), 0, PADDING_BLOCK, IGNORED)]
-        for number, row in enumerate(built):
-            for column, values in zip(columns, row, strict=True):
-                column[number, : len(values)] = values
+        ids, positions, blocks, labels = (
+            self._column([row[place] for row in built], fill) for place, fill in enumerate((self._id(PAD), 0, PADDING_BLOCK, IGNORED))
+        )
         topics = tuple(tuple(talk.topic for talk in talks) for talks in rows)
-        return PackedRows(*columns, np.array(chained, dtype=np.bool_), topics)
+        return PackedRows(ids, positions, blocks, labels, np.array(chained, dtype=np.bool_), topics)
+
+    def _column(self, rows: Sequence[Sequence[int]], fill: int) -> NDArray[np.int64]:
+        column = np.full((len(rows), self.length), fill, np.int64)
+        for number, values in enumerate(rows):
+            column[number, : len(values)] = values
+        return column
 
     def _encode(self, rows: Sequence[Sequence[Talk]]) -> list[tuple[list[int], list[int]]]:
         texts = [f" {text}" for talks in rows for talk in talks for text in (talk.question, talk.answer)]
@@ -70,7 +75,8 @@ class Packer:
         return [([*ids[i], self._id(ASSISTANT)], [*ids[i + 1], self._id(END)]) for i in range(0, len(ids), 2)]
 
     def _row(self, turns: list[tuple[list[int], list[int]]], chain: bool) -> tuple[list[int], list[int], list[int], list[int]]:
-        ids = [self._id(USER), self._id(AROUND_IMAGE), self._id(GLOBAL_IMAGE), *[self._id(IMAGE)] * self.image_tokens, self._id(AROUND_IMAGE)]
+        image = (AROUND_IMAGE, GLOBAL_IMAGE, *(IMAGE,) * self.image_tokens, AROUND_IMAGE)
+        ids = [self._id(token) for token in (USER, *image)]
         start = len(ids)
         positions, blocks, labels = list(range(start)), [0] * start, [IGNORED] * start
         for block, (question, answer) in enumerate(turns, 1):

@@ -16,7 +16,7 @@ from transformers import Idefics3ForConditionalGeneration
 from proxy_training.bundled.folder import save_state
 from proxy_training.bundled.forward import image_features, label_log_probs
 from proxy_training.bundled.lessons import Lesson, make_lesson
-from proxy_training.bundled.packing import IGNORED, Packer, PackedRows
+from proxy_training.bundled.packing import IGNORED, PackedRows, Packer
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,11 @@ class Schedule:
     """How long and how fast: steps, images a step, learning rate with warm-up and cosine, and when questions follow the captions.
 
     Shares are of the steps: until `captions_until` a row holds captions, from `questions_from` on it holds questions with
-    probability `question_share`, between them the share rises in a line.
+    probability `question_share`, between them the share rises in a line. The share of rows with one lone shape falls in a line from
+    `easy_share` to nothing at `easy_until`: what a shape looks like is learned soonest where nothing else is in sight.
     """
 
-    steps: int = 12_500
+    steps: int = 9_500
     rows: int = 16
     length: int = 128
     peak_rate: float = 1.5e-3
@@ -35,9 +36,11 @@ class Schedule:
     warm_up: int = 300
     weight_decay: float = 0.05
     clip: float = 1.0
-    captions_until: float = 0.1
-    questions_from: float = 0.16
+    captions_until: float = 0.05
+    questions_from: float = 0.1
     question_share: float = 0.9
+    easy_until: float = 0.6
+    easy_share: float = 0.8
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step."""
@@ -51,6 +54,10 @@ class Schedule:
         done = step / self.steps
         rising = (done - self.captions_until) / max(1e-9, self.questions_from - self.captions_until)
         return self.question_share * min(1.0, max(0.0, rising))
+
+    def easy(self, step: int) -> float:
+        """Return the share of rows that hold one lone shape at a step."""
+        return self.easy_share * max(0.0, 1 - step / self.steps / self.easy_until)
 
 
 @dataclass(slots=True)
@@ -85,7 +92,7 @@ def train(
     losses = Losses()
     model.train()
     for step in range(start, schedule.steps):
-        lesson = make_lesson(packer, seed, step, schedule.rows, schedule.questions(step))
+        lesson = make_lesson(packer, seed, step, schedule.rows, schedule.questions(step), schedule.easy(step))
         losses.add(lesson.rows, _step(model, optimiser, lesson, schedule, step))
         if (step + 1) % every == 0 or step + 1 == schedule.steps:
             save_state(state, {"step": step + 1, "model": model.state_dict(), "optimiser": optimiser.state_dict()})

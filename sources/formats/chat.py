@@ -101,6 +101,8 @@ def image_ref(value: Any, root: str) -> ImageRef:
     """
     if isinstance(value, dict):
         data = value.get("bytes")
+        if data is not None and not isinstance(data, bytes):
+            raise RowError(Problem.MALFORMED, "an image's bytes are text")
         value = data if data is not None else value.get("path") or value.get("url")
         if value is None:
             raise RowError(Problem.MISSING_IMAGE, "neither bytes nor a path")

@@ -119,7 +119,7 @@ def refuse_other_media(record: Mapping[str, Any]) -> None:
 
 def row_id(value: Any, number: int) -> str:
     """Return the record's own id, or its number where it has none."""
-    return str(value) if isinstance(value, (str, int)) and value != "" else str(number)
+    return _storable(str(value)) if isinstance(value, (str, int)) and value != "" else str(number)
 
 
 def first_folder(images: Sequence[ImageRef], none: str = "text") -> str:
@@ -145,7 +145,12 @@ def build_sample(
     images, turns = _number_images(messages, listed)
     _check_text(turns)
     name = first_folder(images) if subsource is None else subsource
-    return Sample(id_, tuple(images), tuple(turns), name.encode("utf-8", "replace").decode())
+    return Sample(id_, tuple(images), tuple(turns), _storable(name))
+
+
+def _storable(name: str) -> str:
+    # A name is shown and stored, where half a surrogate pair or a NUL would stop a run; it is no part of what is learned.
+    return name.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 def _check_roles(messages: Sequence[Message]) -> None:

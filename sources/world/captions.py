@@ -82,7 +82,8 @@ def _listed(parts: list[str]) -> str:
 
 
 def _dense_extras(rng: random.Random, scene: Scene) -> list[str]:
-    extras = [f"there {'is' if len(scene.things) == 1 else 'are'} {NUMBERS[len(scene.things)]} shape{'' if len(scene.things) == 1 else 's'}"]
+    count = len(scene.things)
+    extras = [f"there is {NUMBERS[count]} shape" if count == 1 else f"there are {NUMBERS[count]} shapes"]
     if len(scene.things) > 1:
         a, b = rng.sample(scene.things, 2)
         extras.append(f"the {a.colour} {a.shape} is {RELATION_PHRASES[relation(a, b)]} the {b.colour} {b.shape}")
@@ -97,5 +98,6 @@ def _chart_caption(scene: Scene, length: CaptionLength) -> str:
     bars = _listed([f"{bar.colour} {NUMBERS[bar.height]}" for bar in scene.bars])
     if length is CaptionLength.DESCRIPTIVE:
         return f"a bar chart: {bars}."
-    by_height = sorted(scene.bars, key=lambda bar: bar.height)
-    return f"a bar chart with {NUMBERS[len(scene.bars)]} bars: {bars}. the tallest is {by_height[-1].colour}, the shortest is {by_height[0].colour}."
+    shortest, *_, tallest = sorted(scene.bars, key=lambda bar: bar.height)
+    heading = f"a bar chart with {NUMBERS[len(scene.bars)]} bars: {bars}."
+    return f"{heading} the tallest is {tallest.colour}, the shortest is {shortest.colour}."

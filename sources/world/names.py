@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-_VOWELS, _CONSONANTS = "aeiou", "bcdfghjklmnpqrstvwxyz"
+_VOWELS, _CONSONANTS = tuple("aeiou"), tuple("bcdfghjklmnpqrstvwxyz")
 
 
 def made_up_name(rng: random.Random) -> str:
@@ -13,4 +13,5 @@ def made_up_name(rng: random.Random) -> str:
 
 
 def _syllable(rng: random.Random) -> str:
-    return rng.choice(_CONSONANTS) + rng.choice(_VOWELS) + rng.choice(("", "", *_CONSONANTS))
+    parts = (_CONSONANTS, _VOWELS, ("", "", *_CONSONANTS))
+    return "".join(rng.choice(part) for part in parts)

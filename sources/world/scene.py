@@ -38,11 +38,15 @@ COLOURS: dict[str, Colour] = {
 }
 SHAPES = ("circle", "triangle", "square", "star", "cross", "ring", "diamond", "brick", "pillar")
 SIZES: dict[str, tuple[int, int]] = {"small": (4, 6), "medium": (8, 11), "large": (14, 19)}  # radius in pixels, both ends in
+# fmt: off
 LEXICON = (
-    "bread milk tea cafe hotel stop exit open taxi bus park shop book news salt sugar rice fish meat soup cake apple lemon "
-    "grape melon onion pizza juice water fire gold iron stone wood rain snow wind storm cloud moon sun sky river lake sea "
-    "hill north south east west zone gate door desk lamp clock phone radio music dance jazz rock blues opera"
-).split()
+    "bread", "milk", "tea", "cafe", "hotel", "stop", "exit", "open", "taxi", "bus", "park", "shop", "book", "news", "salt",
+    "sugar", "rice", "fish", "meat", "soup", "cake", "apple", "lemon", "grape", "melon", "onion", "pizza", "juice", "water",
+    "fire", "gold", "iron", "stone", "wood", "rain", "snow", "wind", "storm", "cloud", "moon", "sun", "sky", "river", "lake",
+    "sea", "hill", "north", "south", "east", "west", "zone", "gate", "door", "desk", "lamp", "clock", "phone", "radio", "music",
+    "dance", "jazz", "rock", "blues", "opera",
+)
+# fmt: on
 NUMBERS = ("zero", "one", "two", "three", "four", "five")
 MOST_THINGS = 4
 TALLEST_BAR = 5  # chart units

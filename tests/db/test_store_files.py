@@ -63,10 +63,15 @@ def test_a_store_of_a_newer_version_is_refused(url, engine, store):
 
 
 def test_opening_a_store_again_imports_no_alembic(url, store):
-    code = (
-        f"import sys; from db.store import Store; Store.open({url!r}).close(); sys.exit('alembic' in sys.modules or 'torch' in sys.modules)"
-    )
+    look = "sys.exit('alembic' in sys.modules or 'torch' in sys.modules)"
+    code = f"import sys; from db.store import Store; Store.open({url!r}).close(); {look}"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be made"):
+        Store.open(tmp_path / "file" / "probe.db")
 
 
 def test_a_read_only_store_reads_and_refuses_to_write(url, store):
@@ -103,7 +108,7 @@ def test_threads_share_one_store(store):
 
 
 def test_a_missing_store_cannot_be_opened_for_reading(tmp_path):
-    with pytest.raises(StoreError, match="there is no store at .*run a command that fills it first"):
+    with pytest.raises(StoreError, match=r"there is no store at .*run a command that fills it first"):
         Store.open(tmp_path / "probe.db", read_only=True)
     assert list(tmp_path.iterdir()) == []
 
@@ -128,7 +133,7 @@ def test_a_path_is_a_store_in_write_ahead_mode_with_foreign_keys(tmp_path):
 def test_a_file_that_is_no_database_is_one_sentence(tmp_path):
     path = tmp_path / "probe.db"
     path.write_text("not a database, but long enough to look at" * 100)
-    with pytest.raises(StoreError, match="cannot be read .*take another --db"):
+    with pytest.raises(StoreError, match=r"cannot be read .*take another --db"):
         Store.open(path)
 
 

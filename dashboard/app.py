@@ -1,0 +1,21 @@
+"""The dashboard's entry, run by `probe dashboard`: five pages in the order of the decision, read-only over one workspace.
+
+python -P -m streamlit run dashboard/app.py -- --workspace .probe
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# Streamlit puts this folder on the path, which would make `pages` and `charts` importable as if they were packages of their own.
+_HERE = Path(__file__).resolve().parent
+sys.path[:] = [entry for entry in sys.path if not entry or Path(entry).resolve() != _HERE]
+
+import streamlit as st  # noqa: E402
+
+from dashboard import navigation  # noqa: E402
+
+if __name__ == "__main__":
+    st.set_page_config(page_title="probe", page_icon=":material/science:", layout="wide")
+    navigation.run()

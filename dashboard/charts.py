@@ -1,0 +1,155 @@
+"""Charts: a frame in, a figure out. They compute nothing; colours come in as a palette, background and fonts from Streamlit's theme."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from dashboard.theme import Palette
+
+ROW = 36  # pixels of a table's row, so that a forest plot stands beside it line by line
+CELL_WIDTH, CELL_HEIGHT = 118, 46
+SIGNED = "+.3f"
+
+
+def forest(frame: pd.DataFrame, label: str, title: str, colours: Palette, *, limit: int = 260, axis_on_top: bool = False) -> alt.LayerChart:
+    """Return effects as points with intervals, one line a `label`, filled where the interval excludes zero; rows keep their order."""
+    shown = frame.assign(
+        sign=[_sign(low, high) for low, high in zip(frame["low"], frame["high"], strict=True)],
+        band=[0 if tier is None or pd.isna(tier) else int(tier) % 2 for tier in frame["tier"]],
+    )
+    order = list(frame[label])
+    axis = alt.Axis(title=None, labelLimit=limit, domain=False, ticks=False, labelPadding=10, labelFontSize=13)
+    y = alt.Y(f"{label}:N", sort=order, axis=axis, scale=alt.Scale(paddingInner=0, paddingOuter=0))
+    top = {"orient": "top", "minExtent": ROW, "maxExtent": ROW} if axis_on_top else {"orient": "bottom"}
+    x_axis = alt.Axis(title=title, format="+.2~f", tickCount=6, domain=False, titleFontWeight="normal", grid=True, **top)
+    x = alt.X("low:Q", axis=x_axis, scale=alt.Scale(zero=True, nice=True, padding=12))
+    colour = alt.Color(
+        "sign:N",
+        legend=None,
+        scale=alt.Scale(domain=["better", "worse", "inside the noise"], range=[colours.good, colours.bad, colours.muted]),
+    )
+    tooltip = [alt.Tooltip(f"{label}:N"), alt.Tooltip("effect:N"), alt.Tooltip("n:Q", title="items"), alt.Tooltip("tier:Q")]
+    base = alt.Chart(shown).encode(y=y, tooltip=tooltip)
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=colours.muted, strokeDash=[4, 3]).encode(x="zero:Q")
+    bands = alt.Chart(shown[shown["band"] == 1]).mark_bar(color=colours.faint, opacity=0.45, size=ROW).encode(y=y)
+    whisker = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x, x2="high:Q", color=colour)
+    hollow = alt.condition(alt.datum.sign == "inside the noise", alt.value(colours.ground), colour)
+    point = base.mark_point(size=95, strokeWidth=2.2, opacity=1, filled=False).encode(x="value:Q", color=colour, fill=hollow)
+    return alt.layer(bands, zero, whisker, point).properties(height=alt.Step(ROW), padding={"left": 0, "right": 12, "top": 0, "bottom": 4})
+
+
+def heat_map(frame: pd.DataFrame, title: str, colours: Palette) -> alt.LayerChart:
+    """Return effects of sources (down) on benchmarks (across); cells whose interval holds zero are faint and hatched."""
+    reach = max(float(frame["value"].abs().max()), 1e-6)
+    small = frame["benchmark"].nunique() > 9
+    shown = frame.assign(
+        head=[f"{value:+.2f}" for value in frame["value"]],
+        range=[f"{low:+.2f} to {high:+.2f}" for low, high in zip(frame["low"], frame["high"], strict=True)],
+        strong=(frame["value"].abs() > 0.55 * reach) & ~frame["inside"],
+    )
+    x_axis = alt.Axis(
+        title=None, orient="top", labelAngle=-40 if small else 0, labelLimit=CELL_WIDTH if not small else 200, domain=False, ticks=False
+    )
+    x = alt.X("benchmark:N", sort=list(dict.fromkeys(frame["benchmark"])), axis=x_axis, scale=alt.Scale(paddingInner=0.03))
+    y_axis = alt.Axis(title=None, labelLimit=260, domain=False, ticks=False, labelPadding=10, labelFontSize=13)
+    y = alt.Y("source:N", sort=list(dict.fromkeys(frame["source"])), axis=y_axis, scale=alt.Scale(paddingInner=0.06))
+    scale = alt.Scale(domain=[-reach, 0, reach], range=[colours.low, colours.middle, colours.high], interpolate="lab")
+    legend = alt.Legend(title=title, orient="bottom", format="+.2f", gradientLength=260, titleFontWeight="normal", titleLimit=400)
+    tooltip = [alt.Tooltip(name) for name in ("source:N", "benchmark:N", "capability:N", "effect:N")]
+    base = alt.Chart(shown).encode(x=x, y=y, tooltip=[*tooltip, alt.Tooltip("n:Q", title="items")])
+    faded = alt.condition(alt.datum.inside, alt.value(0.35), alt.value(1.0))
+    layers = [
+        base.mark_rect(cornerRadius=3).encode(color=alt.Color("value:Q", scale=scale, legend=legend), opacity=faded),
+        _hatching(base, colours, small),
+    ]
+    if not small:
+        ink = alt.condition(alt.datum.strong, alt.value("#FFFFFF"), alt.value(colours.ink))
+        layers.append(base.mark_text(dy=-7, fontSize=13, fontWeight=600).encode(text="head:N", color=ink))
+        layers.append(base.mark_text(dy=10, fontSize=10).encode(text="range:N", color=ink))
+    cell = 34 if small else CELL_WIDTH
+    return alt.layer(*layers).properties(width=alt.Step(cell), height=alt.Step(30 if small else CELL_HEIGHT))
+
+
+def _hatching(base: alt.Chart, colours: Palette, small: bool) -> alt.Chart:
+    width, height = (32, 28) if small else (CELL_WIDTH - 6, CELL_HEIGHT - 6)
+    path = _hatch_path(width / height)
+    return base.transform_filter(alt.datum.inside).mark_point(
+        shape=path, size=height * height, stroke=colours.muted, strokeWidth=0.6, opacity=0.55, filled=False
+    )
+
+
+def _hatch_path(aspect: float, lines: int = 9) -> str:
+    """Return slanted lines over a box from (-aspect, -1) to (aspect, 1), clipped to it, as an SVG path."""
+    parts = []
+    for number in range(lines):
+        start = -aspect - 2 + (number + 0.5) * (2 * aspect + 2) / lines  # x at the lower edge; the line rises to the right by 2
+        left, right = max(start, -aspect), min(start + 2, aspect)
+        parts.append(f"M{left:.3f},{1 - (left - start):.3f}L{right:.3f},{1 - (right - start):.3f}")
+    return "".join(parts)
+
+
+def mixture(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
+    """Return the mixture's shares as bars with intervals, and the current mixture as ticks."""
+    axis = alt.Axis(title=None, labelLimit=260, domain=False, ticks=False, labelPadding=10, labelFontSize=13)
+    y = alt.Y("source:N", sort=list(frame["source"]), axis=axis)
+    x_axis = alt.Axis(title="share of the budget", format="%", tickCount=6, domain=False, titleFontWeight="normal")
+    tooltip = [alt.Tooltip("source:N")]
+    tooltip += [alt.Tooltip(f"{name}:Q", format=".1%") for name in ("share", "low", "high", "current")] + [
+        alt.Tooltip("rows:Q", format=",")
+    ]
+    base = alt.Chart(frame).encode(y=y, tooltip=tooltip)
+    bars = base.mark_bar(height=16, cornerRadiusEnd=3, opacity=0.85).encode(
+        x=alt.X("share:Q", axis=x_axis), color=alt.datum("this mixture")
+    )
+    between = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, color=colours.ink).encode(x="low:Q", x2="high:Q")
+    current = base.mark_tick(thickness=3, height=26).encode(x="current:Q", color=alt.datum("current mixture"))
+    scale = alt.Scale(domain=["this mixture", "current mixture"], range=[colours.main, colours.second])
+    legend = alt.Legend(title=None, orient="top", symbolType="square", symbolOpacity=1)
+    return alt.layer(bars, between, current).encode(color=alt.Color(scale=scale, legend=legend)).properties(height=alt.Step(ROW))
+
+
+def gains(frame: pd.DataFrame, title: str, colours: Palette) -> alt.LayerChart:
+    """Return gains against baselines: confirmed filled, predicted hollow and muted."""
+    axis = alt.Axis(title=None, labelLimit=200, domain=False, ticks=False, labelPadding=10, labelFontSize=13)
+    y = alt.Y("against:N", sort=list(dict.fromkeys(frame["against"])), axis=axis)
+    x = alt.X(
+        "low:Q", axis=alt.Axis(title=title, format="+.2~f", tickCount=6, domain=False, titleFontWeight="normal"), scale=alt.Scale(zero=True)
+    )
+    kinds = alt.Scale(domain=["confirmed", "predicted"], range=[colours.main, colours.muted])
+    colour = alt.Color("kind:N", scale=kinds, legend=alt.Legend(title=None, orient="top", symbolOpacity=1))
+    offset = alt.YOffset("kind:N", scale=alt.Scale(domain=["confirmed", "predicted"], paddingOuter=0.25))
+    tooltip = [
+        alt.Tooltip("against:N"),
+        alt.Tooltip("kind:N"),
+        alt.Tooltip("gain:N"),
+        alt.Tooltip("n:Q", title="items"),
+        alt.Tooltip("held:N"),
+    ]
+    base = alt.Chart(frame).encode(y=y, yOffset=offset, color=colour, tooltip=tooltip)
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=colours.muted, strokeDash=[4, 3]).encode(x="zero:Q")
+    fill = alt.condition(alt.datum.kind == "confirmed", alt.value(colours.main), alt.value(colours.ground))
+    return alt.layer(
+        zero,
+        base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x, x2="high:Q"),
+        base.mark_point(size=80, strokeWidth=2.2, opacity=1).encode(x="value:Q", fill=fill),
+    ).properties(height=alt.Step(22, **{"for": "offset"}))
+
+
+def counts(frame: pd.DataFrame, label: str, value: str, title: str, colours: Palette, part: str = "") -> alt.Chart:
+    """Return plain bars, rows in order; with `part`, stacked in two colours."""
+    axis = alt.Axis(title=None, labelLimit=260, domain=False, ticks=False, labelPadding=10, labelFontSize=13)
+    chart = alt.Chart(frame).mark_bar(height=18, cornerRadiusEnd=0 if part else 3, color=colours.main)
+    parts = alt.Scale(domain=list(dict.fromkeys(frame[part])) if part else [], range=[colours.main, colours.second])
+    chart = chart.encode(
+        y=alt.Y(f"{label}:N", sort=list(dict.fromkeys(frame[label])), axis=axis),
+        x=alt.X(f"{value}:Q", axis=alt.Axis(title=title, tickCount=6, domain=False, titleFontWeight="normal", format="~s")),
+        tooltip=[
+            alt.Tooltip(f"{name}:N" if name != value else f"{name}:Q", format="" if name != value else ",.1f") for name in frame.columns
+        ],
+    ).properties(height=alt.Step(30))
+    return chart.encode(color=alt.Color(f"{part}:N", scale=parts, legend=alt.Legend(title=None, orient="top"))) if part else chart
+
+
+def _sign(low: float, high: float) -> str:
+    return "better" if low > 0 else "worse" if high < 0 else "inside the noise"

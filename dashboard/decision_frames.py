@@ -1,0 +1,86 @@
+"""What a manifest says, as frames: the mixture beside the current one, and what it gained."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from dashboard.frames import interval_text
+from dashboard.reading import Snapshot
+from probe.manifest import Manifest, ManifestError, parse_manifest
+from sources.estimate import Estimate
+
+
+def read_decision(text: str) -> Manifest | str:
+    """Return the manifest that the store keeps, or the sentence that says why it cannot be read."""
+    try:
+        return parse_manifest(text)
+    except ManifestError as error:
+        return str(error)
+
+
+def mixture_frame(doc: Manifest, view: Snapshot) -> pd.DataFrame:
+    """Return one row a source: its share of the budget with its interval, its rows, and its share of the current mixture."""
+    current = doc.baselines.get("base") or view.study.base.weights()
+    rows = [
+        {
+            "source": entry.slug,
+            "share": sum(phase.share * phase.weights.get(entry.slug, 0.0) for phase in doc.phases),
+            "low": doc.weights[entry.slug].low if entry.slug in doc.weights else None,
+            "high": doc.weights[entry.slug].high if entry.slug in doc.weights else None,
+            "current": current.get(entry.slug, 0.0),
+            "rows": entry.rows,
+            "epochs": round(entry.repeat, 2),
+            "licence": entry.licence.concluded if entry.licence.concluded != "NOASSERTION" else entry.licence.declared,
+        }
+        for entry in doc.sources
+    ]
+    return pd.DataFrame(rows).sort_values(["share", "source"], ascending=[False, True], ignore_index=True)
+
+
+def gains_frame(doc: Manifest) -> pd.DataFrame:
+    """Return the gain against each baseline: confirmed where it was, and predicted."""
+    confirmed = [_gain(name, "confirmed", gain.gain, "yes" if gain.held else "no") for name, gain in (doc.confirmed or {}).items()]
+    return pd.DataFrame(confirmed + [_gain(name, "predicted", gain, "") for name, gain in doc.predicted.items()])
+
+
+def main_gain(doc: Manifest) -> tuple[str, str, str]:
+    """Return what the headline says: confirmed or predicted, the gain with its interval, and against which baseline."""
+    kind = "confirmed" if doc.confirmed else "predicted"
+    gains = {name: gain.gain for name, gain in doc.confirmed.items()} if doc.confirmed else dict(doc.predicted)
+    if not gains:
+        return kind, "no baseline", ""
+    name = next((one for one in ("base", "proportional", "uniform") if one in gains), next(iter(gains)))
+    return kind, interval_text(gains[name]), name
+
+
+def headline(doc: Manifest) -> str:
+    """Return the decision in one sentence of our own words."""
+    if doc.confirmed is None:
+        return "This mixture is **predicted** to be the best. It is not confirmed yet, so it is no claim."
+    held = [gain.held for gain in doc.confirmed.values()]
+    if all(held):
+        return "**Train on this mixture.** It beat every baseline on items that the search never saw, with fresh seeds."
+    if any(held):
+        return "**This mixture beat some baselines, not all,** on items that the search never saw, with fresh seeds."
+    return "**No gain was confirmed.** On items that the search never saw, this mixture cannot be told from its baselines."
+
+
+def coverage_frame(view: Snapshot) -> pd.DataFrame:
+    """Return one row a benchmark: what it is for, its items, and what guessing gets."""
+    return pd.DataFrame(
+        [
+            {
+                "capability": record.spec.capability,
+                "benchmark": record.spec.name,
+                "items to rank": int((record.splits == 0).sum()),
+                "items to confirm": int((record.splits == 1).sum()),
+                "guessing": f"{record.chance:.0%}" if record.chance else "free text",
+            }
+            for record in view.benchmarks
+        ]
+    )
+
+
+def _gain(name: str, kind: str, gain: Estimate, held: str) -> dict[str, object]:
+    interval = {"value": gain.value, "low": gain.low, "high": gain.high, "stderr": gain.stderr, "n": gain.n}
+    return {"against": name, "kind": kind, "gain": interval_text(gain), "held": held} | interval

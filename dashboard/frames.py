@@ -1,0 +1,156 @@
+"""What a ranking says, as frames: the shaping between the store's values and the charts. Nothing is estimated here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlencode
+
+import pandas as pd
+
+from dashboard.reading import Runs, Snapshot
+from db.values import ArmRole, EffectRow, Verdict
+from probe.decide.levels import OVERALL
+from probe.decide.ranking import best_first
+from sources.estimate import Estimate
+
+WORDS = {"solo": "each source alone", "add-one": "added to the base mixture", "swarm": "mixtures"}
+VERDICTS = [verdict.value for verdict in Verdict]
+
+
+def interval_text(estimate: Estimate) -> str:
+    """Return `+0.041 [+0.020, +0.062]`."""
+    return f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
+
+
+def source_link(study: str, source: str) -> str:
+    """Return the address of a source's page, relative to any page."""
+    return "./source?" + urlencode({"study": study, "source": source})
+
+
+def designs(view: Snapshot) -> list[str]:
+    """Return the designs that the ranking answers, the one that gives verdicts first."""
+    ranked = {row.arm for row in view.ranking.effects} if view.ranking else set()
+    found = {arm.design.value for arm in view.arms if arm.design and arm.role is ArmRole.SOURCE and arm.name in ranked}
+    return sorted(found)
+
+
+def capabilities(view: Snapshot) -> list[str]:
+    """Return the capabilities that the ranking covers, in its order."""
+    return list(dict.fromkeys(row.name for row in view.ranking.effects if row.level == "capability")) if view.ranking else []
+
+
+def effects_frame(view: Snapshot, design: str, capability: str = "") -> pd.DataFrame:
+    """Return one row a source, best first: tier, effect with its interval, verdict."""
+    if view.ranking is None:
+        return pd.DataFrame(columns=["tier", "source", "effect"])
+    level = ("capability", capability) if capability else (OVERALL, OVERALL)
+    sources = _sources_of(view, design)
+    rows = [row for row in best_first(view.ranking, *level) if row.arm in sources]
+    return pd.DataFrame([{"tier": row.tier, "source": sources[row.arm]} | _effect(row) for row in rows])
+
+
+def source_effects_frame(view: Snapshot, source: str, design: str) -> pd.DataFrame:
+    """Return one source's effects at every level, overall first, then capabilities and benchmarks."""
+    sources = _sources_of(view, design)
+    rows = [row for row in view.ranking.effects if sources.get(row.arm) == source] if view.ranking else []
+    order = [OVERALL, "capability", "benchmark"]
+    rows.sort(key=lambda row: order.index(row.level))
+    return pd.DataFrame(
+        [{"level": row.level, "name": row.name, "tier": row.tier, "shown": _shown_level(row)} | _effect(row) for row in rows]
+    )
+
+
+def heat_frame(view: Snapshot, design: str) -> pd.DataFrame:
+    """Return one row a source and benchmark; `inside` says that the interval holds zero."""
+    if view.ranking is None:
+        return pd.DataFrame()
+    order = effects_frame(view, design)
+    places = {source: place for place, source in enumerate(order["source"])} if len(order) else {}
+    kinds = {record.spec.name: record.spec.capability for record in view.benchmarks}
+    sources = _sources_of(view, design)
+    cells = [
+        {"source": sources[row.arm], "benchmark": row.name, "capability": kinds.get(row.name, "")}
+        | _effect(row)
+        | {"inside": not row.effect.apart_from_zero(), "place": places.get(sources[row.arm], len(places))}
+        for row in view.ranking.effects
+        if row.level == "benchmark" and row.arm in sources
+    ]
+    frame = pd.DataFrame(cells)
+    return frame.sort_values(["place", "source", "capability", "benchmark"], ignore_index=True) if cells else frame
+
+
+def pairs_frame(view: Snapshot, design: str, capability: str = "") -> pd.DataFrame:
+    """Return the differences between sources at one level, decided ones first."""
+    level = ("capability", capability) if capability else (OVERALL, OVERALL)
+    sources = _sources_of(view, design)
+    pairs = [p for p in view.ranking.pairs if (p.level, p.name) == level and p.a in sources and p.b in sources] if view.ranking else []
+    pairs.sort(key=lambda pair: (not pair.decided, -abs(pair.difference.value)))
+    return pd.DataFrame(
+        [
+            {"a": sources[p.a], "b": sources[p.b], "difference": interval_text(p.difference), "told apart": "yes" if p.decided else "no"}
+            | _numbers(p.difference)
+            for p in pairs
+        ]
+    )
+
+
+def cost_frame(view: Snapshot, runs: Runs) -> pd.DataFrame:
+    """Return one row an arm: what its finished probes cost together, and one of them on average."""
+    wide = pd.DataFrame(
+        [
+            {"arm": p.arm, "training": p.cost.train_cpu_s, "scoring": p.cost.eval_cpu_s, "rows": p.rows, "tokens": p.tokens}
+            for p in runs.probes
+            if p.state.is_finished()
+        ]
+    )
+    if wide.empty:
+        return wide
+    costs = wide.groupby("arm", sort=False).agg(
+        probes=("arm", "size"), training=("training", "sum"), scoring=("scoring", "sum"), rows=("rows", "mean"), tokens=("tokens", "mean")
+    )
+    costs["cpu_s_per_probe"] = (costs["training"] + costs["scoring"]) / costs["probes"]
+    names = {arm.name: arm.source or arm.name for arm in view.arms}
+    return costs.round(2).reset_index().assign(source=lambda frame: frame["arm"].map(names))
+
+
+def ranking_table(effects: pd.DataFrame, costs: pd.DataFrame, view: Snapshot) -> pd.DataFrame:
+    """Return what the Sources page lists: effects, what a probe of each cost, and a link to each source."""
+    per_probe = dict(zip(costs["arm"], costs["cpu_s_per_probe"], strict=True)) if len(costs) else {}
+    rows = dict(zip(costs["arm"], costs["rows"], strict=True)) if len(costs) else {}
+    table = effects.assign(
+        open=[source_link(view.study.name, source) for source in effects["source"]],
+        rows=effects["arm"].map(rows),
+        cost=effects["arm"].map(per_probe),
+    )
+    columns = ["tier", "open", "effect", "verdict", "rows", "cost"]
+    return table[[name for name in columns if name != "verdict" or effects["verdict"].any()]]
+
+
+def _sources_of(view: Snapshot, design: str) -> Mapping[str, str]:
+    """Return the source of each arm of a design, by the arm's name."""
+    return {
+        arm.name: arm.source for arm in view.arms if arm.role is ArmRole.SOURCE and arm.design is not None and arm.design.value == design
+    }
+
+
+def _effect(row: EffectRow) -> dict[str, object]:
+    return {"effect": interval_text(row.effect), "verdict": _verdict(row)} | _numbers(row.effect) | {"arm": row.arm}
+
+
+def _numbers(estimate: Estimate) -> dict[str, float | int]:
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high, "stderr": estimate.stderr, "n": estimate.n}
+
+
+def _verdict(row: EffectRow) -> str:
+    if row.verdict is None:
+        return ""
+    return f"{row.verdict.value} (+{row.seeds_to_decide} seeds)" if row.seeds_to_decide else row.verdict.value
+
+
+def _shown_level(row: EffectRow) -> str:
+    return "all capabilities" if row.level == OVERALL else f"{row.level} {row.name}"
+
+
+def shares_text(shares: Sequence[tuple[str, float]]) -> str:
+    """Return a mixture as `--base` takes it."""
+    return ",".join(f"{slug}={share:.4g}" for slug, share in shares)

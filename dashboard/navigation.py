@@ -1,0 +1,47 @@
+"""Which pages there are, and what stands beside each of them: the study, and where it is read from."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import link_state, reading
+from dashboard.parts import commands
+
+PAGES = {
+    "pages/overview.py": ("Overview", ":material/flag:"),
+    "pages/sources.py": ("Sources", ":material/leaderboard:"),
+    "pages/heatmap.py": ("Heat map", ":material/grid_view:"),
+    "pages/source.py": ("Source", ":material/dataset:"),
+    "pages/runs.py": ("Runs", ":material/history:"),
+}
+
+
+def run() -> None:
+    """Show the page that the URL names."""
+    pages = [
+        st.Page(path, title=title, icon=icon, default=number == 0, url_path="" if number == 0 else title.lower().replace(" ", "-"))
+        for number, (path, (title, icon)) in enumerate(PAGES.items())
+    ]
+    page = st.navigation(pages)
+    with st.sidebar:
+        _study_choice()
+    page.run()
+
+
+def _study_choice() -> None:
+    names = reading.study_names()
+    if names:
+        link_state.choose("Study", "study", names)
+    place = reading.workspace()
+    st.caption("Workspace, read-only")
+    st.text(place.root.name if not place.db_url else "a database of its own")
+
+
+def chosen_study() -> reading.Snapshot | None:
+    """Return what the store holds of the chosen study; without one, say which command makes it and return None."""
+    names = reading.study_names()
+    if not names:
+        st.info("There is no study here yet. The first command tries everything on small real data, the second starts your own.")
+        commands("probe demo", "probe run --source SOURCE")
+        return None
+    return reading.snapshot(link_state.current("study", names))

@@ -1,0 +1,36 @@
+"""Heat map: where each source helps, source by benchmark."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import charts, frames, link_state, parts, theme
+from dashboard.navigation import chosen_study
+
+
+def show() -> None:
+    """Place the page."""
+    parts.heading("Where does each source help?", "Hatched and faint: the interval holds zero, so nothing is known to change there.")
+    view = chosen_study()
+    if view is None:
+        return
+    designs = frames.designs(view)
+    frame = frames.heat_frame(view, link_state.current("design", designs)) if designs else None
+    if frame is None or frame.empty or view.ranking is None:
+        study = view.study.name
+        lines = (parts.command("probe", "run", "--source", "SOURCE", "--study", study), parts.command("probe", "rank", "--study", study))
+        parts.empty("No source is scored on a benchmark yet.", *lines)
+        return
+    parts.trust(view)
+    design = link_state.choose("Question", "design", designs, lambda name: frames.WORDS.get(name, name)) if len(designs) > 1 else designs[0]
+    against = "base mixture" if design == "add-one" else "untrained proxy"
+    title = f"effect on {view.ranking.metric.replace('_', ' ')} against the {against}, {view.ranking.level:.0%} intervals"
+    chart = charts.heat_map(frame, title, theme.palette())
+    parts.figure(
+        chart, frame.drop(columns="place"), f"{view.study.name}-heat-map", "effect of each source on each benchmark", width="content"
+    )
+    st.caption("Sources are in the order of their tiers, benchmarks in that of their capabilities.")
+
+
+if __name__ == "__main__":
+    show()

@@ -1,0 +1,105 @@
+"""Overview: what should I train on, and how sure is that."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import charts, link_state, parts, reading, theme
+from dashboard.decision_frames import coverage_frame, gains_frame, headline, main_gain, mixture_frame, read_decision
+from dashboard.live import progress_bar
+from dashboard.navigation import chosen_study
+from probe.manifest import Manifest
+
+
+def show() -> None:
+    """Place the page."""
+    parts.heading(
+        "What should I train on?", "The mixture that a study decided on, what it gains over the current one, and how sure that is."
+    )
+    view = chosen_study()
+    if view is None:
+        return
+    progress_bar(view)
+    parts.trust(view)
+    decision = _decision(view)
+    if decision is not None:
+        _mixture(decision, view)
+        _gains(decision)
+        _terms(decision)
+    _coverage(view)
+    parts.sentences(view.ranking.warnings if view.ranking else (), "Before you believe the ranking")
+
+
+def _decision(view: reading.Snapshot) -> Manifest | None:
+    study = view.study.name
+    if not view.manifests:
+        parts.empty(
+            "This study has no decision yet. This searches the mixture and confirms it:",
+            parts.command("probe", "optimize", "--study", study),
+        )
+        if view.ranking is not None:
+            st.page_link("pages/sources.py", label="See which sources help", icon=":material/leaderboard:", query_params={"study": study})
+        return None
+    kept = {record.hash: record for record in view.manifests}
+    dates = {name: f"{record.created_at[:16].replace('T', ' ')}   {name[:12]}" for name, record in kept.items()}
+    hashes = list(kept)
+    chosen = link_state.choose("Decision", "manifest", hashes, dates.__getitem__) if len(hashes) > 1 else hashes[0]
+    found = read_decision(kept[chosen].json)
+    if isinstance(found, Manifest):
+        return found
+    st.error("This manifest cannot be read:")
+    st.text(found)
+    return None
+
+
+def _mixture(doc: Manifest, view: reading.Snapshot) -> None:
+    st.markdown(headline(doc))
+    kind, gain, against = main_gain(doc)
+    budget = f"{doc.budget.amount:,} {doc.budget.unit}, {sum(doc.rows().values()):,} rows"
+    parts.facts(
+        {f"{kind.capitalize()} gain": gain, "Against": against, "Budget": budget, "Measured on": f"{doc.proxy.name}, {doc.study.metric}"}
+    )
+    if doc.proxy.illustration_only and not (view.ranking and view.ranking.illustration_only):
+        st.warning("Illustration, not evidence: this was decided on the bundled proxy.")
+    frame = mixture_frame(doc, view)
+    st.subheader("The mixture, beside the current one", anchor=False)
+    parts.figure(charts.mixture(frame, theme.palette()), frame, "mixture", "share of each source in this mixture and in the current one")
+    parts.commands(
+        parts.command("probe", "manifest", "show", doc.hash[:12]),
+        parts.command("probe", "export", doc.hash[:12], "--trainer", "llamafactory", "--out", "train"),
+    )
+
+
+def _gains(doc: Manifest) -> None:
+    frame = gains_frame(doc)
+    if frame.empty:
+        return
+    st.subheader("What it gains, against each baseline", anchor=False)
+    st.caption(
+        "Only confirmed gains are a claim: other items and other seeds than those of the search. Predicted ones are read off the searched items."
+    )
+    title = f"gain in {doc.study.metric.replace('_', ' ')}, with {doc.study.level:.0%} intervals"
+    parts.figure(charts.gains(frame, title, theme.palette()), frame, "gains", "gain of the mixture against each baseline, with intervals")
+    if doc.confirmed is None:
+        st.info("Nothing is confirmed yet. This confirms it with fresh seeds:")
+        parts.commands(parts.command("probe", "optimize", "--study", doc.study.name))
+
+
+def _terms(doc: Manifest) -> None:
+    st.subheader("Under which terms", anchor=False)
+    parts.facts({"Licences together": doc.licences.expression})
+    parts.sentences([f"{flag.source}: {flag.licence}: {flag.reason}" for flag in doc.licences.flagged], "Look at these before training")
+    parts.sentences(doc.warnings, "Warnings of this decision")
+
+
+def _coverage(view: reading.Snapshot) -> None:
+    st.subheader("What was measured", anchor=False)
+    frame = coverage_frame(view)
+    if frame.empty:
+        parts.empty("This study has no benchmark yet.", "probe benchmarks add NAME --path FILE.tsv")
+    else:
+        st.dataframe(frame, hide_index=True, alt="the study's benchmarks")
+
+
+if __name__ == "__main__":
+    show()

@@ -1,0 +1,96 @@
+"""Runs: what ran, what failed, and what did it cost."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import charts, frames, link_state, live, parts, reading, run_frames, theme
+from dashboard.navigation import chosen_study
+from db.values import ProbeState
+
+ALL = "all"
+
+
+def show() -> None:
+    """Place the page."""
+    parts.heading(
+        "What ran, what failed, what did it cost?", "Every probe of the study. While something runs, this page follows by itself."
+    )
+    view = chosen_study()
+    if view is None:
+        return
+    states = [ALL, *(state.value for state in ProbeState)]
+
+    @st.fragment(run_every=live.interval_s(view.study.name))
+    def follow() -> None:
+        runs = reading.runs(view.study.name)
+        live.show_progress(runs.progress)
+        if runs.probes:
+            _probes(view, runs, link_state.choose("State", "state", states, str.capitalize))
+
+    follow()
+    runs = reading.runs(view.study.name)
+    _costs(view, runs)
+    _again(view, runs)
+    _log(view)
+
+
+def _probes(view: reading.Snapshot, runs: reading.Runs, state: str) -> None:
+    frame = run_frames.probes_frame(runs, "" if state == ALL else state)
+    if frame.empty:
+        st.text("No probe is in this state.")
+        return
+    whole = {name: st.column_config.NumberColumn(name.capitalize(), format="localized") for name in ("rows", "tokens")}
+    labels = {
+        name: name.capitalize() for name in ("state", "arm", "repeat", "seed", "attempts", "started", "finished", "training", "error")
+    }
+    st.dataframe(
+        frame,
+        hide_index=True,
+        height=min(38 * (len(frame) + 1), 420),
+        alt="the study's probes",
+        column_config=labels | whole | {"cpu_s": "CPU s"},
+    )
+    st.download_button(
+        "Download CSV",
+        frame.to_csv(index=False),
+        f"{parts.file_name(view.study.name)}-probes.csv",
+        "text/csv",
+        key="csv-probes",
+        on_click="ignore",
+    )
+    for arm, count, error in run_frames.errors(runs)[:5]:
+        with st.container(border=True):
+            st.text(f"{count} failed, the first in {arm}:")
+            st.code(error, language=None, wrap_lines=True)
+
+
+def _costs(view: reading.Snapshot, runs: reading.Runs) -> None:
+    costs = frames.cost_frame(view, runs)
+    if costs.empty:
+        return
+    st.subheader("What it cost", anchor=False)
+    chart = charts.counts(run_frames.long_costs(costs), "arm", "cpu_s", "CPU seconds of all finished probes", theme.palette(), part="part")
+    parts.figure(chart, costs, f"{view.study.name}-costs", "CPU seconds of each arm, in training and in scoring")
+
+
+def _again(view: reading.Snapshot, runs: reading.Runs) -> None:
+    st.subheader("Run it again", anchor=False)
+    st.caption("Finished probes are used again, so this only does what is missing or failed.")
+    parts.commands(*run_frames.repeat_commands(view, runs))
+
+
+def _log(view: reading.Snapshot) -> None:
+    st.subheader("Log", anchor=False)
+    file = reading.workspace().logs / f"{view.study.name.replace('/', '_')}.log"
+    st.code(str(file), language=None)
+    tail = run_frames.log_tail(file)
+    if not tail:
+        st.text("No worker of this study has written a log here.")
+        return
+    with st.expander("Its last lines"):
+        st.code(tail, language=None, height=320)
+
+
+if __name__ == "__main__":
+    show()

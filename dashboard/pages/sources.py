@@ -1,0 +1,106 @@
+"""Sources: which of them help, told by effects with intervals, in tiers."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import charts, frames, link_state, parts, reading, theme
+from dashboard.navigation import chosen_study
+
+ALL = "all"
+
+
+def show() -> None:
+    """Place the page."""
+    parts.heading("Which sources help?", "Sources in one tier are not told apart: a rank inside a tier would be noise.")
+    view = chosen_study()
+    if view is None:
+        return
+    designs = frames.designs(view)
+    if view.ranking is None or not designs:
+        parts.empty("Nothing is ranked yet in this study.", *_fill(view))
+        return
+    parts.trust(view)
+    design, capability = _choices(view, designs)
+    effects = frames.effects_frame(view, design, capability)
+    if effects.empty:
+        parts.empty("No source is scored here yet.", *_fill(view))
+        return
+    _about(view, design)
+    _ranking(view, effects, capability)
+    _pairs(frames.pairs_frame(view, design, capability))
+    parts.sentences(view.ranking.warnings, "Before you believe the ranking")
+
+
+def _fill(view: reading.Snapshot) -> list[str]:
+    study = view.study.name
+    return [parts.command("probe", "run", "--source", "SOURCE", "--study", study), parts.command("probe", "rank", "--study", study)]
+
+
+def _choices(view: reading.Snapshot, designs: list[str]) -> tuple[str, str]:
+    left, right = st.columns(2)
+    with left:
+        capability = link_state.choose(
+            "Capability", "capability", [ALL, *frames.capabilities(view)], lambda name: "All" if name == ALL else name
+        )
+    with right:
+        design = link_state.choose("Question", "design", designs, lambda name: frames.WORDS.get(name, name))
+    return design, "" if capability == ALL else capability
+
+
+def _about(view: reading.Snapshot, design: str) -> None:
+    ranking = view.ranking
+    assert ranking is not None
+    against = "base" if design == "add-one" else "untrained proxy"
+    parts.facts(
+        {
+            "Effect on": ranking.metric.replace("_", " "),
+            "Against": against,
+            "Proxy": ranking.proxy,
+            "Intervals": f"{ranking.level:.0%}",
+            "Noise floor": f"{ranking.noise_floor:.3f}",
+            "Smallest effect it could see": f"{ranking.minimum_detectable_effect:.3f}",
+        }
+    )
+
+
+def _ranking(view: reading.Snapshot, effects: pd.DataFrame, capability: str) -> None:
+    costs = frames.cost_frame(view, reading.runs(view.study.name))
+    table = frames.ranking_table(effects, costs, view)
+    left, right = st.columns([11, 9], gap="small")
+    with left:
+        st.dataframe(
+            table,
+            hide_index=True,
+            row_height=charts.ROW,
+            height=charts.ROW * (len(table) + 1) + 2,
+            alt="sources by tier, with effects, intervals and cost",
+            column_config={
+                "tier": st.column_config.NumberColumn("Tier", width=50, help="1 is best; the same tier means not told apart"),
+                "open": st.column_config.LinkColumn("Source", display_text=r"[?&]source=([^&]+)", width="medium"),
+                "effect": st.column_config.TextColumn("Effect [interval]", width=175),
+                "verdict": st.column_config.TextColumn("Verdict", width="small"),
+                "rows": st.column_config.NumberColumn("Rows", format="localized", width=65, help="Rows that one probe trained on"),
+                "cost": st.column_config.NumberColumn(
+                    "CPU s", format="%.1f", width=65, help="CPU seconds of one probe: training and scoring"
+                ),
+            },
+        )
+    with right:
+        figure = charts.forest(effects, "source", "effect", theme.palette(), limit=170, axis_on_top=True)
+        st.altair_chart(figure, width="stretch", alt="effect of each source with its interval, best first")
+    parts.data(effects, f"{view.study.name}-sources-{capability or ALL}")
+
+
+def _pairs(frame: pd.DataFrame) -> None:
+    if frame.empty:
+        return
+    with st.expander("Which sources can be told apart?"):
+        st.caption("Differences a minus b. Told apart: decided after correction for the number of pairs.")
+        st.dataframe(frame[["a", "b", "difference", "told apart"]], hide_index=True, alt="differences between sources")
+        st.download_button("Download CSV", frame.to_csv(index=False), "pairs.csv", "text/csv", key="csv-pairs", on_click="ignore")
+
+
+if __name__ == "__main__":
+    show()

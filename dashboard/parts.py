@@ -1,0 +1,87 @@
+"""What every page is put together from. Data is shown by `st.text`, `st.code`, tables and charts only: nothing of it is markdown."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from dashboard.reading import Snapshot
+
+
+def heading(question: str, about: str) -> None:
+    """Place a page's question and one line of explanation, both ours."""
+    st.title(question, anchor=False)
+    st.caption(about)
+
+
+def commands(*lines: str) -> None:
+    """Show commands to copy."""
+    st.code("\n".join(lines), language="bash")
+
+
+def command(*words: str) -> str:
+    """Return a command line whose words survive a shell."""
+    return shlex.join(words)
+
+
+def empty(sentence: str, *lines: str) -> None:
+    """Say what is missing and which command fills it."""
+    st.info(sentence)
+    commands(*lines)
+
+
+def facts(pairs: Mapping[str, str]) -> None:
+    """Place short facts side by side: a small label over plain text."""
+    for column, (label, text) in zip(st.columns(len(pairs)), pairs.items(), strict=True):
+        with column:
+            st.caption(label)
+            st.text(text)
+
+
+def figure(chart: alt.Chart | alt.LayerChart, frame: pd.DataFrame, name: str, says: str, width: str = "stretch") -> None:
+    """Place a chart with its data and CSV below it; `says` is what a screen reader hears."""
+    st.altair_chart(chart, width=width, alt=says)
+    data(frame, name)
+
+
+def data(frame: pd.DataFrame, name: str) -> None:
+    """Place the table behind a chart, with its download."""
+    with st.expander("Data"):
+        st.dataframe(frame, hide_index=True, alt=f"the data of {name}")
+        st.download_button(
+            "Download CSV", frame.to_csv(index=False), f"{file_name(name)}.csv", "text/csv", key=f"csv-{name}", on_click="ignore"
+        )
+
+
+def file_name(name: str) -> str:
+    """Return a name that any file system takes."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "data"
+
+
+def sentences(lines: Sequence[str], title: str) -> None:
+    """Show what others wrote, one line each, in a box."""
+    if lines:
+        with st.container(border=True):
+            st.markdown(f":material/info: **{title}**")
+            for line in lines:
+                st.text(line)
+
+
+def trust(view: Snapshot) -> None:
+    """Say what limits a ranking: an illustration only, or probes that finished after it."""
+    if view.ranking is not None and view.ranking.illustration_only:
+        st.warning("Illustration, not evidence: the bundled proxy shows how the tool works. Decide with a real model (`--proxy`).")
+    if view.ranking_is_old():
+        st.warning("Probes have finished since this ranking was computed. Bring it up to date with:")
+        commands(command("probe", "rank", "--study", view.study.name))
+
+
+def column(label: str, **options: Any) -> Any:
+    """Return a table column's configuration."""
+    return st.column_config.Column(label, **options)

@@ -1,0 +1,100 @@
+"""What ran, as frames and lines: probes, their errors, and the command that repeats a study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from dashboard.frames import shares_text
+from dashboard.parts import command
+from dashboard.reading import Runs, Snapshot
+from db.values import ArmRole, BudgetUnit, Design, ProbeState
+
+LOG_BYTES = 16_384
+LOG_LINES = 40
+
+
+def probes_frame(runs: Runs, state: str = "") -> pd.DataFrame:
+    """Return one row a probe in plan order, of one state or of all."""
+    return pd.DataFrame(
+        [
+            {
+                "state": probe.state.value,
+                "arm": probe.arm,
+                "repeat": probe.repeat,
+                "seed": probe.seed,
+                "rows": probe.rows,
+                "tokens": probe.tokens,
+                "cpu_s": round(probe.cost.train_cpu_s + probe.cost.eval_cpu_s, 1),
+                "attempts": probe.attempts,
+                "started": probe.started_at,
+                "finished": probe.finished_at,
+                "training": probe.training_id[:12],
+                "error": probe.error,
+            }
+            for probe in runs.probes
+            if state in ("", probe.state.value)
+        ]
+    )
+
+
+def long_costs(costs: pd.DataFrame) -> pd.DataFrame:
+    """Return the cost of each arm as one row for training and one for scoring."""
+    wide = costs.rename(columns={"training": "Training", "scoring": "Scoring"})
+    return wide.melt(id_vars=["arm", "probes"], value_vars=["Training", "Scoring"], var_name="part", value_name="cpu_s")
+
+
+def errors(runs: Runs) -> list[tuple[str, int, str]]:
+    """Return each distinct error of failed probes with an arm it hit and how many, most frequent first."""
+    found: dict[str, list[str]] = {}
+    for probe in runs.probes:
+        if probe.state is ProbeState.FAILED:
+            found.setdefault(probe.error, []).append(probe.arm)
+    return sorted(((arms[0], len(arms), error) for error, arms in found.items()), key=lambda entry: -entry[1])
+
+
+def repeat_commands(view: Snapshot, runs: Runs) -> list[str]:
+    """Return the commands that would run the study again, one a design; finished probes are then reused."""
+    retry = ["--retry-failed"] if runs.progress.failed else []
+    return [command("probe", "run", *words, *retry) for words in _designs(view, runs)] or [
+        command("probe", "run", "--source", "SOURCE", "--study", view.study.name)
+    ]
+
+
+def _designs(view: Snapshot, runs: Runs) -> Iterator[list[str]]:
+    seeds = str(1 + max((probe.repeat for probe in runs.probes if probe.role is not ArmRole.CONFIRM), default=2))
+    for design in Design:
+        arms = [arm for arm in view.arms if arm.design is design and arm.role is not ArmRole.UNTRAINED]
+        if not arms:
+            continue
+        slugs = sorted({slug for arm in arms for slug in ([arm.source] if arm.source else arm.curriculum.sources())})
+        words = [word for slug in slugs for word in ("--source", slug)]
+        words += ["--study", view.study.name, "--design", design.value, "--seeds", seeds]
+        if design is Design.SWARM:
+            words += ["--mixtures", str(len(arms))]
+        yield words + _budget(view) + (["--base", shares_text(view.study.base.shares)] if view.study.base_given else [])
+
+
+def _budget(view: Snapshot) -> list[str]:
+    unit = "--samples" if view.study.budget_unit is BudgetUnit.SAMPLES else "--tokens"
+    return [unit, str(view.study.budget)]
+
+
+def log_tail(file: Path) -> str:
+    """Return the last lines of a log, read from its end; empty where there is none."""
+    try:
+        with file.open("rb") as log:
+            log.seek(max(0, file.stat().st_size - LOG_BYTES))
+            text = log.read(LOG_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-LOG_LINES:])
+
+
+def span(seconds: float) -> str:
+    """Return seconds as people say them."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

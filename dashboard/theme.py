@@ -1,0 +1,35 @@
+"""Colours: Okabe and Ito's, told apart by colour-blind eyes (https://jfly.uni-koeln.de/color/), for a light and a dark ground."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+BLUE, SKY, GREEN, ORANGE, VERMILLION, PURPLE = "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7"
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """The colours of one ground. `low`, `middle`, `high` are a diverging scale's ends and centre."""
+
+    ink: str
+    muted: str
+    faint: str
+    ground: str
+    main: str
+    second: str
+    good: str
+    bad: str
+    low: str
+    middle: str
+    high: str
+
+
+LIGHT = Palette("#1F2933", "#6B7785", "#E4E8EC", "#FFFFFF", BLUE, ORANGE, BLUE, VERMILLION, "#D55E00", "#F4F5F6", "#0072B2")
+DARK = Palette("#E8ECF0", "#98A3AF", "#2A323B", "#11161C", SKY, ORANGE, SKY, "#F0813A", "#D9651F", "#20272F", "#3D9BD6")
+
+
+def palette() -> Palette:
+    """Return the colours of the ground that the browser shows."""
+    return DARK if st.context.theme.type == "dark" else LIGHT

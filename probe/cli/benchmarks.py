@@ -1,0 +1,219 @@
+"""`probe benchmarks`: list, show, check, add and remove benchmarks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from probe.cli.output import counting, listing_options, print_fields, print_json, print_listing
+from probe.errors import ProbeError
+from probe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from db.values import BenchmarkRecord
+    from sources.benchmark import BenchmarkSpec, Item
+
+COLUMNS = ("name", "kind", "capability", "format", "items", "images", "chance")
+MOST_ANSWERS = 12
+
+
+@click.group()
+def command() -> None:
+    """List, show, check, add and remove benchmarks."""
+
+
+@command.command("list")
+@listing_options
+@click.pass_obj
+def list_(workspace: Workspace, form: str) -> None:
+    """List registered benchmarks, then the built-in ones."""
+    names = COLUMNS if form == "table" else None
+    empty = "No benchmark is registered: probe benchmarks add NAME --path FILE.tsv."
+    print_listing(benchmark_rows(workspace), form, empty=empty, columns=names)
+
+
+@command.command()
+@click.argument("name")
+@listing_options
+@click.pass_obj
+def show(workspace: Workspace, name: str, form: str) -> None:
+    """Show what is known of one benchmark, without reading its items."""
+    from probe.study.registry import find_benchmark
+
+    with workspace.open_store() as store:
+        print_fields(_row(find_benchmark(store, name), store.benchmark(name)), form)
+
+
+@command.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def check(workspace: Workspace, name: str, as_json: bool) -> None:
+    """Read a benchmark in full: items usable and excluded, choices, balance of answers, images, duplicates, splits."""
+    found = check_benchmark(workspace, name)
+    if as_json:
+        print_json(found)
+    else:
+        click.echo("\n".join(_check_lines(found)))
+
+
+@command.command()
+@click.argument("name")
+@click.option("--path", type=click.Path(path_type=Path), required=True, help="A TSV in VLMEvalKit's layout.")
+@click.option("--images", type=click.Path(path_type=Path), default=None, help="Folder that image_path starts from.  [default: the file's]")
+@click.option("--capability", default="general", show_default=True, help="What it measures: ocr, charts, recognition, ...")
+@click.option("--choices", type=click.Choice(["letter", "text"]), default="text", show_default=True, help="What is scored of a choice.")
+@click.pass_obj
+def add(workspace: Workspace, name: str, path: Path, images: Path | None, capability: str, choices: str) -> None:
+    """Register a benchmark from a TSV; its items are split once, by image, into selection and confirmation."""
+    from probe.cli.sources import absolute, check_name, image_folder
+    from sources.benchmark import BenchmarkSpec, PromptForm
+
+    check_name(name)
+    spec = BenchmarkSpec(name, capability, "tsv", absolute(path), image_folder(images), PromptForm(choices))
+    click.echo("\n".join(add_benchmark(workspace, spec)))
+
+
+@command.command()
+@click.argument("name")
+@click.pass_obj
+def remove(workspace: Workspace, name: str) -> None:
+    """Forget a benchmark; its file stays where it is. Refused while a study uses it."""
+    with workspace.open_store() as store:
+        store.remove_benchmark(name)
+    click.echo(f"{name} is forgotten; its file was not touched.")
+
+
+def benchmark_rows(workspace: Workspace) -> list[dict[str, Any]]:
+    """Return every known benchmark as a row."""
+    from probe.study.registry import builtin_benchmarks
+
+    records: tuple[BenchmarkRecord, ...] = ()
+    if workspace.exists():
+        with workspace.open_store() as store:
+            records = store.benchmarks()
+    known = {record.spec.name for record in records}
+    built_in = [_row(spec, None) for name, spec in builtin_benchmarks().items() if name not in known]
+    return [*(_row(record.spec, record) for record in records), *built_in]
+
+
+def _row(spec: BenchmarkSpec, record: BenchmarkRecord | None) -> dict[str, Any]:
+    confirmation = int(record.splits.sum()) if record else 0
+    return {
+        "name": spec.name,
+        "kind": "registered" if record else "built-in",
+        "capability": spec.capability,
+        "format": spec.format,
+        "items": record.n_items if record else None,
+        "images": int(record.groups.max()) + 1 if record and record.n_items else None,
+        "chance": record.chance if record else None,
+        "selection": record.n_items - confirmation if record else None,
+        "confirmation": confirmation if record else None,
+        "choices": spec.prompt_form.value,
+        "path": spec.path,
+        "fingerprint": record.fingerprint if record else None,
+    }
+
+
+def add_benchmark(workspace: Workspace, spec: BenchmarkSpec) -> list[str]:
+    """Register a benchmark and return what to tell: what was found, and how studies get it scored.
+
+    Raises:
+        SourceError: its file cannot be used.
+        ProbeError: the name is a built-in benchmark's.
+    """
+    from probe.study.registry import builtin_benchmarks, register_benchmark
+    from sources.benchmark_data import read_benchmark
+
+    if spec.name in builtin_benchmarks():
+        raise ProbeError(f"{spec.name!r} is built in: give your own benchmark another name.")
+    excluded = read_benchmark(spec).excluded
+    with workspace.open_store() as store:
+        row = _row(spec, register_benchmark(store, spec))
+        studies = [study.name for study in store.studies()]
+    lines = [f"{spec.name}: {row['items']:,} items on {row['images']:,} images, chance {row['chance']:.3f}, capability {spec.capability}"]
+    lines += [f"  excluded {n:,} {problem.value}" for problem, n in excluded.most_common()]
+    lines.append(f"split by image: {row['selection']:,} items for selection, {row['confirmation']:,} for confirmation")
+    lines += [f"Score study {name} on it, training nothing: probe run --study {name} --benchmark {spec.name}" for name in studies]
+    return lines if studies else [*lines, f"Next: probe benchmarks check {spec.name}, then probe run --source S --benchmark {spec.name}"]
+
+
+def check_benchmark(workspace: Workspace, name: str) -> dict[str, Any]:
+    """Return what a check finds, as the object that `--json` prints.
+
+    Raises:
+        ProbeError: nobody knows the benchmark.
+        SourceError: it cannot be used.
+    """
+    from probe.study.items import split_items
+    from probe.study.registry import find_benchmark
+    from sources.benchmark_data import read_benchmark
+
+    with workspace.open_store() as store:
+        spec, record = find_benchmark(store, name), store.benchmark(name)
+    data = read_benchmark(spec)
+    groups, splits = split_items(data.items)
+    return {
+        "name": name,
+        "capability": spec.capability,
+        "items": len(data.items),
+        "excluded": {problem.value: n for problem, n in data.excluded.most_common()},
+        "images": int(groups.max()) + 1,
+        "undecodable": _undecodable(data.items),
+        "choices": {str(count): n for count, n in sorted(Counter(len(item.choices) for item in data.items).items())},
+        "answers": dict(Counter(item.answer for item in data.items).most_common(MOST_ANSWERS)),
+        "places": _places(data.items),
+        "duplicates": _duplicates(data.items),
+        "selection": int((splits == 0).sum()),
+        "confirmation": int((splits == 1).sum()),
+        "fingerprint": data.fingerprint,
+        "changed": record is not None and record.fingerprint != data.fingerprint,
+    }
+
+
+def _undecodable(items: Sequence[Item]) -> dict[str, int]:
+    from sources.images import check_image
+    from sources.problems import RowError
+
+    found: Counter[str] = Counter()
+    images = {ref.identity(): ref for item in items for ref in item.images}
+    with counting("decoding images") as progress:
+        for done, ref in enumerate(images.values()):
+            try:
+                check_image(ref, decode=True)
+            except RowError as error:
+                found[error.problem.value] += 1
+            progress(done, len(images))
+    return dict(found)
+
+
+def _places(items: Sequence[Item]) -> dict[str, int]:
+    """Count at which place the right choice stands: A, B, ..."""
+    letters = Counter(chr(ord("A") + item.choices.index(item.answer)) for item in items if item.choices)
+    return dict(sorted(letters.items()))
+
+
+def _duplicates(items: Sequence[Item]) -> int:
+    asked = {(item.question, item.choices, item.answer, tuple(ref.identity() for ref in item.images)) for item in items}
+    return len(items) - len(asked)
+
+
+def _check_lines(found: dict[str, Any]) -> Iterator[str]:
+    yield f"{found['name']}: {found['items']:,} items usable on {found['images']:,} images, capability {found['capability']}"
+    for problem, n in found["excluded"].items():
+        yield f"  excluded {n:,} {problem}"
+    for problem, n in found["undecodable"].items():
+        yield f"  {n:,} images are {problem}: their items will not be scored"
+    yield "choices: " + ", ".join(f"{n:,} items with {count if count != '0' else 'free text'}" for count, n in found["choices"].items())
+    yield "answers: " + ", ".join(f"{answer!r} {n / found['items']:.0%}" for answer, n in found["answers"].items())
+    if found["places"]:
+        total = sum(found["places"].values())
+        yield "right choice at: " + ", ".join(f"{letter} {n / total:.0%}" for letter, n in found["places"].items())
+    yield f"duplicates: {found['duplicates']:,} items"
+    yield f"split by image: {found['selection']:,} items for selection, {found['confirmation']:,} for confirmation"
+    if found["changed"]:
+        yield "warning: its file changed since it was registered; add it under another name"

@@ -1,0 +1,68 @@
+"""`probe eval`: score one model or adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from probe.cli.output import counting, estimate_json, interval, listing_options, print_json, print_listing
+from probe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from probe.study.model_scores import ModelScore
+
+
+@click.command()
+@click.option("--proxy", required=True, metavar="P", help="tiny, or the folder of a saved model.")
+@click.option("--adapter", type=click.Path(path_type=Path), default=None, help="A PEFT adapter folder.  [default: the proxy as it is]")
+@click.option("--benchmark", "benchmarks", multiple=True, metavar="B", help="Repeat for more.  [default: all registered ones]")
+@click.option("--split", type=click.Choice(["all", "selection", "confirmation"]), default="all", show_default=True, help="Which items.")
+@click.option("--level", default=0.90, show_default=True, type=click.FloatRange(0.5, 0.999), help="Level of the intervals.")
+@click.option("--device", default=None, help="cpu, cuda, cuda:1, ...; found by itself.")
+@listing_options
+@click.pass_obj
+def command(workspace: Workspace, /, form: str, **options: Any) -> None:
+    """Score one model or adapter: mean right-choice probability and accuracy a benchmark, with intervals clustered by image."""
+    scores = evaluate(workspace, **options)
+    if form == "json":
+        print_json([_row(score) | {name: estimate_json(e) for name, e in score.estimates} for score in scores])
+        return
+    rows = [_row(score) | {name: interval(e, signed=False) for name, e in score.estimates} for score in scores]
+    print_listing(rows, form, empty="No benchmark was scored.")
+
+
+def evaluate(
+    workspace: Workspace, proxy: str, adapter: Path | None, benchmarks: tuple[str, ...], split: str, level: float, device: str | None
+) -> list[ModelScore]:
+    """Read the benchmarks and score the model.
+
+    Raises:
+        ProbeError, ProxyError, SourceError: the model or a benchmark cannot be used.
+    """
+    from probe.study.items import read_eval_set
+    from probe.study.model_scores import score_model
+    from probe.study.registry import default_benchmarks, find_benchmark
+    from proxy_training.proxies import proxy_spec
+    from sources.benchmark import Split
+
+    spec = proxy_spec(proxy)
+    with workspace.open_store() as store:
+        eval_sets = [read_eval_set(find_benchmark(store, name)) for name in benchmarks or default_benchmarks(store, [])]
+    chosen = None if split == "all" else Split(split)
+    with counting("scoring") as show:
+        return score_model(
+            spec,
+            adapter,
+            eval_sets,
+            workspace.features,
+            split=chosen,
+            level=level,
+            device=device,
+            progress=lambda _, done, of: show(done, of),
+        )
+
+
+def _row(score: ModelScore) -> dict[str, Any]:
+    return {"benchmark": score.benchmark, "capability": score.capability, "items": score.items, "unscored": score.unscored}

@@ -1,0 +1,150 @@
+"""`probe manifest`: list, show and verify manifests."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from probe.cli.output import counting, listing_options, print_json, print_listing
+from probe.errors import ProbeError
+from probe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from db.store import Store
+    from probe.manifest.document import Manifest
+    from probe.manifest.verify import VerifyReport
+    from sources.spec import SourceSpec
+
+
+@click.group()
+def command() -> None:
+    """Show and verify manifests: M is a file, or the beginning of a hash in the store."""
+
+
+@command.command("list")
+@click.option("--study", default=None, help="Only this study's.")
+@listing_options
+@click.pass_obj
+def list_(workspace: Workspace, study: str | None, form: str) -> None:
+    """List the manifests in the store, newest first."""
+    rows = []
+    if workspace.exists():
+        with workspace.open_store() as store:
+            rows = [{"hash": m.hash, "study": m.study, "created_at": m.created_at} for m in store.manifests(study)]
+    print_listing(rows, form, empty="There is no manifest yet: probe optimize.", columns=("hash", "study", "created_at"))
+
+
+@command.command()
+@click.argument("manifest", metavar="M")
+@click.option("--json", "as_json", is_flag=True, help="Print the document itself.")
+@click.pass_obj
+def show(workspace: Workspace, manifest: str, as_json: bool) -> None:
+    """Show a manifest: mixture, gains with intervals, licences, warnings."""
+    from probe.manifest import manifest_json, manifest_lines
+
+    doc = load_manifest(workspace, manifest)
+    click.echo(manifest_json(doc).rstrip() if as_json else "\n".join(manifest_lines(doc)))
+
+
+@command.command()
+@click.argument("manifest", metavar="M")
+@click.option("--quick", is_flag=True, help="Compare hashes of files only; do not read rows and images again.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def verify(workspace: Workspace, manifest: str, quick: bool, as_json: bool) -> None:
+    """Check that what a manifest was decided on is still what lies on disk; exit code 1 when something changed."""
+    report = verify_here(workspace, load_manifest(workspace, manifest), quick)
+    if as_json:
+        from db.documents import to_document
+
+        print_json({"ok": report.ok} | to_document(report))
+    else:
+        click.echo("\n".join(report.lines()))
+    if not report.ok:
+        sys.exit(1)
+
+
+def load_manifest(workspace: Workspace, which: str) -> Manifest:
+    """Return the manifest of a file or of the beginning of a hash.
+
+    Raises:
+        ProbeError: there is none, or it cannot be read.
+    """
+    from probe.manifest import parse_manifest, read_manifest
+
+    with told():
+        if Path(which).is_file():
+            return read_manifest(Path(which))
+        record = None
+        if workspace.exists():
+            with workspace.open_store() as store:
+                record = store.manifest(which) if which else None
+        if record is None:
+            raise ProbeError(f"there is no manifest {which!r}, neither a file nor a hash in the store: see `probe manifest list`.")
+        return parse_manifest(record.json, f"manifest {record.hash}")
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn what manifests and exports refuse into errors that end a command with one sentence."""
+    from probe.export.report import ExportError
+    from probe.manifest.licences import LicenceError
+    from probe.manifest.write import ManifestError
+
+    try:
+        yield
+    except (ManifestError, ExportError, LicenceError) as error:
+        raise ProbeError(str(error)) from error
+
+
+def specs_here(store: Store, doc: Manifest) -> dict[str, SourceSpec]:
+    """Return where the manifest's sources lie on this machine; those that nobody knows are left out."""
+    from probe.study.registry import find_source
+    from sources.problems import SourceError
+
+    found = {}
+    for entry in doc.sources:
+        try:
+            found[entry.slug] = find_source(store, entry.slug)
+        except (ProbeError, SourceError):
+            continue
+    return found
+
+
+def verify_here(workspace: Workspace, doc: Manifest, quick: bool) -> VerifyReport:
+    """Compare a manifest with the sources and benchmarks of a workspace."""
+    from probe.manifest import verify_manifest
+
+    with workspace.open_store() as store:
+        specs = specs_here(store, doc)
+        rows = None if quick else _count_rows(workspace)
+        return verify_manifest(doc, specs, count_rows=rows, benchmark_fingerprint=None if quick else _benchmark_fingerprint(store))
+
+
+def _count_rows(workspace: Workspace) -> Callable[[SourceSpec], tuple[int, Mapping[str, int]]]:
+    from sources.sampling import SourcePool
+
+    def count(spec: SourceSpec) -> tuple[int, Mapping[str, int]]:
+        with counting(f"reading {spec.slug}") as progress:
+            pool = SourcePool.open(spec, workspace.indexes, progress)
+        return pool.usable, {problem.value: n for problem, n in pool.excluded.items()}
+
+    return count
+
+
+def _benchmark_fingerprint(store: Store) -> Callable[[str], str]:
+    from probe.study.registry import find_benchmark
+    from sources.benchmark_data import read_benchmark
+
+    def fingerprint(name: str) -> str:
+        try:
+            return read_benchmark(find_benchmark(store, name)).fingerprint
+        except ProbeError as error:
+            raise KeyError(name) from error
+
+    return fingerprint

@@ -1,0 +1,103 @@
+"""`probe proxies`: list and show base models; build the bundled one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from probe.cli.output import bytes_text, counting, listing_options, print_fields, print_listing
+
+COLUMNS = ("name", "family", "size", "weights", "path")
+
+
+@click.group()
+def command() -> None:
+    """List and show base models; build the bundled one."""
+
+
+@command.command("list")
+@listing_options
+def list_(form: str) -> None:
+    """List the proxies known by name; any folder of a supported model is one too."""
+    from proxy_training.proxies import proxy_names
+
+    rows = [proxy_fields(name) for name in proxy_names()]
+    print_listing(rows, form, empty="No proxy is known.", columns=COLUMNS if form == "table" else None)
+    if form == "table":
+        click.echo("A folder that `save_pretrained` wrote is a proxy too: --proxy FOLDER.")
+
+
+@command.command()
+@click.argument("name")
+@listing_options
+def show(name: str, form: str) -> None:
+    """Show a proxy by name or folder: its weights, recipe, budget and what its base has seen."""
+    print_fields(proxy_fields(name), form)
+
+
+@command.group()
+def build() -> None:
+    """Build a bundled proxy from its recipe."""
+
+
+@build.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("tiny"), show_default=True, help="Folder to write.")
+@click.option("--steps", type=click.IntRange(1), default=None, help="Training steps.  [default: the recipe's]")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, ...")
+@click.option("--held-out-items", type=click.IntRange(0), default=400, show_default=True, help="Held-out questions a skill; 0: none.")
+@click.option("--compiled", is_flag=True, help="Compile the layers: faster, needs a C++ compiler.")
+@click.option("--resume/--afresh", default=True, show_default=True, help="Go on from an interrupted build.")
+def tiny(out: Path, **options: Any) -> None:
+    """Train the bundled proxy on the generated world and write its folder; the same command goes on where it was stopped."""
+    from proxy_training.bundled.recipe import build_tiny
+
+    with counting("building tiny") as show_steps:
+        report = build_tiny(out, progress=_told(show_steps), **options)
+    click.echo(f"{report.folder}: {report.parameters:,} parameters, {report.steps:,} steps, weights {report.weights}")
+    for skill, accuracy in report.held_out.items():
+        click.echo(f"  {skill}: right on {accuracy:.0%} of {options['held_out_items']} held-out questions")
+    click.echo(f"Use it with: probe run --source S --proxy {report.folder}")
+
+
+def proxy_fields(name: str) -> dict[str, Any]:
+    """Return what is known of a proxy.
+
+    Raises:
+        ProxyError: there is none, or it cannot be used.
+    """
+    from proxy_training.proxies import proxy_spec
+
+    spec = proxy_spec(name)
+    folder, recipe = Path(spec.path), spec.recipe
+    card = json.loads((folder / "card.json").read_text("utf-8")) if (folder / "card.json").is_file() else {}
+    return {
+        "name": spec.name,
+        "family": spec.family,
+        "path": spec.path,
+        "size": bytes_text(sum(file.stat().st_size for file in folder.glob("*.safetensors"))),
+        "weights": spec.weights_hash,
+        "scope": recipe.scope.value,
+        "rank": recipe.rank,
+        "learning_rate": str(recipe.learning_rate),
+        "batch_size": recipe.batch_size,
+        "max_length": recipe.max_length,
+        "precision": recipe.precision.value,
+        "default_budget": f"{spec.default_tokens} tokens" if spec.default_tokens else f"{spec.default_samples} samples",
+        "illustration_only": spec.illustration_only,
+        "trained_on": card.get("trained_on", "not known"),
+        "parameters": card.get("parameters"),
+        "held_out_accuracy": " ".join(f"{skill}={value:.2f}" for skill, value in card.get("held_out_accuracy", {}).items()),
+    }
+
+
+def _told(show_steps: Callable[[int, int], None]) -> Callable[[int, int, dict[str, float]], None]:
+    def report(step: int, steps: int, losses: dict[str, float]) -> None:
+        show_steps(step, steps)
+        click.echo(f"step {step}/{steps}: " + " ".join(f"{topic} {loss:.3f}" for topic, loss in losses.items()), err=True)
+
+    return report

@@ -1,0 +1,166 @@
+"""`probe studies`: list, show, annotate and remove studies."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from probe.cli.output import listing_options, print_fields, print_json, print_listing
+from probe.errors import ProbeError
+from probe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from db.store import Store
+    from db.values import StudyRecord
+
+EMPTY = "There is no study yet: probe run --source S."
+COLUMNS = ("study", "proxy", "budget", "arms", "benchmarks", "done", "waiting", "failed", "cpu_hours")
+
+
+@click.group()
+def command() -> None:
+    """List, show, annotate and remove studies."""
+
+
+@command.command("list")
+@listing_options
+@click.pass_obj
+def list_(workspace: Workspace, form: str) -> None:
+    """List studies, oldest first."""
+    print_listing(study_rows(workspace), form, empty=EMPTY, columns=COLUMNS if form == "table" else None)
+
+
+@command.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def show(workspace: Workspace, name: str, as_json: bool) -> None:
+    """Show a study: its proxy, recipe, budget, base mixture, benchmarks, arms and notes."""
+    fields = study_fields(workspace, name)
+    if as_json:
+        print_json(fields)
+        return
+    arms, notes = fields.pop("arm_list"), fields.pop("notes")
+    print_fields({key: _text(value) for key, value in fields.items()}, "table")
+    click.echo("arms:")
+    for arm in arms:
+        click.echo(f"  {arm['arm']}  {arm['role']}  {_text(arm['mixture'])}".rstrip())
+    for note in notes:
+        click.echo(f"note of {note['created_at']} {note['author']}: {note['text']}")
+
+
+@command.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--force", is_flag=True, help="Also while somebody is at work on it.")
+@click.pass_obj
+def remove(workspace: Workspace, name: str, yes: bool, force: bool) -> None:
+    """Remove a study with its probes, scores and notes; manifests, and what other studies use, stay."""
+    with workspace.open_store() as store:
+        progress = store.progress(name)
+        if progress.running and not force and running_owners(store, name):
+            raise ProbeError(f"somebody is at work on study {name!r}: stop that first, or give --force.")
+        if not yes and sys.stdin.isatty():
+            click.confirm(f"Remove study {name} with {progress.done} finished probes?", abort=True)
+        store.remove_study(name)
+    click.echo(f"Study {name} is removed; `probe clean` frees what its adapters take.")
+
+
+@command.command()
+@click.argument("name")
+@click.argument("text")
+@click.option("--author", default=None, help="Who writes it.  [default: your user name]")
+@click.pass_obj
+def note(workspace: Workspace, name: str, text: str, author: str | None) -> None:
+    """Write down what was seen or decided in a study."""
+    with workspace.open_store() as store:
+        store.add_note(name, text, _user() if author is None else author)
+    click.echo(f"Noted in study {name}.")
+
+
+def study_rows(workspace: Workspace) -> list[dict[str, Any]]:
+    """Return every study as a row."""
+    if not workspace.exists():
+        return []
+    with workspace.open_store() as store:
+        return [_row(store, study) for study in store.studies()]
+
+
+def _row(store: Store, study: StudyRecord) -> dict[str, Any]:
+    progress = store.progress(study.name)
+    return {
+        "study": study.name,
+        "proxy": study.proxy.name,
+        "budget": f"{study.budget} {study.budget_unit.value}",
+        "arms": len(store.arms(study.name)),
+        "benchmarks": len(store.study_benchmarks(study.name)),
+        "waiting": progress.waiting,
+        "running": progress.running,
+        "done": progress.done,
+        "failed": progress.failed,
+        "cpu_hours": progress.cpu_s / 3600,
+        "revision": study.revision,
+        "created_at": study.created_at,
+    }
+
+
+def study_fields(workspace: Workspace, name: str) -> dict[str, Any]:
+    """Return everything about one study.
+
+    Raises:
+        StoreError: there is none of that name.
+    """
+    from db.documents import to_document
+
+    with workspace.open_store() as store:
+        store.progress(name)  # says which studies there are
+        study = store.study(name)
+        assert study is not None
+        arms = [
+            {
+                "arm": arm.name,
+                "role": arm.role.value,
+                "design": arm.design.value if arm.design else None,
+                "mixture": [dict(phase.mixture.weights()) for phase in arm.curriculum.phases],
+            }
+            for arm in store.arms(name)
+        ]
+        return _row(store, study) | {
+            "base": dict(study.base.weights()),
+            "base_given": study.base_given,
+            "add_share": study.add_share,
+            "recipe": to_document(study.recipe),
+            "weights": study.proxy.weights_hash,
+            "benchmark_list": [record.spec.name for record in store.study_benchmarks(name)],
+            "arm_list": arms,
+            "notes": [to_document(note) for note in store.notes(name)],
+        }
+
+
+def running_owners(store: Store, name: str) -> dict[str, int]:
+    """Return who is at work on a study, with how many probes each; those known to be dead are left out."""
+    from probe.study.worker import owner_is_dead
+
+    owners: dict[str, int] = {}
+    for probe in store.probes(name):
+        if probe.state.value == "running" and probe.owner and not owner_is_dead(probe.owner):
+            owners[probe.owner] = owners.get(probe.owner, 0) + 1
+    return owners
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_text(entry)}" for key, entry in value.items())
+    if isinstance(value, list):
+        return ", ".join(_text(entry) for entry in value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container without a user entry
+        return ""

@@ -1,0 +1,101 @@
+"""Scores of one model or adapter by itself, with intervals over new images; no study is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from probe.errors import ProbeError
+from proxy_training.jobs import METRICS, EvalSet, ItemScores, Job, ProxySpec, Recipe, Scope, Training
+from sources.benchmark import Split
+from sources.estimate import Estimate
+
+if TYPE_CHECKING:
+    from proxy_training.engine import Progress
+
+SHOWN = ("right_probability", "accuracy", "bits_per_byte")
+LEVEL = 0.90
+
+
+@dataclass(frozen=True, slots=True)
+class ModelScore:
+    """One benchmark's means: an estimate a metric, None where it does not apply or there are fewer than two images."""
+
+    benchmark: str
+    capability: str
+    items: int
+    unscored: int
+    estimates: tuple[tuple[str, Estimate | None], ...]
+
+
+def mean_with_interval(values: ArrayLike, groups: ArrayLike, level: float = LEVEL) -> Estimate | None:
+    """Return the mean of the finite `values[item]` with a t interval over image clusters `groups[item]`; None of fewer than two.
+
+    The model is taken as it is: the interval is about new images, not about new seeds.
+    """
+    from probe.decide.panel import benchmark_panel
+
+    values, groups = np.asarray(values, dtype=np.float64), np.asarray(groups)
+    if len(np.unique(groups[np.isfinite(values)])) < 2:
+        return None
+    from scipy.special import stdtrit
+
+    panel = benchmark_panel(values[None, None], groups)
+    value, stderr = float(panel.means[0, 0]), float(np.sqrt((panel.influence[0, 0] ** 2).sum()))
+    half = float(stdtrit(len(panel.clusters) - 1.0, 0.5 + level / 2)) * stderr
+    return Estimate(value, stderr, value - half, value + half, panel.n)
+
+
+def score_model(
+    proxy: ProxySpec,
+    adapter: Path | None,
+    benchmarks: Sequence[EvalSet],
+    features: Path,
+    *,
+    split: Split | None = None,
+    level: float = LEVEL,
+    device: str | None = None,
+    progress: Progress | None = None,
+) -> list[ModelScore]:
+    """Score a proxy, or an adapter on it, on benchmarks; `split` limits the items.
+
+    Raises:
+        ProbeError: the adapter is none, or the model could not be run.
+    """
+    from transformers.utils import logging
+
+    from proxy_training.engine import Engine
+
+    logging.disable_progress_bar()
+    recipe = proxy.recipe if adapter is None else _recipe_of(adapter, proxy.recipe)
+    job = Job(Training(proxy, recipe, (), 0), tuple(benchmarks), adapter)
+    result = next(iter(Engine(proxy, recipe, features, device).run([job], progress)))
+    if result.failure:
+        raise ProbeError(f"the model could not be scored: {result.failure}.")
+    return [_score(eval_set, scores, split, level) for eval_set, scores in zip(benchmarks, result.scores, strict=True)]
+
+
+def _recipe_of(adapter: Path, recipe: Recipe) -> Recipe:
+    from dataclasses import replace
+
+    if (adapter / "adapter_config.json").is_file() and (adapter / "adapter_model.safetensors").is_file():
+        return replace(recipe, scope=Scope.LORA_LANGUAGE)
+    if (adapter / "language-model.safetensors").is_file():
+        return replace(recipe, scope=Scope.FULL_LANGUAGE)
+    raise ProbeError(f"{adapter} holds no adapter: give a PEFT folder with adapter_config.json and adapter_model.safetensors.")
+
+
+def _score(eval_set: EvalSet, scores: ItemScores, split: Split | None, level: float) -> ModelScore:
+    from probe.study.items import SPLIT_CODES, split_items
+
+    groups, splits = split_items(eval_set.items)
+    chosen = np.ones(len(groups), bool) if split is None else splits == SPLIT_CODES[split]
+    values = scores.values[:, chosen]
+    estimates = tuple((name, mean_with_interval(values[METRICS.index(name)], groups[chosen], level)) for name in SHOWN)
+    unscored = int(chosen[list(scores.unscored)].sum()) if scores.unscored else 0
+    return ModelScore(eval_set.spec.name, eval_set.spec.capability, int(chosen.sum()), unscored, estimates)

@@ -1,0 +1,123 @@
+"""A workspace, small data in two formats, and the command line run in this process."""
+
+import base64
+import json
+import random
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from probe.cli.main import main
+
+COLOURS = {"red": (255, 0, 0), "blue": (0, 0, 255), "green": (0, 160, 0)}
+ROWS = 40
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self):
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def probe(tmp_path, monkeypatch, capsys):
+    """Run one command in `tmp_path` and return how it ended."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["probe", *map(str, words)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        captured = capsys.readouterr()
+        return Ended(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Forty images of one colour each, all different."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(ROWS):
+        image = Image.new("RGB", (32, 32), COLOURS[colour_of(number)])
+        image.putpixel((number % 32, number // 32), (number, number, number))
+        image.save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def llava(tmp_path, images):
+    """A LLaVA JSONL of forty good rows, one whose image is missing and one without an answer."""
+    records = [_record(number, f"{number}.png", colour_of(number)) for number in range(ROWS)]
+    records += [_record(40, "none.png", "red"), _record(41, "0.png", "")]
+    path = tmp_path / "data.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+@pytest.fixture
+def tsv(tmp_path, images):
+    """A TSV of twenty good questions and one without an answer."""
+    lines = [["index", "image", "question", *"ABC", "answer"]]
+    for number in range(20):
+        lines.append([str(number), _base64(images / f"{number}.png"), "what color is it?", *COLOURS, _letter(colour_of(number))])
+    lines.append(["20", "0", "what color is it?", *COLOURS, ""])
+    path = tmp_path / "bench.tsv"
+    path.write_text("".join("\t".join(line) + "\n" for line in lines))
+    return path
+
+
+@pytest.fixture
+def mine(probe, llava, images):
+    """The registered source `mine`."""
+    assert probe("sources", "add", "mine", "--path", llava, "--images", images, "--licence", "cc-by-4.0").code == 0
+    return "mine"
+
+
+@pytest.fixture
+def bench(probe, tsv):
+    """The registered benchmark `bench`."""
+    assert probe("benchmarks", "add", "bench", "--path", tsv, "--capability", "recognition").code == 0
+    return "bench"
+
+
+@pytest.fixture
+def study(tmp_path, mine, bench):
+    """The planned, untrained study `main` of `mine` on `bench`."""
+    from probe.study.run import RunRequest, plan_run
+    from probe.workspace import Workspace
+
+    workspace = Workspace(Path(".probe"))
+    plan_run(workspace, RunRequest((mine,), samples=16, seeds=1, benchmarks=(bench,)), lambda line: None)
+    return "main"
+
+
+def colour_of(number):
+    return random.Random(number).choice(list(COLOURS))
+
+
+def _letter(colour):
+    return "ABC"[list(COLOURS).index(colour)]
+
+
+def _record(number, image, answer):
+    turns = [{"from": "human", "value": "<image>\nwhat color is it?"}, {"from": "gpt", "value": answer}]
+    return {"id": str(number), "image": image, "conversations": turns}
+
+
+def _base64(path):
+    return base64.b64encode(path.read_bytes()).decode()

@@ -1,0 +1,65 @@
+from pathlib import Path
+
+from probe.workspace import Workspace
+
+
+def _rows(source_name):
+    from probe.study.registry import find_source
+    from sources.sampling import SourcePool
+
+    with Workspace(Path(".probe")).open_store() as store:
+        return {sample.text_digest() + sample.images[0].identity() for sample in SourcePool.open(find_source(store, source_name)).samples()}
+
+
+def test_a_split_registers_a_benchmark_and_trains_on_the_rest(probe, mine):
+    whole = _rows(mine)
+    ended = probe("sources", "split", mine, "--holdout", "0.3", "--capability", "colours")
+    assert ended.code == 0, ended.err
+    left = _rows(mine)
+    shown = probe("benchmarks", "show", "mine-holdout", "--json").json()
+    assert left < whole
+    assert shown["items"] == len(whole) - len(left)
+    assert shown["capability"] == "colours"
+
+
+def test_splitting_again_in_the_same_way_changes_nothing(probe, mine):
+    first = probe("sources", "split", mine, "--holdout", "0.3")
+    before = probe("benchmarks", "show", "mine-holdout", "--json").json(), _rows(mine)
+    assert probe("sources", "split", mine, "--holdout", "0.3").out == first.out
+    assert (probe("benchmarks", "show", "mine-holdout", "--json").json(), _rows(mine)) == before
+
+
+def test_splitting_otherwise_is_refused(probe, mine):
+    probe("sources", "split", mine, "--holdout", "0.3")
+    ended = probe("sources", "split", mine, "--holdout", "0.2")
+    assert ended.code == 1
+    assert "already split" in ended.err
+
+
+def test_adding_again_keeps_the_split(probe, mine, llava, images):
+    probe("sources", "split", mine, "--holdout", "0.3")
+    left = _rows(mine)
+    ended = probe("sources", "add", mine, "--path", llava, "--images", images)
+    assert "stays split" in ended.out
+    assert _rows(mine) == left
+
+
+def test_a_name_of_ones_own(probe, mine):
+    probe("sources", "split", mine, "--holdout", "0.3", "--benchmark", "my-test")
+    assert probe("benchmarks", "show", "my-test").code == 0
+
+
+def test_refused_once_a_study_used_the_whole(probe, study):
+    ended = probe("sources", "split", "mine", "--holdout", "0.3")
+    assert ended.code == 1
+    assert "study 'main' has used the whole of mine" in ended.err
+
+
+def test_a_split_source_in_use_is_left_alone(probe, mine, bench):
+    from probe.study.run import RunRequest, plan_run
+
+    probe("sources", "split", mine, "--holdout", "0.3")
+    plan_run(Workspace(Path(".probe")), RunRequest((mine,), samples=8, seeds=1), lambda line: None)
+    ended = probe("sources", "split", mine, "--holdout", "0.3")
+    assert ended.code == 0
+    assert "nothing was changed" in ended.out

@@ -1,0 +1,103 @@
+import os
+import time
+from pathlib import Path
+
+from probe.workspace import Workspace
+
+
+def test_nothing_yet(probe, tmp_path):
+    assert "probe run --source S" in probe("status").out
+    assert "probe run --source S" in probe("studies", "list").out
+    assert probe("status", "--json").json() == []
+    assert not (tmp_path / ".probe").exists()
+
+
+def test_status_counts_probes_and_tells_how_to_go_on(probe, study):
+    row = probe("status", "--json").json()[0]
+    assert (row["study"], row["waiting"], row["done"]) == ("main", 2, 0)  # untrained and mine
+    assert "probe run --study main" in probe("status").out
+
+
+def test_status_tells_who_runs_and_the_last_error(probe, study):
+    from probe.study.worker import owner_name
+
+    with Workspace(Path(".probe")).open_store() as store:
+        failed = store.claim(owner_name(os.getpid()), "main", 60)
+        store.fail(failed, "out of memory")
+        store.claim(owner_name(os.getpid()), "main", 60)
+    row = probe("status", "--study", "main", "--json").json()[0]
+    assert (row["failed"], row["running"], row["last_error"]) == (1, 1, "out of memory")
+    assert str(os.getpid()) in row["who"]
+    assert "--retry-failed" in probe("status").out
+    assert probe("studies", "remove", "main").code == 1
+    assert probe("studies", "remove", "main", "--force", "--yes").code == 0
+
+
+def test_status_of_an_unknown_study(probe, study):
+    ended = probe("status", "--study", "mian")
+    assert ended.code == 1
+    assert "did you mean 'main'?" in ended.err
+
+
+def test_show_and_note(probe, study):
+    assert probe("studies", "note", "main", "mine looks good", "--author", "ada").code == 0
+    shown = probe("studies", "show", "main", "--json").json()
+    assert [arm["arm"] for arm in shown["arm_list"]] == ["untrained", "mine"]
+    assert shown["benchmark_list"] == ["bench"]
+    assert (shown["notes"][0]["author"], shown["notes"][0]["text"]) == ("ada", "mine looks good")
+    text = probe("studies", "show", "main").out
+    assert "mine looks good" in text
+    assert "16 samples" in text
+
+
+def test_list_and_remove(probe, study):
+    assert [row["study"] for row in probe("studies", "list", "--json").json()] == ["main"]
+    assert probe("studies", "remove", "main").code == 0
+    assert probe("studies", "list", "--json").json() == []
+    assert probe("studies", "remove", "main").code == 1
+
+
+def _folder(path, *, old=False):
+    path.mkdir(parents=True)
+    (path / "weights").write_bytes(b"x" * 1000)
+    if old:
+        os.utime(path, (time.time() - 7200,) * 2)
+    return path
+
+
+def _needed():
+    with Workspace(Path(".probe")).open_store() as store:
+        return sorted(store.adapters_needed())[0]
+
+
+def test_clean_removes_only_what_no_study_needs(probe, study, tmp_path):
+    root = tmp_path / ".probe"
+    needed, orphan = _folder(root / "adapters" / _needed()), _folder(root / "adapters" / "orphan")
+    stale, fresh = _folder(root / "adapters" / ".a.1", old=True), _folder(root / "adapters" / ".a.2")
+    planned = probe("clean", "--dry-run", "--json").json()
+    assert {(row["what"], row["bytes"]) for row in planned} == {("adapter", 1000), ("unfinished", 1000)}
+    assert orphan.exists()
+    ended = probe("clean")
+    assert "2.0 kB freed" in ended.out
+    assert (needed.exists(), orphan.exists(), stale.exists(), fresh.exists()) == (True, False, False, True)
+
+
+def test_clean_keeps_features_until_no_study_needs_them(probe, study, tmp_path):
+    unknown, other = _folder(tmp_path / ".probe/features/unknown"), _folder(tmp_path / ".probe/features/other")
+    (other / "space").write_text('{"weights_hash": "another proxy"}')
+    probe("clean")
+    assert (unknown.exists(), other.exists()) == (True, False)
+    probe("studies", "remove", "main")
+    probe("clean")
+    assert not unknown.exists()
+
+
+def test_clean_touches_no_features_while_a_probe_runs(probe, study, tmp_path):
+    from probe.study.worker import owner_name
+
+    space, orphan = _folder(tmp_path / ".probe/features/unknown"), _folder(tmp_path / ".probe/adapters/orphan")
+    with Workspace(Path(".probe")).open_store() as store:
+        store.claim(owner_name(os.getpid()), "main", 60)
+    probe("clean", "--all")
+    assert space.exists()
+    assert orphan.exists()

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import base64
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from making_sources import png, write, write_tsv
+
+from sources.benchmark import BenchmarkSpec, PromptForm
+from sources.benchmark_data import BenchmarkData, read_benchmark
+from sources.problems import Problem, SourceError
+from sources.sample import ImageRef
+
+PNG = base64.b64encode(png(0, (32, 32))).decode()
+OTHER = base64.b64encode(png(1, (32, 32))).decode()
+
+
+def line(index: int, **more: str) -> dict[str, str]:
+    return {"index": str(index), "image": PNG, "question": f"Q{index}?", "A": "red", "B": "blue", "C": "", "answer": "A", **more}
+
+
+def read(path: Path, lines: list[dict[str, str]], **options: str) -> BenchmarkData:
+    return read_benchmark(BenchmarkSpec("b", "k", "tsv", str(write_tsv(path / "b.tsv", lines)), options=tuple(options.items())))
+
+
+def test_letters_texts_references_and_lists(tmp_path: Path) -> None:
+    items = read(
+        tmp_path,
+        [line(1), line(2, image="1", answer="blue"), line(3, image=repr([OTHER, "1"]), answer="BLUE"), line(4, image="[]")],
+    ).items
+    assert [item.answer for item in items] == ["red", "blue", "blue", "red"]
+    assert items[0].choices == ("red", "blue")
+    assert items[1].images == items[0].images == (ImageRef(data=png(0, (32, 32))),)
+    assert [ref.data for ref in items[2].images] == [png(1, (32, 32)), png(0, (32, 32))]
+    assert items[3].images == ()
+
+
+def test_bad_lines_are_left_out_and_counted(tmp_path: Path) -> None:
+    bad = [
+        (line(2, answer="nan"), Problem.NO_ANSWER),
+        (line(3, answer=""), Problem.NO_ANSWER),
+        (line(4, answer="D"), Problem.MALFORMED),
+        (line(5, B="red"), Problem.MALFORMED),
+        (line(6, question=" "), Problem.MALFORMED),
+        (line(7, image="999"), Problem.MISSING_IMAGE),
+        (line(8, image="8"), Problem.MISSING_IMAGE),
+        (line(9, image=""), Problem.MISSING_IMAGE),
+        (line(10, image="x" * 101), Problem.UNDECODABLE_IMAGE),
+        (line(11, image=base64.b64encode(b"nothing" * 30).decode()), Problem.UNDECODABLE_IMAGE),
+        (line(12, image="[" * 500), Problem.MALFORMED),
+    ]
+    data = read(tmp_path, [line(1), *(entry for entry, _ in bad)])
+    assert [item.id for item in data.items] == ["1"]
+    assert sum(data.excluded.values()) == len(bad)
+    assert {problem: data.excluded[problem] for _, problem in bad} == {p: sum(q is p for _, q in bad) for _, p in bad}
+
+
+def test_yes_no_hint_and_free_text(tmp_path: Path) -> None:
+    def asked(index: int, answer: str) -> dict[str, str]:
+        return {"index": str(index), "question": "Is it?", "hint": "Look.", "answer": answer}
+
+    items = read(tmp_path, [asked(1, "yes"), asked(2, "No")]).items
+    assert [(item.choices, item.answer) for item in items] == [(("Yes", "No"), "Yes"), (("Yes", "No"), "No")]
+    assert items[0].question == "Look.\nIs it?"
+    free = read(tmp_path, [asked(1, "yes"), asked(2, "a cat")]).items
+    assert [(item.choices, item.answer) for item in free] == [((), "yes"), ((), "a cat")]
+
+
+def test_image_path_is_kept_inside_the_folder(tmp_path: Path) -> None:
+    write(tmp_path / "i" / "a.png", png(0))
+    asked = {"question": "Q", "answer": "x"}
+    data = read(tmp_path, [{"index": "1", "image_path": "i/a.png", **asked}, {"index": "2", "image_path": "/etc/passwd", **asked}])
+    assert [item.images for item in data.items] == [(ImageRef(path="i/a.png", root=str(tmp_path)),)]
+    assert data.excluded == {Problem.UNSAFE_PATH: 1}
+
+
+def test_huge_fields_are_read_and_the_csv_limit_stays(tmp_path: Path) -> None:
+    before = csv.field_size_limit()
+    write(tmp_path / "big.png", png(2, (300, 300)))
+    big = base64.b64encode(png(2, (300, 300))).decode()
+    assert len(big) > before
+    assert len(read(tmp_path, [line(1, image=big)]).items) == 1
+    assert csv.field_size_limit() == before
+
+
+def test_bad_utf8_and_ragged_lines_cost_themselves(tmp_path: Path) -> None:
+    text = b"index\tquestion\tanswer\n1\tfine\tx\n2\t\xff\ty\n3\tshort\n4\tfine\tz\n"
+    data = read_benchmark(BenchmarkSpec("b", "k", "tsv", str(write(tmp_path / "b", text))))
+    assert [item.id for item in data.items] == ["1", "4"]
+    assert data.excluded == {Problem.BAD_ENCODING: 1, Problem.MALFORMED: 1}
+
+
+def test_split_and_number_of_items(tmp_path: Path) -> None:
+    lines = [line(n, split="dev" if n % 2 else "test", question=f"Q{n}") for n in range(20)]
+    assert [item.id for item in read(tmp_path, lines, split="dev").items] == [str(n) for n in range(1, 20, 2)]
+    few = read(tmp_path, lines, items="5").items
+    assert len(few) == 5
+    assert read(tmp_path, lines, items="5").items == few
+
+
+def test_fingerprint_is_what_is_asked_not_where_it_lies(tmp_path: Path) -> None:
+    first = read(tmp_path / "a", [line(1), line(2)])
+    assert read(tmp_path / "b", [line(1), line(2)]).fingerprint == first.fingerprint
+    assert read(tmp_path / "c", [line(1), line(2, answer="B")]).fingerprint != first.fingerprint
+    assert read(tmp_path / "d", [line(1), line(2, image=OTHER)]).fingerprint != first.fingerprint
+    spec = BenchmarkSpec("b", "k", "tsv", str(tmp_path / "a" / "b.tsv"))
+    assert read_benchmark(replace(spec, prompt_form=PromptForm.LETTER)).fingerprint != first.fingerprint
+
+
+def test_repeated_index_gets_its_own_id(tmp_path: Path) -> None:
+    assert [item.id for item in read(tmp_path, [line(1), line(1)]).items] == ["1", "1#1"]
+
+
+def test_unusable_files_say_so(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="0 rows"):
+        read_benchmark(BenchmarkSpec("b", "k", "tsv", str(write(tmp_path / "x", b"question\tanswer\n"))))
+    with pytest.raises(SourceError, match="columns question and answer"):
+        read_benchmark(BenchmarkSpec("b", "k", "tsv", str(write(tmp_path / "y", b"a,b\n1,2\n"))))
+    with pytest.raises(SourceError, match="cannot be read"):
+        read_benchmark(BenchmarkSpec("b", "k", "tsv", str(tmp_path / "none")))
+    with pytest.raises(SourceError, match="No item"):
+        read(tmp_path, [line(1, answer="")])
