@@ -15,7 +15,8 @@ sys.path[:] = [entry for entry in sys.path if not entry or Path(entry).resolve()
 import streamlit as st  # noqa: E402
 
 from dashboard import navigation  # noqa: E402
+from dashboard.theme import favicon  # noqa: E402
 
 if __name__ == "__main__":
-    st.set_page_config(page_title="probe", page_icon=":material/science:", layout="wide")
+    st.set_page_config(page_icon=favicon(), layout="wide")
     navigation.run()

@@ -12,17 +12,19 @@ CELL_WIDTH, CELL_HEIGHT = 118, 46
 SIGNED = "+.3f"
 
 
-def forest(frame: pd.DataFrame, label: str, title: str, colours: Palette, *, limit: int = 260, axis_on_top: bool = False) -> alt.LayerChart:
-    """Return effects as points with intervals, one line a `label`, filled where the interval excludes zero; rows keep their order."""
+def forest(frame: pd.DataFrame, label: str, title: str, colours: Palette, *, limit: int = 260, header: int = 0) -> alt.LayerChart:
+    """Return effects as points with intervals, one line a `label`, filled where the interval excludes zero.
+
+    Rows keep their order; `header` pixels above them let the lines stand beside those of a table.
+    """
     shown = frame.assign(
         sign=[_sign(low, high) for low, high in zip(frame["low"], frame["high"], strict=True)],
         band=[0 if tier is None or pd.isna(tier) else int(tier) % 2 for tier in frame["tier"]],
     )
     order = list(frame[label])
-    axis = alt.Axis(title=None, labelLimit=limit, domain=False, ticks=False, labelPadding=10, labelFontSize=13)
+    axis = alt.Axis(title=None, labelLimit=limit, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False)
     y = alt.Y(f"{label}:N", sort=order, axis=axis, scale=alt.Scale(paddingInner=0, paddingOuter=0))
-    top = {"orient": "top", "minExtent": ROW, "maxExtent": ROW} if axis_on_top else {"orient": "bottom"}
-    x_axis = alt.Axis(title=title, format="+.2~f", tickCount=6, domain=False, titleFontWeight="normal", grid=True, **top)
+    x_axis = alt.Axis(title=title, format="+.2~f", tickCount=6, domain=False, titleFontWeight="normal", grid=True)
     x = alt.X("low:Q", axis=x_axis, scale=alt.Scale(zero=True, nice=True, padding=12))
     colour = alt.Color(
         "sign:N",
@@ -32,11 +34,11 @@ def forest(frame: pd.DataFrame, label: str, title: str, colours: Palette, *, lim
     tooltip = [alt.Tooltip(f"{label}:N"), alt.Tooltip("effect:N"), alt.Tooltip("n:Q", title="items"), alt.Tooltip("tier:Q")]
     base = alt.Chart(shown).encode(y=y, tooltip=tooltip)
     zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=colours.muted, strokeDash=[4, 3]).encode(x="zero:Q")
-    bands = alt.Chart(shown[shown["band"] == 1]).mark_bar(color=colours.faint, opacity=0.45, size=ROW).encode(y=y)
+    bands = alt.Chart(shown[shown["band"] == 1]).mark_rect(color=colours.faint, opacity=0.45).encode(y=y)
     whisker = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x, x2="high:Q", color=colour)
     hollow = alt.condition(alt.datum.sign == "inside the noise", alt.value(colours.ground), colour)
     point = base.mark_point(size=95, strokeWidth=2.2, opacity=1, filled=False).encode(x="value:Q", color=colour, fill=hollow)
-    return alt.layer(bands, zero, whisker, point).properties(height=alt.Step(ROW), padding={"left": 0, "right": 12, "top": 0, "bottom": 4})
+    return alt.layer(bands, zero, whisker, point).properties(height=alt.Step(ROW), padding={"left": 0, "right": 12, "top": header, "bottom": 4})
 
 
 def heat_map(frame: pd.DataFrame, title: str, colours: Palette) -> alt.LayerChart:
@@ -46,13 +48,13 @@ def heat_map(frame: pd.DataFrame, title: str, colours: Palette) -> alt.LayerChar
     shown = frame.assign(
         head=[f"{value:+.2f}" for value in frame["value"]],
         range=[f"{low:+.2f} to {high:+.2f}" for low, high in zip(frame["low"], frame["high"], strict=True)],
-        strong=(frame["value"].abs() > 0.55 * reach) & ~frame["inside"],
+        strong=(frame["value"].abs() > 0.7 * reach) & ~frame["inside"],
     )
     x_axis = alt.Axis(
         title=None, orient="top", labelAngle=-40 if small else 0, labelLimit=CELL_WIDTH if not small else 200, domain=False, ticks=False
     )
     x = alt.X("benchmark:N", sort=list(dict.fromkeys(frame["benchmark"])), axis=x_axis, scale=alt.Scale(paddingInner=0.03))
-    y_axis = alt.Axis(title=None, labelLimit=260, domain=False, ticks=False, labelPadding=10, labelFontSize=13)
+    y_axis = alt.Axis(title=None, labelLimit=260, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False)
     y = alt.Y("source:N", sort=list(dict.fromkeys(frame["source"])), axis=y_axis, scale=alt.Scale(paddingInner=0.06))
     scale = alt.Scale(domain=[-reach, 0, reach], range=[colours.low, colours.middle, colours.high], interpolate="lab")
     legend = alt.Legend(title=title, orient="bottom", format="+.2f", gradientLength=260, titleFontWeight="normal", titleLimit=400)
@@ -91,7 +93,7 @@ def _hatch_path(aspect: float, lines: int = 9) -> str:
 
 def mixture(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
     """Return the mixture's shares as bars with intervals, and the current mixture as ticks."""
-    axis = alt.Axis(title=None, labelLimit=260, domain=False, ticks=False, labelPadding=10, labelFontSize=13)
+    axis = alt.Axis(title=None, labelLimit=260, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False)
     y = alt.Y("source:N", sort=list(frame["source"]), axis=axis)
     x_axis = alt.Axis(title="share of the budget", format="%", tickCount=6, domain=False, titleFontWeight="normal")
     tooltip = [alt.Tooltip("source:N")]
@@ -111,7 +113,7 @@ def mixture(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
 
 def gains(frame: pd.DataFrame, title: str, colours: Palette) -> alt.LayerChart:
     """Return gains against baselines: confirmed filled, predicted hollow and muted."""
-    axis = alt.Axis(title=None, labelLimit=200, domain=False, ticks=False, labelPadding=10, labelFontSize=13)
+    axis = alt.Axis(title=None, labelLimit=200, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False)
     y = alt.Y("against:N", sort=list(dict.fromkeys(frame["against"])), axis=axis)
     x = alt.X(
         "low:Q", axis=alt.Axis(title=title, format="+.2~f", tickCount=6, domain=False, titleFontWeight="normal"), scale=alt.Scale(zero=True)
@@ -138,12 +140,12 @@ def gains(frame: pd.DataFrame, title: str, colours: Palette) -> alt.LayerChart:
 
 def counts(frame: pd.DataFrame, label: str, value: str, title: str, colours: Palette, part: str = "") -> alt.Chart:
     """Return plain bars, rows in order; with `part`, stacked in two colours."""
-    axis = alt.Axis(title=None, labelLimit=260, domain=False, ticks=False, labelPadding=10, labelFontSize=13)
+    axis = alt.Axis(title=None, labelLimit=260, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False)
     chart = alt.Chart(frame).mark_bar(height=18, cornerRadiusEnd=0 if part else 3, color=colours.main)
     parts = alt.Scale(domain=list(dict.fromkeys(frame[part])) if part else [], range=[colours.main, colours.second])
     chart = chart.encode(
         y=alt.Y(f"{label}:N", sort=list(dict.fromkeys(frame[label])), axis=axis),
-        x=alt.X(f"{value}:Q", axis=alt.Axis(title=title, tickCount=6, domain=False, titleFontWeight="normal", format="~s")),
+        x=alt.X(f"{value}:Q", axis=alt.Axis(title=title, tickCount=6, tickMinStep=1, domain=False, titleFontWeight="normal", format="~s")),
         tooltip=[
             alt.Tooltip(f"{name}:N" if name != value else f"{name}:Q", format="" if name != value else ",.1f") for name in frame.columns
         ],

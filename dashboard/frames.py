@@ -122,8 +122,8 @@ def ranking_table(effects: pd.DataFrame, costs: pd.DataFrame, view: Snapshot) ->
         rows=effects["arm"].map(rows),
         cost=effects["arm"].map(per_probe),
     )
-    columns = ["tier", "open", "effect", "verdict", "rows", "cost"]
-    return table[[name for name in columns if name != "verdict" or effects["verdict"].any()]]
+    columns = ["tier", "open", "effect", "verdict" if effects["verdict"].any() else "rows", "cost"]
+    return table[columns]
 
 
 def _sources_of(view: Snapshot, design: str) -> Mapping[str, str]:

@@ -22,7 +22,7 @@ def heading(question: str, about: str) -> None:
 
 def commands(*lines: str) -> None:
     """Show commands to copy."""
-    st.code("\n".join(lines), language="bash")
+    st.code("\n".join(lines), language="bash", wrap_lines=True)
 
 
 def command(*words: str) -> str:
@@ -39,7 +39,7 @@ def empty(sentence: str, *lines: str) -> None:
 def facts(pairs: Mapping[str, str]) -> None:
     """Place short facts side by side: a small label over plain text."""
     for column, (label, text) in zip(st.columns(len(pairs)), pairs.items(), strict=True):
-        with column:
+        with column, st.container(gap="xxsmall"):
             st.caption(label)
             st.text(text)
 
@@ -67,7 +67,7 @@ def file_name(name: str) -> str:
 def sentences(lines: Sequence[str], title: str) -> None:
     """Show what others wrote, one line each, in a box."""
     if lines:
-        with st.container(border=True):
+        with st.container(border=True, gap="xsmall"):
             st.markdown(f":material/info: **{title}**")
             for line in lines:
                 st.text(line)

@@ -29,8 +29,8 @@ def probes_frame(runs: Runs, state: str = "") -> pd.DataFrame:
                 "tokens": probe.tokens,
                 "cpu_s": round(probe.cost.train_cpu_s + probe.cost.eval_cpu_s, 1),
                 "attempts": probe.attempts,
-                "started": probe.started_at,
-                "finished": probe.finished_at,
+                "started": _moment(probe.started_at),
+                "finished": _moment(probe.finished_at),
                 "training": probe.training_id[:12],
                 "error": probe.error,
             }
@@ -91,6 +91,10 @@ def log_tail(file: Path) -> str:
     except OSError:
         return ""
     return "\n".join(text.splitlines()[-LOG_LINES:])
+
+
+def _moment(stamp: str) -> str:
+    return stamp[:19].replace("T", " ")
 
 
 def span(seconds: float) -> str:

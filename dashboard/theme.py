@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import streamlit as st
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 BLUE, SKY, GREEN, ORANGE, VERMILLION, PURPLE = "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7"
 
@@ -33,3 +37,14 @@ DARK = Palette("#E8ECF0", "#98A3AF", "#2A323B", "#11161C", SKY, ORANGE, SKY, "#F
 def palette() -> Palette:
     """Return the colours of the ground that the browser shows."""
     return DARK if st.context.theme.type == "dark" else LIGHT
+
+
+def favicon() -> Image:
+    """Return the tab's picture, two bars and an interval, drawn here: Streamlit would fetch an emoji or a symbol from elsewhere."""
+    from PIL import Image, ImageDraw
+
+    image = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
+    draw = ImageDraw.Draw(image)
+    for top, right, colour in ((8, 58, BLUE), (26, 44, SKY), (44, 26, ORANGE)):
+        draw.rounded_rectangle((6, top, right, top + 12), 4, fill=colour)
+    return image

@@ -87,7 +87,7 @@ def _gains(doc: Manifest) -> None:
 
 def _terms(doc: Manifest) -> None:
     st.subheader("Under which terms", anchor=False)
-    parts.facts({"Licences together": doc.licences.expression})
+    st.text(doc.licences.expression)
     parts.sentences([f"{flag.source}: {flag.licence}: {flag.reason}" for flag in doc.licences.flagged], "Look at these before training")
     parts.sentences(doc.warnings, "Warnings of this decision")
 

@@ -9,6 +9,7 @@ from dashboard.navigation import chosen_study
 from db.values import ProbeState
 
 ALL = "all"
+TABLE = ("state", "arm", "repeat", "rows", "tokens", "cpu_s", "attempts", "started", "finished", "error")
 
 
 def show() -> None:
@@ -26,7 +27,9 @@ def show() -> None:
         runs = reading.runs(view.study.name)
         live.show_progress(runs.progress)
         if runs.probes:
-            _probes(view, runs, link_state.choose("State", "state", states, str.capitalize))
+            with st.columns([1, 3])[0]:
+                state = link_state.choose("State", "state", states, str.capitalize)
+            _probes(view, runs, state)
 
     follow()
     runs = reading.runs(view.study.name)
@@ -49,6 +52,7 @@ def _probes(view: reading.Snapshot, runs: reading.Runs, state: str) -> None:
         hide_index=True,
         height=min(38 * (len(frame) + 1), 420),
         alt="the study's probes",
+        column_order=TABLE,
         column_config=labels | whole | {"cpu_s": "CPU s"},
     )
     st.download_button(

@@ -60,7 +60,7 @@ def _about(view: reading.Snapshot, design: str) -> None:
             "Proxy": ranking.proxy,
             "Intervals": f"{ranking.level:.0%}",
             "Noise floor": f"{ranking.noise_floor:.3f}",
-            "Smallest effect it could see": f"{ranking.minimum_detectable_effect:.3f}",
+            "Smallest seen": f"{ranking.minimum_detectable_effect:.3f}",
         }
     )
 
@@ -68,7 +68,7 @@ def _about(view: reading.Snapshot, design: str) -> None:
 def _ranking(view: reading.Snapshot, effects: pd.DataFrame, capability: str) -> None:
     costs = frames.cost_frame(view, reading.runs(view.study.name))
     table = frames.ranking_table(effects, costs, view)
-    left, right = st.columns([11, 9], gap="small")
+    left, right = st.columns([62, 38], gap="small")
     with left:
         st.dataframe(
             table,
@@ -78,9 +78,9 @@ def _ranking(view: reading.Snapshot, effects: pd.DataFrame, capability: str) -> 
             alt="sources by tier, with effects, intervals and cost",
             column_config={
                 "tier": st.column_config.NumberColumn("Tier", width=50, help="1 is best; the same tier means not told apart"),
-                "open": st.column_config.LinkColumn("Source", display_text=r"[?&]source=([^&]+)", width="medium"),
+                "open": st.column_config.LinkColumn("Source", display_text=r"[?&]source=([^&]+)", width=165),
                 "effect": st.column_config.TextColumn("Effect [interval]", width=175),
-                "verdict": st.column_config.TextColumn("Verdict", width="small"),
+                "verdict": st.column_config.TextColumn("Verdict", width=135),
                 "rows": st.column_config.NumberColumn("Rows", format="localized", width=65, help="Rows that one probe trained on"),
                 "cost": st.column_config.NumberColumn(
                     "CPU s", format="%.1f", width=65, help="CPU seconds of one probe: training and scoring"
@@ -88,7 +88,7 @@ def _ranking(view: reading.Snapshot, effects: pd.DataFrame, capability: str) -> 
             },
         )
     with right:
-        figure = charts.forest(effects, "source", "effect", theme.palette(), limit=170, axis_on_top=True)
+        figure = charts.forest(effects, "source", "effect, with its interval", theme.palette(), limit=130, header=charts.ROW + 1)
         st.altair_chart(figure, width="stretch", alt="effect of each source with its interval, best first")
     parts.data(effects, f"{view.study.name}-sources-{capability or ALL}")
 

@@ -35,7 +35,7 @@ OPTIONS = {
     "client.showErrorDetails": "none",
     "runner.magicEnabled": "false",
     "logger.hideWelcomeMessage": "true",
-    "theme.metricValueFontSize": "1.4rem",
+    "theme.paddingTop": "3.5rem",
     "theme.light.primaryColor": "#0072B2",
     "theme.dark.primaryColor": "#56B4E9",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,8 +26,9 @@ def listing_options(command: F) -> F:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON value."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print one JSON value; text that no UTF-8 can hold (from broken data) stays escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    click.echo(text if _is_unicode(text) else json.dumps(value, indent=2))
 
 
 def print_listing(rows: Sequence[Mapping[str, Any]], form: str, *, empty: str, columns: Sequence[str] | None = None) -> None:
@@ -82,6 +84,11 @@ def print_fields(fields: Mapping[str, Any], form: str) -> None:
             click.echo(f"{name:<{width}}  {_cell(value)}")
 
 
+def plain(text: str) -> str:
+    """Return text from data files without what would move a terminal's cursor, or could not be printed."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
 def bytes_text(count: float) -> str:
     """Return a number of bytes for people, such as `1.5 MB`."""
     for unit in ("bytes", "kB", "MB", "GB"):
@@ -124,12 +131,30 @@ def estimate_json(estimate: Estimate | None) -> dict[str, float | int] | None:
     return {"value": estimate.value, "stderr": estimate.stderr, "low": estimate.low, "high": estimate.high, "n": estimate.n}
 
 
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    return value
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
         return f"{value:.3f}"
     return str(value)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_number(cell: str) -> bool:

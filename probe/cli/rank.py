@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -83,7 +84,7 @@ def print_ranking(ranking: Ranking, capability: str | None, form: str) -> None:
 
 
 def ranking_json(ranking: Ranking, capability: str | None) -> dict[str, Any]:
-    """Return the object that others script against (docs/json.md)."""
+    """Return the object that others script against."""
     level, name = ("overall", "overall") if capability is None else ("capability", capability)
     sources = [_source_json(ranking, row) for row in rows_at(ranking, capability)]
     pairs = [

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from probe.cli.output import counting, listing_options, print_fields, print_json, print_listing
+from probe.cli.output import counting, listing_options, plain, print_fields, print_json, print_listing
 from probe.errors import ProbeError
 from probe.workspace import Workspace
 
@@ -246,12 +246,12 @@ def report_lines(report: CheckReport, proxy: str) -> Iterator[str]:
     """Yield a check's findings as text lines."""
     yield f"{report.slug}: {report.usable:,} of {report.rows:,} rows usable"
     for entry in report.excluded:
-        seen = ", ".join(f"row {example.number}" + (f" ({example.detail})" if example.detail else "") for example in entry.examples)
+        seen = ", ".join(f"row {example.number}" + (f" ({plain(example.detail)})" if example.detail else "") for example in entry.examples)
         yield f"  excluded {entry.count:,} {entry.problem.value}: {seen}"
     if outside := report.rows - report.usable - sum(entry.count for entry in report.excluded):
         yield f"  {outside:,} more rows are held out, or of other sub-sources"
     if len(report.subsources) > 1:
-        yield "sub-sources: " + ", ".join(f"{name or '(none)'} {rows:,}" for name, rows in report.subsources)
+        yield "sub-sources: " + ", ".join(f"{plain(name) or '(none)'} {rows:,}" for name, rows in report.subsources)
     yield f"images: {report.distinct_images:,} distinct, a row {_spread(report.images_per_row)}"
     yield f"tokens a row under {proxy}: {_spread(report.tokens_per_row)}"
     yield f"duplicates: {report.duplicate_rows:,} rows, {report.duplicate_images:,} images"
@@ -412,7 +412,7 @@ def _added_lines(pool: SourcePool) -> Iterator[str]:
     for problem, n in pool.excluded.most_common():
         yield f"  excluded {n:,} {problem.value}: row {', '.join(map(str, pool.examples.get(problem, [])))}"
     if len(pool.subsources) > 1:
-        yield "sub-sources: " + ", ".join(f"{slug}/{name} {rows:,}" for name, rows in sorted(pool.subsources.items()))
+        yield "sub-sources: " + ", ".join(f"{slug}/{plain(name)} {rows:,}" for name, rows in sorted(pool.subsources.items()))
     if pool.spec.option("holdout"):
         yield f"it stays split (holdout={pool.spec.option('holdout')})"
     if licence_text(pool.spec.licence) == "NOASSERTION":

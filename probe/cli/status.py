@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from probe.cli.output import listing_options, print_listing
+from probe.cli.output import listing_options, plain, print_listing
 from probe.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _hints(rows: list[dict[str, Any]]) -> Iterator[str]:
     for row in rows:
         name = row["study"]
         if row["last_error"]:
-            yield f"{name}: last error: {row['last_error'].splitlines()[0]}"
+            yield f"{name}: last error: {plain(row['last_error'].splitlines()[0])}"
         if row["failed"]:
             yield f"{name}: try what failed again: probe run --study {name} --retry-failed"
         if row["waiting"] or (row["running"] and not row["who"]):

@@ -30,12 +30,12 @@ def read_eval_set(spec: BenchmarkSpec) -> EvalSet:
 def split_items(items: Sequence[Item]) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
     """Return each item's image cluster [items] and split code [items].
 
-    The split is a function of the image's bytes alone, so that an image which stands in two benchmarks never is on both sides.
+    Both are functions of the image's bytes alone: an image that stands in two benchmarks has one cluster number in both, so that
+    its noise is not counted as independent, and never is on both sides of the split.
     """
-    keys = [_cluster_key(item) for item in items]
-    numbers: dict[str, int] = {}
-    groups = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int32)
-    splits = np.array([int(hash_bytes(b"split", key.encode())[:8], 16) % 2 for key in keys], np.int8)
+    hashes = [hash_bytes(b"image", _cluster_key(item).encode()) for item in items]
+    groups = np.array([int(digest[:7], 16) for digest in hashes], np.int32)
+    splits = np.array([int(digest[8], 16) % 2 for digest in hashes], np.int8)
     return groups, splits
 
 

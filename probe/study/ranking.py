@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from db.store import Store
     from probe.decide.study_scores import BenchmarkArrays, StudyScores
 
+IMAGES = "images"  # cluster numbers are made of image bytes, so all benchmarks number alike
 RANKED = (ArmRole.UNTRAINED, ArmRole.BASE, ArmRole.SOURCE)
 
 
@@ -75,7 +76,7 @@ def benchmark_arrays(scores: BenchmarkScores, arms: Sequence[int], split: Split)
     record = scores.benchmark
     items = np.flatnonzero(record.splits == SPLIT_CODES[split])
     values = scores.values[:, list(arms)][:, :, :, items]
-    return BenchmarkArrays(record.spec.name, record.spec.capability, values, record.groups[items], chance=record.chance)
+    return BenchmarkArrays(record.spec.name, record.spec.capability, values, record.groups[items], chance=record.chance, pool=IMAGES)
 
 
 def _is_illustrative(arms: Sequence[Arm]) -> bool:

@@ -30,7 +30,7 @@ def label_log_probs(model: Idefics3ForConditionalGeneration, features: Tensor, r
 
 def image_features(model: Idefics3ForConditionalGeneration, images: NDArray[np.uint8]) -> Tensor:
     """Return the connector's output for images [rows, side, side, 3] of bytes, [rows, tokens, width]."""
-    pixels = torch.from_numpy(images).to(model.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    pixels = torch.tensor(images).to(model.device).permute(0, 3, 1, 2).float() / 127.5 - 1
     side = images.shape[1] // model.config.vision_config.patch_size
     patches = torch.ones(len(images), side, side, dtype=torch.bool, device=model.device)
     seen = model.model.vision_model(pixel_values=pixels, patch_attention_mask=patches).last_hidden_state

@@ -56,7 +56,7 @@ def _scored(model: Idefics3ForConditionalGeneration, packer: Packer, asked: Sequ
     row, place = np.nonzero(rows.labels[:, 1:] != IGNORED)
     np.add.at(sums, (row, rows.blocks[row, place + 1]), logs)
     for number, choices in enumerate(talks):
-        if rows.blocks[number].max() != len(choices):
+        if not set(range(1, len(choices) + 1)) <= set(rows.blocks[number].tolist()):
             raise ValueError(f"{len(choices)} choices do not fit into a row of {packer.length} tokens")
         yield _softmax(sums[number, 1 : len(choices) + 1])
 

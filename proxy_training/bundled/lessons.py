@@ -26,9 +26,9 @@ _T = TypeVar("_T")
 _KINDS = {SceneKind.THINGS: 0.76, SceneKind.WORD: 0.12, SceneKind.CHART: 0.12}
 _SKILLS = {
     SceneKind.THINGS: {
-        Skill.PRESENCE: 0.44,
+        Skill.PRESENCE: 0.42,
         Skill.COLOUR: 0.14,
-        Skill.SHAPE: 0.21,
+        Skill.SHAPE: 0.23,
         Skill.COUNT: 0.07,
         Skill.SIZE: 0.06,
         Skill.RELATION: 0.08,
@@ -36,10 +36,10 @@ _SKILLS = {
     SceneKind.WORD: {Skill.WORD: 0.7, Skill.PRESENCE: 0.1, Skill.COLOUR: 0.1, Skill.SHAPE: 0.1},
     SceneKind.CHART: {Skill.CHART: 1.0},
 }
-_MOST_TALKS = 12
+_MOST_TALKS = 5
 _CHAINED_SHARE = 0.2
-_CAPTION_AMONG_QUESTIONS = 0.3
-_NAME_AMONG_QUESTIONS = 0.3
+_CAPTION_AMONG_QUESTIONS = 0.2
+_NAME_AMONG_QUESTIONS = 0.15
 
 
 @dataclass(frozen=True, slots=True)

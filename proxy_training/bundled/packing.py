@@ -50,11 +50,7 @@ class Packer:
     length: int
 
     def pack(self, rows: Sequence[Sequence[Talk]], chained: Sequence[bool]) -> PackedRows:
-        """Pack each row's turns after its image; turns that no longer fit are left out.
-
-        Raises:
-            ValueError: not even the first turn of a row fits.
-        """
+        """Pack each row's turns after its image; a turn that no longer fits is left out, and its block number with it."""
         encoded = iter(self._encode(rows))
         built = [self._row([next(encoded) for _ in talks], chain) for talks, chain in zip(rows, chained, strict=True)]
         ids, positions, blocks, labels = (
@@ -80,12 +76,10 @@ class Packer:
         start = len(ids)
         positions, blocks, labels = list(range(start)), [0] * start, [IGNORED] * start
         for block, (question, answer) in enumerate(turns, 1):
-            opening = [self._id(USER)] if chain and block > 1 else []
+            opening = [self._id(USER)] if chain and len(ids) > start else []
             turn = [*opening, *question, *answer]
             if len(ids) + len(turn) > self.length:
-                if block == 1:
-                    raise ValueError(f"a turn of {len(turn)} tokens does not fit after {start} into {self.length}")
-                break
+                continue
             first = len(ids) if chain else start
             ids += turn
             positions += range(first, first + len(turn))

@@ -28,10 +28,10 @@ class Schedule:
     `easy_share` to nothing at `easy_until`: what a shape looks like is learned soonest where nothing else is in sight.
     """
 
-    steps: int = 9_500
-    rows: int = 16
-    length: int = 128
-    peak_rate: float = 1.5e-3
+    steps: int = 6_500
+    rows: int = 32
+    length: int = 64
+    peak_rate: float = 2e-3
     last_rate_share: float = 0.02
     warm_up: int = 300
     weight_decay: float = 0.05

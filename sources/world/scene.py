@@ -37,7 +37,7 @@ COLOURS: dict[str, Colour] = {
     "silver": (172, 174, 178),
 }
 SHAPES = ("circle", "triangle", "square", "star", "cross", "ring", "diamond", "brick", "pillar")
-SIZES: dict[str, tuple[int, int]] = {"small": (4, 6), "medium": (8, 11), "large": (14, 19)}  # radius in pixels, both ends in
+SIZES: dict[str, tuple[int, int]] = {"small": (5, 7), "medium": (9, 12), "large": (15, 20)}  # radius in pixels, both ends in
 # fmt: off
 LEXICON = (
     "bread", "milk", "tea", "cafe", "hotel", "stop", "exit", "open", "taxi", "bus", "park", "shop", "book", "news", "salt",
@@ -152,7 +152,7 @@ def _things(rng: random.Random, count: int, word: Word | None) -> tuple[Thing, .
 def _thing(rng: random.Random, crowded: bool) -> Thing:
     size = rng.choice(("small", "medium", "medium", "large") if crowded else tuple(SIZES))
     low, high = SIZES[size]
-    radius = rng.randint(low, min(high, 14) if crowded else high)
+    radius = rng.randint(low, min(high, 15) if crowded else high)
     colour = rng.choice(tuple(COLOURS))
     x, y = rng.randint(radius + 1, CANVAS - radius - 2), rng.randint(radius + 1, CANVAS - radius - 2)
     return Thing(rng.choice(SHAPES), colour, size, x, y, radius, _tint(rng, colour))

@@ -35,7 +35,6 @@ def test_fewer_than_two_images_give_no_interval(values):
 
 
 def test_the_untrained_proxy_is_scored(probe, bench, tmp_path):
-    command = [sys.executable, "-m", "probe.cli.main", "eval"]
     code = (
         "import sys; sys.argv = ['probe', 'eval', '--proxy', 'tiny', '--json', '--device', 'cpu']; from probe.cli.main import main; main()"
     )

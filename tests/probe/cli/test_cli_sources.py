@@ -110,3 +110,13 @@ def test_a_source_of_a_study_is_neither_removed_nor_replaced_by_other_rows(probe
     other = probe("sources", "add", "mine", "--path", llava, "--images", images)
     assert other.code == 1
     assert "under another name" in other.err
+
+
+def test_hostile_text_in_the_data_does_not_reach_the_terminal(probe, tmp_path, llava, images):
+    row = '{"id": "1", "image": "\\u001b[2J\\ud800.png", "conversations": [{"from": "human", "value": "<image>"}, {"from": "gpt", "value": "a"}]}\n'
+    llava.write_text(llava.read_text() + row)
+    probe("sources", "add", "mine", "--path", llava, "--images", images)
+    for words in ((), ("--json",)):
+        ended = probe("sources", "check", "mine", *words)
+        assert ended.code == 0
+        assert "\x1b" not in ended.out

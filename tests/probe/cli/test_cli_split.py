@@ -8,7 +8,8 @@ def _rows(source_name):
     from sources.sampling import SourcePool
 
     with Workspace(Path(".probe")).open_store() as store:
-        return {sample.text_digest() + sample.images[0].identity() for sample in SourcePool.open(find_source(store, source_name)).samples()}
+        samples = SourcePool.open(find_source(store, source_name)).numbered_samples()
+        return {sample.text_digest() + sample.images[0].identity() for _, sample in samples}
 
 
 def test_a_split_registers_a_benchmark_and_trains_on_the_rest(probe, mine):

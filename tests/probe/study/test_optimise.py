@@ -1,0 +1,156 @@
+"""What the search is fitted to, and the whole decision on a store filled with known scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from db.store import Store
+from db.values import Arm, ArmRole, BenchmarkRecord, BudgetUnit, Design, PlannedProbe, SourceRecord, StudyRecord
+from probe.errors import ProbeError, UsageError
+from probe.manifest.write import parse_manifest
+from probe.study import designs
+from probe.study.base import parse_base
+from probe.study.decision import keep_manifest, make_manifest
+from probe.study.observations import observations
+from probe.study.optimise import CANDIDATE, SEED_STRIDE, OptimizeRequest, confirmation, confirmation_arms, search
+from probe.study.ranking import rank
+from probe.workspace import Workspace
+from proxy_training.jobs import METRICS, Cost, ItemScores, JobResult, ProxySpec, Recipe
+from sources.benchmark import BenchmarkSpec
+from sources.mixture import Mixture
+from sources.spec import SourceSpec
+
+SOURCES = ("good", "fine", "noise")
+ITEMS = 200
+
+
+def truth(mixture: Mixture) -> float:
+    """Return the score of a mixture in a made-up world: good and fine complement each other, noise costs."""
+    w = mixture.weights()
+    good, fine, noise = (w.get(name, 0.0) for name in SOURCES)
+    return 0.3 + 0.35 * np.sqrt(good) + 0.2 * np.sqrt(fine) - 0.25 * noise
+
+
+class World:
+    """A store with a study whose probes are finished with scores of known truth."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.rng = store, np.random.default_rng(0)
+        self.difficulty = self.rng.normal(0, 0.08, ITEMS)
+        self.seeds = {seed: self.rng.normal(0, 0.01) for seed in range(2 * SEED_STRIDE)}
+        self.spec = BenchmarkSpec("bench", "skill")
+        self.record = BenchmarkRecord(self.spec, "f1", ITEMS, np.arange(ITEMS, dtype=np.int32), np.arange(ITEMS, dtype=np.int8) % 2, 0.25)
+        store.put_benchmark(self.record)
+        for i, name in enumerate(SOURCES):
+            store.put_source(SourceRecord(SourceSpec(name, "llava", f"/data/{name}.json"), f"f-{name}", (900, 500, 400)[i]))
+        base = Mixture.of({"good": 0.2, "fine": 0.3, "noise": 0.5})
+        self.study = StudyRecord("s", ProxySpec("p", "/p", "w", "idefics3"), Recipe(), base, True, BudgetUnit.SAMPLES, 1000)
+        store.create_study(self.study, ["bench"])
+
+    def finish(self, arms: list[Arm], repeats: range) -> None:
+        self.store.add_arms("s", arms)
+        one = [PlannedProbe(arm.name, r, r, f"{arm.name}-{r}", 1000, 30000) for arm in arms for r in repeats]
+        self.store.plan_probes("s", one)
+        by_name = {arm.name: arm for arm in arms}
+        while (claim := self.store.claim("me", "s", 60)) is not None:
+            mixture = by_name[claim.arm].curriculum.phases[0].mixture
+            scores = np.full((len(METRICS), ITEMS), np.nan, np.float32)
+            scores[:3] = truth(mixture) + self.seeds[claim.seed] + self.difficulty + self.rng.normal(0, 0.01) + self.rng.normal(0, 0.05, ITEMS)
+            assert self.store.finish(claim, JobResult(claim.training_id, (ItemScores("bench", "f1", scores, ITEMS),), cost=Cost(1.0, 1.0)))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(Store.open(tmp_path / "probe.db"))
+    points = [dict(zip(SOURCES, w, strict=True)) for w in np.random.default_rng(1).dirichlet(np.ones(3), 14)]
+    world.finish([*designs.solo_arms(SOURCES), designs.base_arm(world.study.base)], range(3))
+    world.finish(designs.swarm_arms([Mixture.of(p) for p in points]), range(1))
+    return world
+
+
+def test_observations_are_means_without_the_seeds_common_shift(world: World) -> None:
+    seen = observations(world.store, world.study)
+    assert seen.sources == ("fine", "good", "noise")
+    assert seen.capabilities == ("skill",)
+    expected = [truth(Mixture.of(dict(zip(seen.sources, w, strict=True)))) for w in seen.weights]
+    residual = seen.targets[:, 0] - np.array(expected)
+    # Single-run arms all have seed 0: without the correction their residuals would be shifted by its effect.
+    single = np.array([name.startswith("swarm") for name in seen.arms])
+    assert abs(residual[single].mean() - residual[~single].mean()) < 0.01
+    assert residual.std() < 0.02
+    assert (seen.noise[single] > 2.5 * seen.noise[~single].max()).all()  # one run against the mean of three
+
+
+def test_decision_finds_the_known_optimum_and_confirms_it(world: World, tmp_path: Path) -> None:
+    request = OptimizeRequest(study="s", trials=60, budget=1000, epoch_cap=4)
+    found = search(world.store, request)
+    shares = found.optimum.shares()
+    assert shares.get("noise", 0.0) < 0.05
+    best = max(truth(Mixture.of({"good": g, "fine": 1 - g})) for g in np.linspace(0, 1, 101))
+    assert best - truth(found.mixture()) < 0.02
+    arms = confirmation_arms(found)
+    world.finish(list(arms.values()), range(SEED_STRIDE, SEED_STRIDE + 3))
+    result = confirmation(world.store, found, arms)
+    assert result is not None
+    true_gain = truth(found.mixture()) - truth(designs.uniform(SOURCES))
+    assert result.gains["uniform"].low < true_gain < result.gains["uniform"].high
+    assert result.holds["uniform"]
+    assert result.holds["base"]
+    doc = make_manifest(world.store, found, arms, result)
+    workspace = Workspace(tmp_path / "ws")
+    path = keep_manifest(workspace, world.store, doc)
+    again = parse_manifest(path.read_text())
+    assert again.hash == doc.hash
+    assert sum(again.rows().values()) == 1000
+    kept = world.store.manifest(doc.hash)
+    assert kept is not None
+    assert kept.json == path.read_text().rstrip("\n") or parse_manifest(kept.json).hash == doc.hash
+    # The manifest serves as a base: its mixture comes back.
+    assert parse_base(str(path)).weights().keys() == found.mixture().weights().keys()
+
+
+def test_epoch_cap_is_kept(world: World) -> None:
+    with pytest.raises(ProbeError, match="no mixture keeps these bounds"):
+        search(world.store, OptimizeRequest(study="s", trials=30, budget=3000, epoch_cap=0.5))
+    found = search(world.store, OptimizeRequest(study="s", trials=30, budget=1600, epoch_cap=1.0))
+    assert found.optimum.shares()["good"] * 1600 <= 900 * 1.0 + 1e-6
+
+
+def test_search_says_what_is_missing(world: World) -> None:
+    with pytest.raises(ProbeError, match="'nowhere'"):
+        search(world.store, OptimizeRequest(study="nowhere"))
+    with pytest.raises(ProbeError, match="other was not trained"):
+        search(world.store, OptimizeRequest(study="s", sources=("good", "other")))
+    with pytest.raises(UsageError, match="no benchmark here has the capability x"):
+        search(world.store, OptimizeRequest(study="s", objective=(("x", 1.0),)))
+
+
+def test_candidate_that_is_a_baseline_is_said_to_be_one(world: World) -> None:
+    found = search(world.store, OptimizeRequest(study="s", trials=30, greatest=(("good", 0.0), ("noise", 0.0))))
+    assert found.optimum.shares() == {"fine": pytest.approx(1.0)}
+    arms = confirmation_arms(found)
+    assert arms[CANDIDATE].curriculum.phases[0].mixture == Mixture.single("fine")
+
+
+def test_add_one_verdicts_from_the_store(world: World) -> None:
+    arms = designs.add_one_arms(SOURCES, world.study.base, 0.3)
+    assert all(arm.role is ArmRole.SOURCE and arm.design is Design.ADD_ONE for arm in arms)
+    world.finish(arms, range(3))
+    ranking = rank(world.store, "s")
+    verdicts = {row.arm: row.verdict for row in ranking.effects if row.level == "overall" and row.verdict}
+    assert verdicts["+good"] == "helps"
+    assert verdicts["+noise"] == "hurts"
+    assert world.store.ranking("s") == ranking
+
+
+@pytest.mark.parametrize("text", ["a", "a=", "=0.5", "a=x", "a=-1", "a=0"])
+def test_base_that_means_nothing_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_base(text)
+
+
+def test_base_in_shares() -> None:
+    assert parse_base("a=1, b/c=3").weights() == {"a": 0.25, "b/c": 0.75}
