@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-# Streamlit puts this folder on the path, which would make `pages` and `charts` importable as if they were packages of their own.
+# Streamlit puts this folder on the path, which would make `views` and `charts` importable as modules of their own.
 _HERE = Path(__file__).resolve().parent
 sys.path[:] = [entry for entry in sys.path if not entry or Path(entry).resolve() != _HERE]
 

@@ -6,14 +6,13 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-import streamlit as st
-
+from dashboard.decorators import kept_values
 from db.values import SourceRecord
 from sources.problems import SourceError
 from sources.sampling import SourcePool
 
 ROWS_A_PAGE = 6
-EVERY = "\u0000every"  # no sub-source can have this name: readers give text without NUL
+EVERY = "(all)"
 
 
 def open_pool(record: SourceRecord, indexes: Path) -> SourcePool | str:
@@ -26,7 +25,7 @@ def open_pool(record: SourceRecord, indexes: Path) -> SourcePool | str:
         return f"the data cannot be read ({error.strerror}): see where it lies"
 
 
-@st.cache_resource(max_entries=8, show_spinner="Reading the source; its index is kept for the next time ...")
+@kept_values(entries=8, says="Reading the source; its index is kept for the next time ...")
 def _pool(slug: str, fingerprint: str, options: str, _record: SourceRecord, _indexes: Path) -> SourcePool:
     return SourcePool.open(_record.spec, _indexes)
 

@@ -22,7 +22,9 @@ def forest(frame: pd.DataFrame, label: str, title: str, colours: Palette, *, lim
         band=[0 if tier is None or pd.isna(tier) else int(tier) % 2 for tier in frame["tier"]],
     )
     order = list(frame[label])
-    axis = alt.Axis(title=None, labelLimit=limit, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False)
+    axis = alt.Axis(
+        title=None, labelLimit=limit, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False
+    )
     y = alt.Y(f"{label}:N", sort=order, axis=axis, scale=alt.Scale(paddingInner=0, paddingOuter=0))
     x_axis = alt.Axis(title=title, format="+.2~f", tickCount=6, domain=False, titleFontWeight="normal", grid=True)
     x = alt.X("low:Q", axis=x_axis, scale=alt.Scale(zero=True, nice=True, padding=12))
@@ -38,12 +40,14 @@ def forest(frame: pd.DataFrame, label: str, title: str, colours: Palette, *, lim
     whisker = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x, x2="high:Q", color=colour)
     hollow = alt.condition(alt.datum.sign == "inside the noise", alt.value(colours.ground), colour)
     point = base.mark_point(size=95, strokeWidth=2.2, opacity=1, filled=False).encode(x="value:Q", color=colour, fill=hollow)
-    return alt.layer(bands, zero, whisker, point).properties(height=alt.Step(ROW), padding={"left": 0, "right": 12, "top": header, "bottom": 4})
+    return alt.layer(bands, zero, whisker, point).properties(
+        height=alt.Step(ROW), padding={"left": 0, "right": 12, "top": header, "bottom": 4}
+    )
 
 
 def heat_map(frame: pd.DataFrame, title: str, colours: Palette) -> alt.LayerChart:
     """Return effects of sources (down) on benchmarks (across); cells whose interval holds zero are faint and hatched."""
-    reach = max(float(frame["value"].abs().max()), 1e-6)
+    reach = max(1e-6, float(frame["value"].abs().max()))  # in this order NaN gives 1e-6
     small = frame["benchmark"].nunique() > 9
     shown = frame.assign(
         head=[f"{value:+.2f}" for value in frame["value"]],
@@ -54,7 +58,9 @@ def heat_map(frame: pd.DataFrame, title: str, colours: Palette) -> alt.LayerChar
         title=None, orient="top", labelAngle=-40 if small else 0, labelLimit=CELL_WIDTH if not small else 200, domain=False, ticks=False
     )
     x = alt.X("benchmark:N", sort=list(dict.fromkeys(frame["benchmark"])), axis=x_axis, scale=alt.Scale(paddingInner=0.03))
-    y_axis = alt.Axis(title=None, labelLimit=260, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False)
+    y_axis = alt.Axis(
+        title=None, labelLimit=260, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False
+    )
     y = alt.Y("source:N", sort=list(dict.fromkeys(frame["source"])), axis=y_axis, scale=alt.Scale(paddingInner=0.06))
     scale = alt.Scale(domain=[-reach, 0, reach], range=[colours.low, colours.middle, colours.high], interpolate="lab")
     legend = alt.Legend(title=title, orient="bottom", format="+.2f", gradientLength=260, titleFontWeight="normal", titleLimit=400)
@@ -93,7 +99,9 @@ def _hatch_path(aspect: float, lines: int = 9) -> str:
 
 def mixture(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
     """Return the mixture's shares as bars with intervals, and the current mixture as ticks."""
-    axis = alt.Axis(title=None, labelLimit=260, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False)
+    axis = alt.Axis(
+        title=None, labelLimit=260, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False
+    )
     y = alt.Y("source:N", sort=list(frame["source"]), axis=axis)
     x_axis = alt.Axis(title="share of the budget", format="%", tickCount=6, domain=False, titleFontWeight="normal")
     tooltip = [alt.Tooltip("source:N")]
@@ -105,7 +113,7 @@ def mixture(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
         x=alt.X("share:Q", axis=x_axis), color=alt.datum("this mixture")
     )
     between = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, color=colours.ink).encode(x="low:Q", x2="high:Q")
-    current = base.mark_tick(thickness=3, height=26).encode(x="current:Q", color=alt.datum("current mixture"))
+    current = base.mark_tick(thickness=3, height=26, opacity=1).encode(x="current:Q", color=alt.datum("current mixture"))
     scale = alt.Scale(domain=["this mixture", "current mixture"], range=[colours.main, colours.second])
     legend = alt.Legend(title=None, orient="top", symbolType="square", symbolOpacity=1)
     return alt.layer(bars, between, current).encode(color=alt.Color(scale=scale, legend=legend)).properties(height=alt.Step(ROW))
@@ -113,7 +121,9 @@ def mixture(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
 
 def gains(frame: pd.DataFrame, title: str, colours: Palette) -> alt.LayerChart:
     """Return gains against baselines: confirmed filled, predicted hollow and muted."""
-    axis = alt.Axis(title=None, labelLimit=200, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False)
+    axis = alt.Axis(
+        title=None, labelLimit=200, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False
+    )
     y = alt.Y("against:N", sort=list(dict.fromkeys(frame["against"])), axis=axis)
     x = alt.X(
         "low:Q", axis=alt.Axis(title=title, format="+.2~f", tickCount=6, domain=False, titleFontWeight="normal"), scale=alt.Scale(zero=True)
@@ -140,7 +150,9 @@ def gains(frame: pd.DataFrame, title: str, colours: Palette) -> alt.LayerChart:
 
 def counts(frame: pd.DataFrame, label: str, value: str, title: str, colours: Palette, part: str = "") -> alt.Chart:
     """Return plain bars, rows in order; with `part`, stacked in two colours."""
-    axis = alt.Axis(title=None, labelLimit=260, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False)
+    axis = alt.Axis(
+        title=None, labelLimit=260, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False
+    )
     chart = alt.Chart(frame).mark_bar(height=18, cornerRadiusEnd=0 if part else 3, color=colours.main)
     parts = alt.Scale(domain=list(dict.fromkeys(frame[part])) if part else [], range=[colours.main, colours.second])
     chart = chart.encode(

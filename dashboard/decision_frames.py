@@ -83,4 +83,4 @@ def coverage_frame(view: Snapshot) -> pd.DataFrame:
 
 def _gain(name: str, kind: str, gain: Estimate, held: str) -> dict[str, object]:
     interval = {"value": gain.value, "low": gain.low, "high": gain.high, "stderr": gain.stderr, "n": gain.n}
-    return {"against": name, "kind": kind, "gain": interval_text(gain), "held": held} | interval
+    return {"against": name, "kind": kind, "gain": interval_text(gain), "held": held, **interval}

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 import pandas as pd
 
 from dashboard.reading import Runs, Snapshot
-from db.values import ArmRole, EffectRow, Verdict
+from db.values import ArmRole, EffectRow, ProbeState
 from probe.decide.levels import OVERALL
 from probe.decide.ranking import best_first
 from sources.estimate import Estimate
 
 WORDS = {"solo": "each source alone", "add-one": "added to the base mixture", "swarm": "mixtures"}
-VERDICTS = [verdict.value for verdict in Verdict]
 
 
 def interval_text(estimate: Estimate) -> str:
     """Return `+0.041 [+0.020, +0.062]`."""
     return f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
+
+
+def known_text(number: float) -> str:
+    """Return a number that a ranking may not know, such as a noise floor after one repeat."""
+    return "unknown" if math.isnan(number) else f"{number:.3f}"
 
 
 def source_link(study: str, source: str) -> str:
@@ -95,12 +100,12 @@ def pairs_frame(view: Snapshot, design: str, capability: str = "") -> pd.DataFra
 
 
 def cost_frame(view: Snapshot, runs: Runs) -> pd.DataFrame:
-    """Return one row an arm: what its finished probes cost together, and one of them on average."""
+    """Return one row an arm: what its done probes cost together, and one of them on average."""
     wide = pd.DataFrame(
         [
             {"arm": p.arm, "training": p.cost.train_cpu_s, "scoring": p.cost.eval_cpu_s, "rows": p.rows, "tokens": p.tokens}
             for p in runs.probes
-            if p.state.is_finished()
+            if p.state is ProbeState.DONE
         ]
     )
     if wide.empty:
@@ -134,10 +139,10 @@ def _sources_of(view: Snapshot, design: str) -> Mapping[str, str]:
 
 
 def _effect(row: EffectRow) -> dict[str, object]:
-    return {"effect": interval_text(row.effect), "verdict": _verdict(row)} | _numbers(row.effect) | {"arm": row.arm}
+    return {"effect": interval_text(row.effect), "verdict": _verdict(row), **_numbers(row.effect), "arm": row.arm}
 
 
-def _numbers(estimate: Estimate) -> dict[str, float | int]:
+def _numbers(estimate: Estimate) -> dict[str, object]:
     return {"value": estimate.value, "low": estimate.low, "high": estimate.high, "stderr": estimate.stderr, "n": estimate.n}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import reading
+from dashboard.decorators import repeated
 from dashboard.parts import command, commands
 from dashboard.run_frames import span
 from db.values import StudyProgress
@@ -20,7 +21,7 @@ def interval_s(study: str) -> float:
 def progress_bar(view: reading.Snapshot) -> None:
     """Place a study's progress; the page follows when the study moves on."""
 
-    @st.fragment(run_every=interval_s(view.study.name))
+    @repeated(interval_s(view.study.name))
     def follow() -> None:
         runs = reading.runs(view.study.name)
         show_progress(runs.progress)

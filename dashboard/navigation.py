@@ -8,20 +8,18 @@ from dashboard import link_state, reading
 from dashboard.parts import commands
 
 PAGES = {
-    "pages/overview.py": ("Overview", ":material/flag:"),
-    "pages/sources.py": ("Sources", ":material/leaderboard:"),
-    "pages/heatmap.py": ("Heat map", ":material/grid_view:"),
-    "pages/source.py": ("Source", ":material/dataset:"),
-    "pages/runs.py": ("Runs", ":material/history:"),
+    "views/overview.py": ("Overview", ":material/flag:"),
+    "views/sources.py": ("Sources", ":material/leaderboard:"),
+    "views/heatmap.py": ("Heat map", ":material/grid_view:"),
+    "views/source.py": ("Source", ":material/dataset:"),
+    "views/runs.py": ("Runs", ":material/history:"),
 }
+FIRST = next(iter(PAGES))
 
 
 def run() -> None:
     """Show the page that the URL names."""
-    pages = [
-        st.Page(path, title=title, icon=icon, default=number == 0, url_path="" if number == 0 else title.lower().replace(" ", "-"))
-        for number, (path, (title, icon)) in enumerate(PAGES.items())
-    ]
+    pages = [st.Page(path, title=title, icon=icon, default=path == FIRST) for path, (title, icon) in PAGES.items()]
     page = st.navigation(pages)
     with st.sidebar:
         _study_choice()

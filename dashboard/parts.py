@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -80,8 +79,3 @@ def trust(view: Snapshot) -> None:
     if view.ranking_is_old():
         st.warning("Probes have finished since this ranking was computed. Bring it up to date with:")
         commands(command("probe", "rank", "--study", view.study.name))
-
-
-def column(label: str, **options: Any) -> Any:
-    """Return a table column's configuration."""
-    return st.column_config.Column(label, **options)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard.decorators import kept_values
 from db.errors import StoreError
 from db.values import Arm, BenchmarkRecord, ManifestRecord, ProbeRecord, Ranking, SourceRecord, StudyProgress, StudyRecord
 from probe.workspace import Workspace
@@ -93,22 +94,19 @@ def _stamp(place: Workspace) -> Stamp:
     return tuple(number for stat in stats for number in (stat.st_ino, stat.st_size, stat.st_mtime_ns))
 
 
-_KEYS = {Workspace: lambda place: place.database}
-
-
-@st.cache_resource(show_spinner=False, max_entries=64, hash_funcs=_KEYS)
+@kept_values(entries=64)
 def _study_names(place: Workspace, stamp: Stamp) -> tuple[str, ...]:
     with place.open_store(read_only=True) as store:
         return tuple(record.name for record in reversed(store.studies()))
 
 
-@st.cache_resource(show_spinner=False, max_entries=64, hash_funcs=_KEYS)
+@kept_values(entries=64)
 def _sources(place: Workspace, stamp: Stamp) -> tuple[SourceRecord, ...]:
     with place.open_store(read_only=True) as store:
         return store.sources()
 
 
-@st.cache_resource(show_spinner=False, max_entries=64, hash_funcs=_KEYS)
+@kept_values(entries=64)
 def _snapshot(place: Workspace, stamp: Stamp, study: str) -> Snapshot:
     with place.open_store(read_only=True) as store:
         record = store.study(study)

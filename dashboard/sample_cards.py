@@ -48,7 +48,7 @@ def _show_row(pool: SourcePool, number: int) -> None:
 
 def turn_text(turn: Turn) -> str:
     """Return a turn as one text, bounded; where an image stands, its number stands in corner brackets."""
-    text = "".join(part if isinstance(part, str) else f"\u27e6image {part + 1}\u27e7" for part in turn.parts).strip()
+    text = "".join(part if isinstance(part, str) else f"\u27e6image {part + 1}\u27e7 " for part in turn.parts).strip()
     return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} ... ({len(text):,} characters)"
 
 

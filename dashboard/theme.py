@@ -31,7 +31,7 @@ class Palette:
 
 
 LIGHT = Palette("#1F2933", "#6B7785", "#E4E8EC", "#FFFFFF", BLUE, ORANGE, BLUE, VERMILLION, "#D55E00", "#F4F5F6", "#0072B2")
-DARK = Palette("#E8ECF0", "#98A3AF", "#2A323B", "#11161C", SKY, ORANGE, SKY, "#F0813A", "#D9651F", "#20272F", "#3D9BD6")
+DARK = Palette("#E8ECF0", "#98A3AF", "#2A323B", "#181715", SKY, ORANGE, SKY, "#F0813A", "#D9651F", "#20272F", "#3D9BD6")
 
 
 def palette() -> Palette:

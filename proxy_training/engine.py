@@ -101,7 +101,7 @@ class Engine:
             for row in stage.rows:
                 for ref in row.sample.images:
                     wanted[self.image_key(ref)] = ref
-        failed = self.features.ensure(wanted, progress and (lambda done, of: progress("images", done, of)))
+        failed = self.features.ensure(wanted, _part(progress, "images"))
         if failed:
             key, error = next(iter(failed.items()))
             raise RowError(error.problem, f"{error.detail} ({len(failed)} drawn images cannot be loaded, first {wanted[key].identity()})")
@@ -129,8 +129,7 @@ class Engine:
         stages = [self._encode_stage(stage, recipe) for stage in job.training.stages]
         full = recipe.scope is Scope.FULL_LANGUAGE
         trainable = list(model.values()) if full else [p for p in model.parameters() if p.requires_grad]
-        on_step = progress and (lambda done, of: progress("steps", done, of))
-        losses = peft_backend.train(self.base, self.features, recipe, stages, trainable, on_step)
+        losses = peft_backend.train(self.base, self.features, recipe, stages, trainable, _part(progress, "steps"))
         if job.save_to:
             _publish_folder(job.save_to, lambda folder: _save(folder, model, full))
         rows = [example for stage in stages for example in stage]
@@ -188,6 +187,10 @@ class Engine:
                 expansions: Sequence[str] = [self.features.expansion(key) for key in images]
                 rows.append(encode_item(self.encoder, benchmark.spec, number, item, images, expansions))
         return lay_out(rows, len(benchmark.items), self.base)
+
+
+def _part(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else lambda done, of: progress(what, done, of)
 
 
 @contextmanager

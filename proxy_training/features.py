@@ -29,6 +29,7 @@ from sources.sample import ImageRef
 
 SHARD_IMAGES = 512
 ENCODE_BATCH = 32
+NOTE = "space"  # beside the shards: whose features these are, so that they can be cleaned away with their proxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class FeatureStore:
         self.base = base
         self.folder = root / content_hash([IMAGE_POLICY, base.processor_digest, weights_hash, str(dtype)])
         self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / NOTE).write_text(json.dumps({"weights_hash": weights_hash}), "utf-8")
         self._dtype = dtype
         self._places: dict[str, tuple[NDArray[np.generic], int, int, str]] = {}
         self._seen: set[str] = set()

@@ -124,4 +124,5 @@ def flops(base: LoadedBase, recipe: Recipe, tokens: int) -> float:
     """Estimate a training's FLOPs: forward and backward through frozen weights cost 4 a weight and token, trained ones 6."""
     language = base.model.get_submodule(base.language_prefix())
     weights = sum(p.numel() for p in language.parameters())
-    return float(tokens) * weights * (6 if recipe.scope is Scope.FULL_LANGUAGE else 4)
+    factor = 6 if recipe.scope is Scope.FULL_LANGUAGE else 4
+    return float(tokens * weights * factor)

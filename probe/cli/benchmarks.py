@@ -70,7 +70,7 @@ def check(workspace: Workspace, name: str, as_json: bool) -> None:
 @click.pass_obj
 def add(workspace: Workspace, name: str, path: Path, images: Path | None, capability: str, choices: str) -> None:
     """Register a benchmark from a TSV; its items are split once, by image, into selection and confirmation."""
-    from probe.cli.sources import absolute, check_name, image_folder
+    from probe.study.registering import absolute, check_name, image_folder
     from sources.benchmark import BenchmarkSpec, PromptForm
 
     check_name(name)

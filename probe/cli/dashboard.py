@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -55,6 +56,7 @@ def command(workspace: Workspace, port: int | None, browser: bool, headless: boo
             f"there is nothing in {workspace.root} yet: start with `probe demo`, or probe a source with `probe run --source S`."
         )
     workspace.open_store(read_only=True).close()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the server ends with this process
     chosen = _free_port(port)
     process = subprocess.Popen(
         start_command(app_file(), chosen), env=environment(workspace), stdin=subprocess.DEVNULL, start_new_session=True

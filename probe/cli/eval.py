@@ -29,8 +29,8 @@ def command(workspace: Workspace, /, form: str, **options: Any) -> None:
     if form == "json":
         print_json([_row(score) | {name: estimate_json(e) for name, e in score.estimates} for score in scores])
         return
-    rows = [_row(score) | {name: interval(e, signed=False) for name, e in score.estimates} for score in scores]
-    print_listing(rows, form, empty="No benchmark was scored.")
+    cells = _numbers if form == "csv" else _intervals
+    print_listing([_row(score) | cells(score) for score in scores], form, empty="No benchmark was scored.")
 
 
 def evaluate(
@@ -62,6 +62,15 @@ def evaluate(
             device=device,
             progress=lambda _, done, of: show(done, of),
         )
+
+
+def _intervals(score: ModelScore) -> dict[str, Any]:
+    return {name: interval(estimate, signed=False) for name, estimate in score.estimates}
+
+
+def _numbers(score: ModelScore) -> dict[str, Any]:
+    parts = {name: estimate_json(estimate) or {} for name, estimate in score.estimates}
+    return {f"{name}_{part}": parts[name].get(part) for name in parts for part in ("value", "stderr", "low", "high")}
 
 
 def _row(score: ModelScore) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from probe.cli.manifest import load_manifest, specs_here, told
+from probe.cli.manifest import load_manifest, specs_here
 from probe.cli.output import counting, print_json
 from probe.workspace import Workspace
 
@@ -39,11 +39,10 @@ def command(
     as_json: bool,
 ) -> None:
     """Write a manifest's mixture for a trainer, with requested and realised shares. M is a file or the beginning of a hash."""
-    with told():
-        from probe.export import ExportOptions, Images, Mode
+    from probe.export import ExportOptions, Images, Mode
 
-        options = ExportOptions(Mode(mode), Images(images), tolerance, seed, changed_sources)
-        report = export_here(workspace, manifest, trainer, out, options)
+    options = ExportOptions(Mode(mode), Images(images), tolerance, seed, changed_sources)
+    report = export_here(workspace, manifest, trainer, out, options)
     if as_json:
         from db.documents import to_document
 

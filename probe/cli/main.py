@@ -73,10 +73,7 @@ def cli(ctx: click.Context, workspace: Path, db_url: str) -> None:
 
 def main() -> None:
     """Run the command line; errors that the user can mend are one sentence and a non-zero exit code."""
-    from db.errors import StoreError
-    from probe.errors import ProbeError, UsageError
-    from proxy_training.families.registry import ProxyError
-    from sources.problems import SourceError
+    from probe.errors import UsageError
 
     try:
         cli.main(standalone_mode=False, prog_name="probe")
@@ -91,9 +88,19 @@ def main() -> None:
     except UsageError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
-    except (ProbeError, StoreError, ProxyError, SourceError) as error:
+    except _mendable() as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+
+
+def _mendable() -> tuple[type[Exception], ...]:
+    """Return the errors whose message is for the user; called once something failed, because importing them takes a while."""
+    from db.errors import StoreError
+    from probe.errors import ProbeError
+    from proxy_training.families.registry import ProxyError
+    from sources.problems import SourceError
+
+    return ProbeError, StoreError, ProxyError, SourceError

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,29 +76,15 @@ def load_manifest(workspace: Workspace, which: str) -> Manifest:
     """
     from probe.manifest import parse_manifest, read_manifest
 
-    with told():
-        if Path(which).is_file():
-            return read_manifest(Path(which))
-        record = None
-        if workspace.exists():
-            with workspace.open_store() as store:
-                record = store.manifest(which) if which else None
-        if record is None:
-            raise ProbeError(f"there is no manifest {which!r}, neither a file nor a hash in the store: see `probe manifest list`.")
-        return parse_manifest(record.json, f"manifest {record.hash}")
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """Turn what manifests and exports refuse into errors that end a command with one sentence."""
-    from probe.export.report import ExportError
-    from probe.manifest.licences import LicenceError
-    from probe.manifest.write import ManifestError
-
-    try:
-        yield
-    except (ManifestError, ExportError, LicenceError) as error:
-        raise ProbeError(str(error)) from error
+    if Path(which).is_file():
+        return read_manifest(Path(which))
+    record = None
+    if workspace.exists():
+        with workspace.open_store() as store:
+            record = store.manifest(which) if which else None
+    if record is None:
+        raise ProbeError(f"there is no manifest {which!r}, neither a file nor a hash in the store: see `probe manifest list`.")
+    return parse_manifest(record.json, f"manifest {record.hash}")
 
 
 def specs_here(store: Store, doc: Manifest) -> dict[str, SourceSpec]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--device", default=None)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def command(workspace: Workspace, as_json: bool, workers: int | None, device: str | None, **options: Any) -> None:
+def command(workspace: Workspace, /, as_json: bool, workers: int | None, device: str | None, **options: Any) -> None:
     """Search the mixture on what a study trained, confirm it with fresh seeds, and write the manifest."""
     doc, path, _ = optimize(workspace, _request(options), workers, device)
     if as_json:

@@ -56,8 +56,12 @@ def tiny(out: Path, **options: Any) -> None:
     """Train the bundled proxy on the generated world and write its folder; the same command goes on where it was stopped."""
     from proxy_training.bundled.recipe import build_tiny
 
-    with counting("building tiny") as show_steps:
-        report = build_tiny(out, progress=_told(show_steps), **options)
+    try:
+        with counting("building tiny") as show_steps:
+            report = build_tiny(out, progress=_told(show_steps), **options)
+    except KeyboardInterrupt:
+        click.echo("Stopped; the same command goes on from the last checkpoint.", err=True)
+        raise
     click.echo(f"{report.folder}: {report.parameters:,} parameters, {report.steps:,} steps, weights {report.weights}")
     for skill, accuracy in report.held_out.items():
         click.echo(f"  {skill}: right on {accuracy:.0%} of {options['held_out_items']} held-out questions")

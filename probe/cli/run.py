@@ -40,7 +40,7 @@ DESIGNS = ("solo", "add-one", "swarm")
 @click.option("--dry-run", is_flag=True, help="Print the plan and train nothing.")
 @listing_options
 @click.pass_obj
-def command(workspace: Workspace, **options: Any) -> None:
+def command(workspace: Workspace, /, **options: Any) -> None:
     """Train and score probes of sources; finished ones are reused, an interrupted run goes on with the same command."""
     from probe.study.run import plan_run
 

@@ -7,12 +7,13 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from probe.errors import ProbeError
 from probe.manifest.document import Manifest
 
 SHARE_TOLERANCE = 0.005  # absolute, per source: 0.5 %
 
 
-class ExportError(Exception):
+class ExportError(ProbeError):
     """Nothing was exported; the message is one sentence with the cure."""
 
 

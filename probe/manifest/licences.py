@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from probe.errors import ProbeError
 from probe.manifest.document import LicenceFlag, LicenceSummary
 from sources.spec import Licence
 
@@ -18,7 +19,7 @@ NOASSERTION = "NOASSERTION"
 _REFERENCE = re.compile(r"(DocumentRef-[A-Za-z0-9.-]+:)?LicenseRef-[A-Za-z0-9.-]+")
 
 
-class LicenceError(ValueError):
+class LicenceError(ProbeError, ValueError):
     """A licence is no SPDX expression; the message holds the cure."""
 
 

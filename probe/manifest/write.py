@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from probe.errors import ProbeError
 from probe.manifest.consistency import contradictions
 from probe.manifest.document import SCHEMA_VERSION, Manifest
 from probe.manifest.typed_json import from_plain, to_plain
@@ -18,7 +19,7 @@ from probe.manifest.typed_json import from_plain, to_plain
 SHORT_HASH_CHARS = 12
 
 
-class ManifestError(Exception):
+class ManifestError(ProbeError):
     """A manifest cannot be written or read; the message is one sentence with the cure."""
 
 

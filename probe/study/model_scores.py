@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +38,8 @@ class ModelScore:
 def mean_with_interval(values: ArrayLike, groups: ArrayLike, level: float = LEVEL) -> Estimate | None:
     """Return the mean of the finite `values[item]` with a t interval over image clusters `groups[item]`; None of fewer than two.
 
-    The model is taken as it is: the interval is about new images, not about new seeds.
+    The model is taken as it is: the interval is about new images, not about new seeds. Where all values are 0 or all are 1, which
+    leaves no spread to estimate, it is the exact one over as many images (Clopper & Pearson 1934, Biometrika 26, 404-413).
     """
     from probe.decide.panel import benchmark_panel
 
@@ -47,6 +50,9 @@ def mean_with_interval(values: ArrayLike, groups: ArrayLike, level: float = LEVE
 
     panel = benchmark_panel(values[None, None], groups)
     value, stderr = float(panel.means[0, 0]), float(np.sqrt((panel.influence[0, 0] ** 2).sum()))
+    if value in (0.0, 1.0) and stderr == 0.0:
+        reach = 1 - float(((1 - level) / 2) ** (1 / len(panel.clusters)))
+        return Estimate(value, 0.0, max(0.0, value - reach), min(1.0, value + reach), panel.n)
     half = float(stdtrit(len(panel.clusters) - 1.0, 0.5 + level / 2)) * stderr
     return Estimate(value, stderr, value - half, value + half, panel.n)
 
@@ -67,22 +73,29 @@ def score_model(
     Raises:
         ProbeError: the adapter is none, or the model could not be run.
     """
-    from transformers.utils import logging
-
     from proxy_training.engine import Engine
 
-    logging.disable_progress_bar()
     recipe = proxy.recipe if adapter is None else _recipe_of(adapter, proxy.recipe)
     job = Job(Training(proxy, recipe, (), 0), tuple(benchmarks), adapter)
-    result = next(iter(Engine(proxy, recipe, features, device).run([job], progress)))
+    with _quiet():
+        result = next(iter(Engine(proxy, recipe, features, device).run([job], progress)))
     if result.failure:
         raise ProbeError(f"the model could not be scored: {result.failure}.")
     return [_score(eval_set, scores, split, level) for eval_set, scores in zip(benchmarks, result.scores, strict=True)]
 
 
-def _recipe_of(adapter: Path, recipe: Recipe) -> Recipe:
-    from dataclasses import replace
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the bars and the deprecation notes of the libraries that load the model from the user."""
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        yield
+
+
+def _recipe_of(adapter: Path, recipe: Recipe) -> Recipe:
     if (adapter / "adapter_config.json").is_file() and (adapter / "adapter_model.safetensors").is_file():
         return replace(recipe, scope=Scope.LORA_LANGUAGE)
     if (adapter / "language-model.safetensors").is_file():

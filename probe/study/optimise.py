@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from db.values import Arm, ArmRole, BudgetUnit, Split, StudyRecord
@@ -157,17 +157,11 @@ def confirmation(store: Store, found: Search, arms: Mapping[str, Arm]) -> Confir
         places = [next(i for i, arm in enumerate(scores.arms) if arm.name == arms[name].name) for name in names]
         fresh = [r for r, repeat in enumerate(scores.repeats) if SEED_STRIDE <= repeat < SEED_STRIDE + found.request.seeds]
         chosen = benchmark_arrays(scores, places, Split.CONFIRMATION)
-        arrays.append(_with_repeats(chosen, fresh))
+        arrays.append(replace(chosen, values=chosen.values[:, :, fresh]))
     try:
         return confirm(names, arrays, CANDIDATE, level=found.request.level)
     except ValueError as error:
         raise ProbeError(f"the mixture cannot be confirmed: {error}; see `probe status`.") from None
-
-
-def _with_repeats(arrays: object, repeats: Sequence[int]) -> object:
-    import dataclasses
-
-    return dataclasses.replace(arrays, values=arrays.values[:, :, list(repeats)])  # type: ignore[type-var,attr-defined]
 
 
 def _chosen_sources(request: OptimizeRequest, seen: Observations) -> tuple[str, ...]:

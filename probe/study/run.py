@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from db.values import Arm, BudgetUnit, Design, PlannedProbe, StudyProgress, StudyRecord
 from probe.errors import ProbeError, UsageError
@@ -37,7 +37,7 @@ class RunRequest:
     benchmarks: tuple[str, ...] = ()
     add_share: float = 0.2
     mixtures: int = 12
-    recipe_changes: tuple[tuple[str, object], ...] = ()
+    recipe_changes: tuple[tuple[str, Any], ...] = ()
 
 
 Say = Callable[[str], None]
@@ -153,7 +153,7 @@ def _check_same(study: StudyRecord, request: RunRequest) -> None:
         differing.append(f"budget of {study.budget} {study.budget_unit.value}")
     if request.base is not None and request.base != study.base:
         differing.append("base mixture")
-    if request.recipe_changes and replace(study.recipe, **dict(request.recipe_changes)) != study.recipe:  # type: ignore[arg-type]
+    if request.recipe_changes and replace(study.recipe, **dict(request.recipe_changes)) != study.recipe:
         differing.append("recipe")
     if differing:
         raise ProbeError(f"study {study.name!r} has another {' and '.join(differing)}: use another --study, or leave those options out.")

@@ -98,7 +98,7 @@ class Worker:
         if training.training_id() != claim.training_id:
             raise ValueError(
                 f"the data of {', '.join(arm.curriculum.sources())} changed since this probe was planned; "
-                "run the same command again to plan it anew"
+                "put it back, or ask again under another --study name"
             )
         benchmarks = tuple(self._eval_set(name) for name in claim.missing)
         return Job(training, benchmarks, adapter if saved and not untrained else None, None if untrained else adapter)

@@ -36,9 +36,7 @@ def chosen_right(model: Idefics3ForConditionalGeneration, packer: Packer, asked:
 
 
 @torch.inference_mode()
-def choice_probabilities(
-    model: Idefics3ForConditionalGeneration, packer: Packer, asked: Sequence[Asked]
-) -> list[NDArray[np.float64]]:
+def choice_probabilities(model: Idefics3ForConditionalGeneration, packer: Packer, asked: Sequence[Asked]) -> list[NDArray[np.float64]]:
     """Return each question's probabilities over its choices, in order; they sum to 1."""
     wide = Packer(packer.tokenizer, packer.image_tokens, _ROW_LENGTH)
     found: list[NDArray[np.float64]] = []
@@ -70,5 +68,3 @@ def _softmax(logs: NDArray[np.float64]) -> NDArray[np.float64]:
 def _held_out(seed: int, number: int, skill: Skill) -> Asked:
     scene, question = scene_with_question(generator(HELD_OUT, seed, number, skill.value), skill)
     return scene_array(scene), question.text, question.choices, question.answer
-
-

@@ -5,6 +5,7 @@ A step's rows are a pure function of the seed and the step, so that a resumed ru
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from proxy_training.bundled.landmarks import landmarks
 from proxy_training.bundled.packing import PackedRows, Packer, Talk
 from sources.world.captions import CaptionLength, caption, caption_prompt
 from sources.world.drawing import scene_array
@@ -44,10 +46,11 @@ _NAME_AMONG_QUESTIONS = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """One step's rows: images [rows, 64, 64, 3] of bytes and the packed conversations about them."""
+    """One step's rows: images [rows, 64, 64, 3] of bytes, the packed conversations about them, and the landmarks in them."""
 
     images: NDArray[np.uint8]
     rows: PackedRows
+    marks: NDArray[np.int64]
 
 
 def make_lesson(packer: Packer, seed: int, step: int, rows: int, question_share: float, easy_share: float) -> Lesson:
@@ -61,7 +64,8 @@ def make_lesson(packer: Packer, seed: int, step: int, rows: int, question_share:
         scenes.append(scene)
         talks.append(_questions(rng, scene) if asked else _captions(rng, scene))
         chained.append(asked and rng.random() < _CHAINED_SHARE)
-    return Lesson(np.stack([scene_array(scene) for scene in scenes]), packer.pack(talks, chained))
+    images = np.stack([scene_array(scene) for scene in scenes])
+    return Lesson(images, packer.pack(talks, chained), landmarks(scenes, math.isqrt(packer.image_tokens)))
 
 
 def _captions(rng: random.Random, scene: Scene) -> list[Talk]:

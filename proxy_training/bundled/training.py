@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from transformers import Idefics3ForConditionalGeneration
 
 from proxy_training.bundled.folder import save_state
 from proxy_training.bundled.forward import image_features, label_log_probs
+from proxy_training.bundled.landmarks import LandmarkWords, landmark_loss, landmark_words
 from proxy_training.bundled.lessons import Lesson, make_lesson
 from proxy_training.bundled.packing import IGNORED, PackedRows, Packer
 
@@ -39,6 +40,7 @@ class Schedule:
     captions_until: float = 0.05
     questions_from: float = 0.1
     question_share: float = 0.9
+    landmark_weight: float = 0.5
     easy_until: float = 0.6
     easy_share: float = 0.8
 
@@ -67,9 +69,9 @@ class Losses:
     sums: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
-    def add(self, rows: PackedRows, losses: Tensor) -> None:
-        """Add one step's losses [labels]."""
-        for topic, loss in zip(label_topics(rows), losses.tolist(), strict=True):
+    def add(self, topics: Iterable[str], losses: Tensor) -> None:
+        """Add one step's losses, one a topic."""
+        for topic, loss in zip(topics, losses.tolist(), strict=True):
             self.sums[topic] = self.sums.get(topic, 0.0) + loss
             self.counts[topic] = self.counts.get(topic, 0) + 1
 
@@ -89,11 +91,13 @@ def train(
     """Train in place from the state file if there is one, else from the start; the state is written every `every` steps."""
     optimiser = _optimiser(model, schedule)
     start = _restore(state, model, optimiser) if state.exists() else 0
-    losses = Losses()
+    losses, words = Losses(), landmark_words(packer.tokenizer)
     model.train()
     for step in range(start, schedule.steps):
         lesson = make_lesson(packer, seed, step, schedule.rows, schedule.questions(step), schedule.easy(step))
-        losses.add(lesson.rows, _step(model, optimiser, lesson, schedule, step))
+        told, seen = _step(model, optimiser, lesson, words, schedule, step)
+        losses.add(label_topics(lesson.rows), told)
+        losses.add(("landmark-colour", "landmark-shape"), seen)
         if (step + 1) % every == 0 or step + 1 == schedule.steps:
             save_state(state, {"step": step + 1, "model": model.state_dict(), "optimiser": optimiser.state_dict()})
             progress(step + 1, schedule.steps, losses.take())
@@ -120,16 +124,23 @@ def _optimiser(model: Idefics3ForConditionalGeneration, schedule: Schedule) -> t
 
 
 def _step(
-    model: Idefics3ForConditionalGeneration, optimiser: torch.optim.AdamW, lesson: Lesson, schedule: Schedule, step: int
-) -> Tensor:
+    model: Idefics3ForConditionalGeneration,
+    optimiser: torch.optim.AdamW,
+    lesson: Lesson,
+    words: LandmarkWords,
+    schedule: Schedule,
+    step: int,
+) -> tuple[Tensor, Tensor]:
     for group in optimiser.param_groups:
         group["lr"] = schedule.rate(step)
-    losses = -label_log_probs(model, image_features(model, lesson.images), lesson.rows)
-    losses.mean().backward()  # type: ignore[no-untyped-call]
+    features = image_features(model, lesson.images)
+    told = -label_log_probs(model, features, lesson.rows)
+    seen = landmark_loss(model, features, lesson.marks, words)
+    (told.mean() + schedule.landmark_weight * seen.sum()).backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
     optimiser.step()
     optimiser.zero_grad()
-    return losses.detach()
+    return told.detach(), seen.detach()
 
 
 def _restore(state: Path, model: Idefics3ForConditionalGeneration, optimiser: torch.optim.AdamW) -> int:

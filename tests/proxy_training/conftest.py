@@ -58,7 +58,13 @@ def stage(images: Path) -> Stage:
 @pytest.fixture(scope="session")
 def benchmark_set(images: Path) -> EvalSet:
     items = tuple(
-        Item(str(i), (ImageRef(path=f.name, root=str(images)),), "what is the colour?", tuple(COLOURS) + ("dark violet",), f.name.split("-")[0])
+        Item(
+            str(i),
+            (ImageRef(path=f.name, root=str(images)),),
+            "what is the colour?",
+            (*tuple(COLOURS), "dark violet"),
+            f.name.split("-")[0],
+        )
         for i, f in enumerate(sorted(images.iterdir()))
     )
     free = (
@@ -80,4 +86,4 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def engine(features: Path) -> Iterator[Engine]:
-    yield Engine(proxy_spec("tiny"), Recipe(), features, device="cpu")
+    return Engine(proxy_spec("tiny"), Recipe(), features, device="cpu")

@@ -24,7 +24,12 @@ def encoder() -> ChatEncoder:
 
 CONVERSATIONS = [
     [("user", [0, "\nWhat colour is it?"]), ("assistant", ["red"])],
-    [("user", ["Compare ", 0, " and ", 1, "."]), ("assistant", ["They differ: one is   blue."]), ("user", ["Sure?"]), ("assistant", ["yes"])],
+    [
+        ("user", ["Compare ", 0, " and ", 1, "."]),
+        ("assistant", ["They differ: one is   blue."]),
+        ("user", ["Sure?"]),
+        ("assistant", ["yes"]),
+    ],
     [("system", ["Be brief."]), ("user", ["no image, ünïcode 漢字 🙂\ttabs"]), ("assistant", ["fine\nthanks"])],
 ]
 
@@ -51,7 +56,9 @@ def test_loss_falls_on_the_answers_and_their_end_alone(encoder: ChatEncoder) -> 
     encoded = encoder.encode(turns, [EXPANSION] * 2)
     tokenizer = encoder.tokenizer
     runs = np.split(np.arange(len(encoded.input_ids)), np.flatnonzero(np.diff(encoded.is_label.astype(int))) + 1)
-    labelled = [tokenizer.decode(encoded.input_ids[run].tolist(), skip_special_tokens=False).strip() for run in runs if encoded.is_label[run[0]]]
+    labelled = [
+        tokenizer.decode(encoded.input_ids[run].tolist(), skip_special_tokens=False).strip() for run in runs if encoded.is_label[run[0]]
+    ]
     assert labelled == ["They differ: one is   blue.<end_of_utterance>", "yes<end_of_utterance>"]
 
 

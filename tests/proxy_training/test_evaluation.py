@@ -94,7 +94,14 @@ def test_adapter_changes_scores_in_the_batched_path_too(engine: Engine, benchmar
                 if "lora_B" in name:
                     p.normal_(0, 0.05, generator=torch.Generator().manual_seed(1))
         item = benchmark_set.items[0]
-        row = encode_item(ChatEncoder(engine.encoder.folder), benchmark_set.spec, 0, item, [engine.image_key(item.images[0])], [engine.features.expansion(engine.image_key(item.images[0]))])
+        row = encode_item(
+            ChatEncoder(engine.encoder.folder),
+            benchmark_set.spec,
+            0,
+            item,
+            [engine.image_key(item.images[0])],
+            [engine.features.expansion(engine.image_key(item.images[0]))],
+        )
         logs = candidate_log_probabilities(engine.base, engine.features, lay_out([row], 1, engine.base))
         naive = [naive_log_probability(engine, item, choice) for choice in item.choices]
     np.testing.assert_allclose(logs, naive, rtol=1e-4)

@@ -33,7 +33,9 @@ def test_features_are_what_the_tower_gives(store: FeatureStore, engine: Engine, 
     torch.testing.assert_close(store.get(key).tokens, direct, rtol=1e-5, atol=1e-6)
 
 
-def test_second_process_computes_nothing(store: FeatureStore, engine: Engine, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_process_computes_nothing(
+    store: FeatureStore, engine: Engine, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wanted = refs(images)
     store.ensure(wanted)
     other = FeatureStore(tmp_path, engine.base, "w")

@@ -31,7 +31,9 @@ def weights(engine: Engine) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("scope", list(Scope))
-def test_same_job_same_scores_and_the_base_is_left_untouched(engine: Engine, stage: Stage, benchmark_set: EvalSet, recipe: Recipe, scope: Scope) -> None:
+def test_same_job_same_scores_and_the_base_is_left_untouched(
+    engine: Engine, stage: Stage, benchmark_set: EvalSet, recipe: Recipe, scope: Scope
+) -> None:
     recipe = dataclasses.replace(recipe, scope=scope, learning_rate=2e-3 if scope is Scope.LORA_LANGUAGE else 2e-4)
     before = weights(engine)
     job = Job(training((stage,), recipe), (benchmark_set,))
@@ -82,7 +84,9 @@ def test_lora_touches_exactly_the_language_model(engine: Engine, recipe: Recipe)
 
 
 @pytest.mark.parametrize("scope", list(Scope))
-def test_saved_weights_score_the_same_later(engine: Engine, stage: Stage, benchmark_set: EvalSet, recipe: Recipe, tmp_path: Path, scope: Scope) -> None:
+def test_saved_weights_score_the_same_later(
+    engine: Engine, stage: Stage, benchmark_set: EvalSet, recipe: Recipe, tmp_path: Path, scope: Scope
+) -> None:
     recipe = dataclasses.replace(recipe, scope=scope)
     saved = tmp_path / "adapter"
     job = Job(training((stage,), recipe), (benchmark_set,), save_to=saved)

@@ -67,3 +67,10 @@ def test_mistakes_end_in_one_sentence(probe, tmp_path, tsv, words, code, sentenc
     (tmp_path / "data.txt").write_text("hello\nworld\n")
     ended = probe("benchmarks", *words)
     assert (ended.code, sentence in ended.err) == (code, True), ended.err
+
+
+def test_items_on_one_image_are_counted_once(probe, tmp_path, tsv):
+    header, *lines = tsv.read_text().splitlines()
+    more = [f"{100 + n}\t0\twhich of these is it?\tred\tblue\tgreen\tA" for n in range(3)]
+    tsv.write_text("\n".join([header, *lines, *more]) + "\n")
+    assert "23 items on 20 images" in probe("benchmarks", "add", "bench", "--path", tsv).out

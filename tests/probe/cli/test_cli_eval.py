@@ -29,17 +29,26 @@ def test_the_interval_covers_as_often_as_it_says():
     assert 0.86 <= hits / 400 <= 0.94
 
 
+def test_no_spread_is_not_no_uncertainty():
+    found = mean_with_interval(np.ones(20), np.arange(20))
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(0.05 ** (1 / 20))
+    none = mean_with_interval(np.zeros(20), np.arange(20))
+    assert (none.low, none.high) == (0.0, pytest.approx(1 - 0.05 ** (1 / 20)))
+
+
 @pytest.mark.parametrize("values", [[], [0.5], [0.5, np.nan], [np.nan, np.nan]])
 def test_fewer_than_two_images_give_no_interval(values):
     assert mean_with_interval(values, np.arange(len(values))) is None
 
 
-def test_the_untrained_proxy_is_scored(probe, bench, tmp_path):
+def test_the_untrained_proxy_is_scored_quietly(probe, bench, tmp_path):
     code = (
         "import sys; sys.argv = ['probe', 'eval', '--proxy', 'tiny', '--json', '--device', 'cpu']; from probe.cli.main import main; main()"
     )
     command = [sys.executable, "-c", code]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ended.stderr == ""
     row = json.loads(ended.stdout)[0]
     assert (row["benchmark"], row["items"], row["bits_per_byte"]) == ("bench", 20, None)
     assert set(row["accuracy"]) == {"value", "stderr", "low", "high", "n"}

@@ -113,7 +113,8 @@ def test_a_source_of_a_study_is_neither_removed_nor_replaced_by_other_rows(probe
 
 
 def test_hostile_text_in_the_data_does_not_reach_the_terminal(probe, tmp_path, llava, images):
-    row = '{"id": "1", "image": "\\u001b[2J\\ud800.png", "conversations": [{"from": "human", "value": "<image>"}, {"from": "gpt", "value": "a"}]}\n'
+    turns = '[{"from": "human", "value": "<image>"}, {"from": "gpt", "value": "a"}]'
+    row = f'{{"id": "1", "image": "\\u001b[2J\\ud800.png", "conversations": {turns}}}\n'
     llava.write_text(llava.read_text() + row)
     probe("sources", "add", "mine", "--path", llava, "--images", images)
     for words in ((), ("--json",)):

@@ -4,6 +4,7 @@ import os
 import resource
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -89,7 +90,8 @@ def test_doctor_tells_each_thing_with_its_state(probe):
     assert ended.code == int(any(row["state"] == "fail" for row in found.values()))
 
 
-def test_doctor_fails_on_a_damaged_workspace(probe, tmp_path):
+def test_doctor_fails_on_a_damaged_workspace(probe, tmp_path, monkeypatch):
+    monkeypatch.setattr("probe.cli.doctor._device", lambda: iter(()))  # it imports torch in a process of its own
     (tmp_path / ".probe").mkdir()
     (tmp_path / ".probe" / "probe.db").write_bytes(os.urandom(5000))
     ended = probe("doctor")
@@ -101,3 +103,19 @@ def test_proxies(probe):
     assert probe("proxies", "list", "--json").json()[0]["name"] == "tiny"
     assert probe("proxies", "show", "tiny", "--json").json()["family"] == "idefics3"
     assert probe("proxies", "show", "tinny").code == 1
+
+
+def test_build_tiny_passes_its_options_on_and_tells_how_to_use_the_result(probe, monkeypatch):
+    asked = {}
+
+    def build_tiny(out, *, progress, **options):
+        asked.update(options, out=out)
+        progress(1, 2, {"colour": 1.5})
+        return SimpleNamespace(folder=out, parameters=10, steps=2, weights="abc", held_out={"colour": 0.5})
+
+    monkeypatch.setitem(sys.modules, "proxy_training.bundled.recipe", SimpleNamespace(build_tiny=build_tiny))
+    ended = probe("proxies", "build", "tiny", "--out", "mine", "--steps", "2", "--afresh")
+    assert (str(asked["out"]), asked["steps"], asked["resume"], asked["seed"]) == ("mine", 2, False, 0)
+    assert "--proxy mine" in ended.out
+    assert "colour: right on 50%" in ended.out
+    assert "step 1/2: colour 1.500" in ended.err

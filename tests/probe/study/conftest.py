@@ -74,5 +74,7 @@ def with_data(probe: Callable[..., subprocess.CompletedProcess[str]], own_data: 
     """The command line in a workspace that has the user's two sources and the benchmark."""
     for name in ("good", "bad"):
         probe("sources", "add", name, "--path", str(own_data / f"{name}.json"), "--images", str(own_data / "images"))
-    probe("benchmarks", "add", "blocks", "--path", str(own_data / "test.tsv"), "--images", str(own_data / "images"), "--capability", "colour")
+    probe(
+        "benchmarks", "add", "blocks", "--path", str(own_data / "test.tsv"), "--images", str(own_data / "images"), "--capability", "colour"
+    )
     return probe

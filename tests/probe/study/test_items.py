@@ -14,7 +14,9 @@ from tests.probe.study.conftest import block
 
 def items(folder: Path, names: list[str], questions: int = 1) -> list[Item]:
     return [
-        Item(f"{name}-{q}", (ImageRef(path=name, root=str(folder)),), f"question {q}?", ("a", "b"), "a") for name in names for q in range(questions)
+        Item(f"{name}-{q}", (ImageRef(path=name, root=str(folder)),), f"question {q}?", ("a", "b"), "a")
+        for name in names
+        for q in range(questions)
     ]
 
 

@@ -58,7 +58,9 @@ class World:
         while (claim := self.store.claim("me", "s", 60)) is not None:
             mixture = by_name[claim.arm].curriculum.phases[0].mixture
             scores = np.full((len(METRICS), ITEMS), np.nan, np.float32)
-            scores[:3] = truth(mixture) + self.seeds[claim.seed] + self.difficulty + self.rng.normal(0, 0.01) + self.rng.normal(0, 0.05, ITEMS)
+            scores[:3] = (
+                truth(mixture) + self.seeds[claim.seed] + self.difficulty + self.rng.normal(0, 0.01) + self.rng.normal(0, 0.05, ITEMS)
+            )
             assert self.store.finish(claim, JobResult(claim.training_id, (ItemScores("bench", "f1", scores, ITEMS),), cost=Cost(1.0, 1.0)))
 
 

@@ -50,7 +50,19 @@ def uninterrupted(own_data: Path, tmp_path_factory: pytest.TempPathFactory) -> d
 
 def prepare(folder: Path, own_data: Path) -> None:
     calls = [("sources", "add", n, "--path", str(own_data / f"{n}.json"), "--images", str(own_data / "images")) for n in ("good", "bad")]
-    calls.append(("benchmarks", "add", "blocks", "--path", str(own_data / "test.tsv"), "--images", str(own_data / "images"), "--capability", "colour"))
+    calls.append(
+        (
+            "benchmarks",
+            "add",
+            "blocks",
+            "--path",
+            str(own_data / "test.tsv"),
+            "--images",
+            str(own_data / "images"),
+            "--capability",
+            "colour",
+        )
+    )
     for call in calls:
         subprocess.run(command(folder, *call), capture_output=True, check=True, env=environment())
 
@@ -115,7 +127,9 @@ def test_benchmark_added_later_scores_without_training(with_data: Probe, own_dat
     run = ("run", "--source", "good", "--samples", "48", "--seeds", "2", "--workers", "1")
     with_data(*run, "--benchmark", "blocks")
     before = attempts(tmp_path)
-    with_data("benchmarks", "add", "later", "--path", str(own_data / "test.tsv"), "--images", str(own_data / "images"), "--capability", "again")
+    with_data(
+        "benchmarks", "add", "later", "--path", str(own_data / "test.tsv"), "--images", str(own_data / "images"), "--capability", "again"
+    )
     ranking = json.loads(with_data(*run, "--benchmark", "later", "--json").stdout)
     assert attempts(tmp_path) == before
     assert ranking["sources"][0]["benchmarks"].keys() == {"blocks", "later"}

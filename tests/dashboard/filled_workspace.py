@@ -83,7 +83,9 @@ def fill_registry(store, folder):
         store.put_source(SourceRecord(spec, fingerprint(spec), 14, (("missing_image", 1), ("no_answer", 3))))
     for number, (name, capability) in enumerate(CAPABILITIES.items()):
         splits = np.arange(60, dtype=np.int8) % 2
-        store.put_benchmark(BenchmarkRecord(BenchmarkSpec(name, capability), f"items-{number}", 60, np.arange(60, dtype=np.int32), splits, 0.25))
+        store.put_benchmark(
+            BenchmarkRecord(BenchmarkSpec(name, capability), f"items-{number}", 60, np.arange(60, dtype=np.int32), splits, 0.25)
+        )
 
 
 def arms_of(design, prefix):
@@ -125,7 +127,11 @@ def effects(prefix, verdicts, levels=CAPABILITIES):
         verdict = VERDICTS[slug] if verdicts else None
         common = {"arm": prefix + slug, "role": ArmRole.SOURCE, "verdict_from": "add-one" if verdicts else "", "accuracy": 0.5 + value}
         seeds = 4 if verdict is Verdict.UNDECIDED else None
-        rows.append(EffectRow(level="overall", name="overall", effect=estimate(value, half), tier=tier, verdict=verdict, seeds_to_decide=seeds, **common))
+        rows.append(
+            EffectRow(
+                level="overall", name="overall", effect=estimate(value, half), tier=tier, verdict=verdict, seeds_to_decide=seeds, **common
+            )
+        )
         rng = np.random.default_rng(place)
         for name, capability in {**dict.fromkeys(levels.values(), None), **levels}.items():
             level = "capability" if capability is None else "benchmark"

@@ -38,7 +38,7 @@ def _decision(view: reading.Snapshot) -> Manifest | None:
             parts.command("probe", "optimize", "--study", study),
         )
         if view.ranking is not None:
-            st.page_link("pages/sources.py", label="See which sources help", icon=":material/leaderboard:", query_params={"study": study})
+            st.page_link("views/sources.py", label="See which sources help", icon=":material/leaderboard:", query_params={"study": study})
         return None
     kept = {record.hash: record for record in view.manifests}
     dates = {name: f"{record.created_at[:16].replace('T', ' ')}   {name[:12]}" for name, record in kept.items()}
@@ -76,7 +76,7 @@ def _gains(doc: Manifest) -> None:
         return
     st.subheader("What it gains, against each baseline", anchor=False)
     st.caption(
-        "Only confirmed gains are a claim: other items and other seeds than those of the search. Predicted ones are read off the searched items."
+        "Only confirmed gains are a claim: other items and seeds than the search had. Predicted ones are read off the searched items."
     )
     title = f"gain in {doc.study.metric.replace('_', ' ')}, with {doc.study.level:.0%} intervals"
     parts.figure(charts.gains(frame, title, theme.palette()), frame, "gains", "gain of the mixture against each baseline, with intervals")
@@ -93,7 +93,7 @@ def _terms(doc: Manifest) -> None:
 
 
 def _coverage(view: reading.Snapshot) -> None:
-    st.subheader("What was measured", anchor=False)
+    st.subheader("What is measured", anchor=False)
     frame = coverage_frame(view)
     if frame.empty:
         parts.empty("This study has no benchmark yet.", "probe benchmarks add NAME --path FILE.tsv")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import charts, frames, link_state, live, parts, reading, run_frames, theme
+from dashboard.decorators import repeated
 from dashboard.navigation import chosen_study
 from db.values import ProbeState
 
@@ -22,7 +23,7 @@ def show() -> None:
         return
     states = [ALL, *(state.value for state in ProbeState)]
 
-    @st.fragment(run_every=live.interval_s(view.study.name))
+    @repeated(live.interval_s(view.study.name))
     def follow() -> None:
         runs = reading.runs(view.study.name)
         live.show_progress(runs.progress)

@@ -59,8 +59,8 @@ def _about(view: reading.Snapshot, design: str) -> None:
             "Against": against,
             "Proxy": ranking.proxy,
             "Intervals": f"{ranking.level:.0%}",
-            "Noise floor": f"{ranking.noise_floor:.3f}",
-            "Smallest seen": f"{ranking.minimum_detectable_effect:.3f}",
+            "Noise floor": frames.known_text(ranking.noise_floor),
+            "Detectable from": frames.known_text(ranking.minimum_detectable_effect),
         }
     )
 
@@ -78,7 +78,7 @@ def _ranking(view: reading.Snapshot, effects: pd.DataFrame, capability: str) -> 
             alt="sources by tier, with effects, intervals and cost",
             column_config={
                 "tier": st.column_config.NumberColumn("Tier", width=50, help="1 is best; the same tier means not told apart"),
-                "open": st.column_config.LinkColumn("Source", display_text=r"[?&]source=([^&]+)", width=165),
+                "open": st.column_config.LinkColumn("Source", display_text=r"[?&]source=([^&]+)", width=145),
                 "effect": st.column_config.TextColumn("Effect [interval]", width=175),
                 "verdict": st.column_config.TextColumn("Verdict", width=135),
                 "rows": st.column_config.NumberColumn("Rows", format="localized", width=65, help="Rows that one probe trained on"),

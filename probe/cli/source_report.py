@@ -1,0 +1,176 @@
+"""What `probe sources` prints of sources: listings, cards, and the findings of a check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from probe.cli.output import counting, plain
+from probe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from db.values import SourceRecord
+    from sources.catalogue import CatalogueEntry
+    from sources.check import CheckReport, Spread
+    from sources.sample import Sample
+    from sources.sampling import SourcePool
+    from sources.spec import Licence, SourceSpec
+
+
+def source_rows(workspace: Workspace) -> list[dict[str, Any]]:
+    """Return every known source as a row: registered, then built-in, then the catalogue's."""
+    from probe.study.registry import builtin_sources
+    from sources.catalogue import catalogue
+
+    records = _registered(workspace)
+    builtin = builtin_sources()
+    known = {record.spec.slug: record for record in records}
+    own = [_row("registered", record.spec, record) for record in records if record.spec.slug not in builtin]
+    made = [_row("built-in", spec, known.get(slug)) for slug, spec in builtin.items()]
+    listed = [_row("catalogue", entry.spec(), None, entry) for slug, entry in catalogue().items() if slug not in known]
+    return [*own, *made, *listed]
+
+
+def _registered(workspace: Workspace) -> tuple[SourceRecord, ...]:
+    if not workspace.exists():
+        return ()
+    with workspace.open_store() as store:
+        return store.sources()
+
+
+def _row(kind: str, spec: SourceSpec, record: SourceRecord | None, entry: CatalogueEntry | None = None) -> dict[str, Any]:
+    return {
+        "slug": spec.slug,
+        "kind": kind,
+        "format": spec.format,
+        "usable": record.usable if record else None,
+        "excluded": sum(n for _, n in record.excluded) if record else None,
+        "licence": licence_text(spec.licence),
+        "terms": spec.licence.terms,
+        "path": spec.path,
+        "hub_id": spec.hub_id,
+        "title": entry.title if entry else "",
+    }
+
+
+def licence_text(licence: Licence) -> str:
+    """Return the expression that counts: the concluded one where there is one."""
+    return licence.declared if licence.concluded == "NOASSERTION" else licence.concluded
+
+
+def source_fields(workspace: Workspace, slug: str) -> dict[str, Any]:
+    """Return what is known of one source: registered, built in, or the catalogue's.
+
+    Raises:
+        ProbeError: nobody knows it.
+    """
+    from probe.study.registry import find_source
+    from sources.catalogue import catalogue
+
+    with workspace.open_store() as store:
+        record = store.source(slug)
+        if record is None and slug in catalogue():
+            return _catalogue_fields(catalogue()[slug])
+        return _spec_fields(record.spec if record else find_source(store, slug), record)
+
+
+def _spec_fields(spec: SourceSpec, record: SourceRecord | None) -> dict[str, Any]:
+    return {
+        "slug": spec.slug,
+        "format": spec.format,
+        "path": spec.path,
+        "images": spec.image_root,
+        "licence_declared": spec.licence.declared,
+        "licence_concluded": spec.licence.concluded,
+        "terms": spec.licence.terms,
+        "hub_id": spec.hub_id,
+        "revision": spec.revision,
+        "options": " ".join(f"{name}={value}" for name, value in spec.options),
+        "usable": record.usable if record else None,
+        "excluded": " ".join(f"{problem}={n}" for problem, n in record.excluded) if record else None,
+        "fingerprint": record.fingerprint if record else None,
+        "added_at": record.added_at if record else None,
+    }
+
+
+def _catalogue_fields(entry: CatalogueEntry) -> dict[str, Any]:
+    from sources.catalogue import offline_help
+
+    about = {
+        "title": entry.title,
+        "rows_about": entry.rows or None,
+        "image_folders": " ".join(entry.images),
+        "capabilities": " ".join(entry.capabilities),
+        "homepage": entry.homepage,
+        "note": entry.note,
+        "how": offline_help(entry.slug),
+    }
+    return {name: value for name, value in _spec_fields(entry.spec(), None).items() if value is not None} | about
+
+
+def checked_source(workspace: Workspace, slug: str, proxy: str) -> CheckReport:
+    """Check one source, with tokens as a proxy's processor makes them."""
+    from probe.study.registry import find_source
+    from sources.check import check_source
+
+    with workspace.open_store() as store:
+        spec = find_source(store, slug)
+    with counting(f"reading {slug}") as progress:
+        return check_source(spec, _token_count(proxy), progress, workspace.indexes)
+
+
+def _token_count(proxy: str) -> Callable[[Sample], int | None]:
+    from proxy_training.image_text import token_counter
+    from proxy_training.proxies import proxy_spec
+
+    spec = proxy_spec(proxy)
+    count = token_counter(Path(spec.path))
+
+    def tokens(sample: Sample) -> int | None:
+        found = count(sample)
+        return found if found <= spec.recipe.max_length else None
+
+    return tokens
+
+
+def report_lines(report: CheckReport, proxy: str) -> Iterator[str]:
+    """Yield a check's findings as text lines."""
+    yield f"{report.slug}: {report.usable:,} of {report.rows:,} rows usable"
+    for entry in report.excluded:
+        seen = ", ".join(f"row {example.number}" + (f" ({plain(example.detail)})" if example.detail else "") for example in entry.examples)
+        yield f"  excluded {entry.count:,} {entry.problem.value}: {seen}"
+    if outside := report.rows - report.usable - sum(entry.count for entry in report.excluded):
+        yield f"  {outside:,} more rows are held out, or of other sub-sources"
+    if len(report.subsources) > 1:
+        yield "sub-sources: " + ", ".join(f"{plain(name) or '(none)'} {rows:,}" for name, rows in report.subsources)
+    yield f"images: {report.distinct_images:,} distinct, a row {_spread(report.images_per_row)}"
+    yield f"tokens a row under {proxy}: {_spread(report.tokens_per_row)}"
+    yield f"duplicates: {report.duplicate_rows:,} rows, {report.duplicate_images:,} images"
+    yield f"licence: declared {report.licence.declared}, concluded {report.licence.concluded}"
+    if report.licence.terms:
+        yield f"terms: {report.licence.terms}"
+    yield f"fingerprint: {report.fingerprint}"
+    yield from (f"warning: {warning}" for warning in report.warnings)
+
+
+def _spread(spread: Spread | None) -> str:
+    if spread is None:
+        return "not known"
+    low, middle, high = (f"{value:g}" for value in (spread.minimum, spread.median, spread.maximum))
+    return f"{low} to {high}, median {middle}, mean {spread.mean:.1f} ({spread.n:,} rows)"
+
+
+def added_lines(pool: SourcePool) -> Iterator[str]:
+    """Yield what was found in a source that was added, and what to do next."""
+    slug = pool.spec.slug
+    yield f"{slug}: {pool.spec.format}, {pool.usable:,} of {pool.index.total:,} rows usable"
+    for problem, n in pool.excluded.most_common():
+        yield f"  excluded {n:,} {problem.value}: row {', '.join(map(str, pool.examples.get(problem, [])))}"
+    if len(pool.subsources) > 1:
+        yield "sub-sources: " + ", ".join(f"{slug}/{plain(name)} {rows:,}" for name, rows in sorted(pool.subsources.items()))
+    if pool.spec.option("holdout"):
+        yield f"it stays split (holdout={pool.spec.option('holdout')})"
+    if licence_text(pool.spec.licence) == "NOASSERTION":
+        yield "licence: not stated; say what it is with --licence"
+    yield f"Next: probe sources check {slug}, then probe sources split {slug} --holdout 0.1 or probe run --source {slug}"

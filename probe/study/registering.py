@@ -1,0 +1,208 @@
+"""Putting sources into the store: their names and licences checked, their rows read once, and images held out."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from probe.errors import ProbeError, UsageError
+from probe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from db.store import Store
+    from sources.sampling import SourcePool
+    from sources.spec import SourceSpec
+    from sources.split import Holdout
+
+Progress = Callable[[int, int], None]
+WITHOUT_PATH = ("world", "easy-vqa")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)*")
+_RESERVED = re.compile(r"(base|untrained)|swarm-.*|confirm/.*")  # names of a study's other arms
+
+
+def new_spec(
+    slug: str,
+    path: Path | None,
+    images: Path | None,
+    form: str,
+    licence: str,
+    licence_concluded: str,
+    terms: str,
+    hub_id: str,
+    revision: str,
+    options: tuple[str, ...],
+) -> SourceSpec:
+    """Return the spec of a source as the user gave it; what is left out comes from the catalogue where that knows the name.
+
+    Raises:
+        SourceError: nothing is at the path, or no reader understands it.
+        UsageError: a name, licence or option cannot be read.
+    """
+    from sources.catalogue import catalogue
+    from sources.formats.registry import detect_format, find_reader
+    from sources.spec import SourceSpec
+
+    check_name(slug)
+    if path is None and form not in WITHOUT_PATH:
+        raise UsageError("say where the data lies: --path FILE or --path FOLDER")
+    known = catalogue()[slug].spec() if slug in catalogue() else SourceSpec(slug, "")
+    place = absolute(path) if path else ""
+    found = detect_format(place) if form == "auto" else find_reader(form).name
+    licences = {"declared": checked_licence(licence), "concluded": checked_licence(licence_concluded), "terms": terms}
+    return replace(
+        known,
+        format=found,
+        subset=known.subset.strip("*"),
+        path=place,
+        image_root=image_folder(images),
+        licence=replace(known.licence, **{name: value for name, value in licences.items() if value}),
+        hub_id=hub_id or known.hub_id,
+        revision=revision,
+        options=tuple(sorted(_options(options).items())),
+    )
+
+
+def add_source(workspace: Workspace, spec: SourceSpec, progress: Progress | None = None) -> SourcePool:
+    """Read a source once and register it.
+
+    Raises:
+        SourceError: no row of it is usable.
+        ProbeError: a study uses another source of that name, or it is built in.
+    """
+    from probe.study.registry import builtin_sources, source_record
+    from sources.sampling import SourcePool
+
+    if spec.slug in builtin_sources():
+        raise ProbeError(f"{spec.slug!r} is built in: give your own source another name.")
+    with workspace.open_store() as store:
+        known = store.source(spec.slug)
+        if known and known.spec.option("holdout"):  # a script that adds and splits may run again
+            spec = spec.with_option("holdout", known.spec.option("holdout"))
+        pool = SourcePool.open(spec, workspace.indexes, progress)
+        users = studies_using(store, spec.slug)
+        if known and users and known.fingerprint != pool.fingerprint:
+            raise ProbeError(f"study {users[0]!r} used {spec.slug!r} with other rows: add the new data under another name.")
+        store.put_source(source_record(spec, pool.fingerprint, pool.usable, _counts(pool)))
+    return pool
+
+
+def studies_using(store: Store, slug: str) -> list[str]:
+    """Return the studies whose base or arms contain a source or a part of it."""
+
+    def ours(used: str) -> bool:
+        return used == slug or used.startswith(f"{slug}/")
+
+    return [
+        study.name
+        for study in store.studies()
+        if any(ours(used) for used in (*study.base.weights(), *(s for arm in store.arms(study.name) for s in arm.curriculum.sources())))
+    ]
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that could not be typed in a mixture (`a=0.5,b=0.5`) or that a study gives to its own arms.
+
+    Raises:
+        UsageError: it is such a name.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is no name for it: use letters, digits, '.', '_', '-' and '/', for example my-data")
+    if _RESERVED.fullmatch(name):
+        raise UsageError(f"{name!r} is a name that studies use themselves: take another, for example my-{name.replace('/', '-')}")
+
+
+def checked_licence(expression: str) -> str:
+    """Return an SPDX expression in its normal spelling, or nothing for nothing.
+
+    Raises:
+        UsageError: it is none; the message holds a valid one.
+    """
+    from probe.manifest.licences import LicenceError, normalise_licence
+
+    try:
+        return normalise_licence(expression) if expression.strip() else ""
+    except LicenceError as error:
+        raise UsageError(f"{error} (a valid example: CC-BY-4.0)") from None
+
+
+def absolute(path: Path) -> str:
+    """Return the absolute path of what the user typed."""
+    return os.path.abspath(path.expanduser())
+
+
+def image_folder(images: Path | None) -> str:
+    """Return the absolute path of an image folder, or nothing for none.
+
+    Raises:
+        ProbeError: it is not there.
+    """
+    if images is not None and not Path(absolute(images)).is_dir():
+        raise ProbeError(f"there is no folder {images}: give the folder that the image paths start from with --images.")
+    return absolute(images) if images else ""
+
+
+def _options(given: tuple[str, ...]) -> Mapping[str, str]:
+    pairs = [option.partition("=") for option in given]
+    for name, equals, value in pairs:
+        if not (name and equals):
+            raise UsageError(f"--option {name or value!r} is not of the form name=value, such as skill=colour")
+    return {name: value for name, _, value in pairs}
+
+
+def _counts(pool: SourcePool) -> dict[str, int]:
+    return {problem.value: n for problem, n in pool.excluded.items()}
+
+
+def split_source(
+    workspace: Workspace, slug: str, fraction: float, seed: int, name: str, capability: str, progress: Progress | None = None
+) -> Holdout | None:
+    """Hold images out, register them as benchmarks, and leave the rest as the source. None where that was done and is in use.
+
+    Raises:
+        ProbeError: it is split otherwise, is part of another source, or a study has trained on it.
+    """
+    from probe.study.registry import find_source, register_benchmark, source_record
+    from sources.sampling import SourcePool
+    from sources.split import split_holdout
+
+    with workspace.open_store() as store:
+        spec = find_source(store, slug)
+        done = _check_splittable(store, spec, f"{fraction!r}:{seed}")
+        if done:
+            return None
+        whole = replace(spec, options=tuple(option for option in spec.options if option[0] != "holdout"))
+        folder = Path(absolute(workspace.root)) / "benchmarks"
+        made = split_holdout(whole, folder, fraction=fraction, seed=seed, cache_dir=workspace.indexes, progress=progress)
+        named = tuple(replace(b, name=_benchmark_name(b.name, slug, name), capability=capability) for b in made.benchmarks)
+        for benchmark in named:
+            register_benchmark(store, benchmark)
+        pool = SourcePool.open(made.training, workspace.indexes)
+        store.put_source(source_record(made.training, pool.fingerprint, pool.usable, _counts(pool)))
+        for record in store.sources():  # parts are found anew, as parts of the split source
+            if record.spec.slug.startswith(f"{slug}/") and record.spec.option("subsource"):
+                store.remove_source(record.spec.slug)
+    return replace(made, benchmarks=named)
+
+
+def _check_splittable(store: Store, spec: SourceSpec, wanted: str) -> bool:
+    """Say whether the split was done and a study relies on it."""
+    slug, done = spec.slug, spec.option("holdout")
+    parent = next((slug[:i] for i, char in enumerate(slug) if char == "/" and store.source(slug[:i])), None)
+    if spec.option("subsource") and parent:
+        raise ProbeError(f"{slug} is a part of {parent}, which would still hold its images: split {parent}.")
+    if done and done != wanted:
+        raise ProbeError(f"{slug} is already split (holdout={done}): remove it and add it again to split it otherwise.")
+    users = studies_using(store, slug)
+    if users and not done:
+        raise ProbeError(f"study {users[0]!r} has used the whole of {slug}: add the data again under another name and split that.")
+    return bool(users)
+
+
+def _benchmark_name(made: str, slug: str, wanted: str) -> str:
+    if wanted:
+        check_name(wanted)
+    return f"{wanted}{made.removeprefix(f'{slug}-holdout')}" if wanted else made

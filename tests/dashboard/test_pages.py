@@ -1,0 +1,159 @@
+"""Each page on a workspace that is missing, on an empty store and on a filled one: what it says is what the store holds."""
+
+import pytest
+from filled_workspace import HOSTILE, MARKDOWN, OVERALL, SCRIPT, VERDICTS
+from page_text import shown
+
+from db.store import Store
+
+PAGES = ("overview", "sources", "heatmap", "source", "runs")
+QUESTIONS = {
+    "overview": "What should I train on?",
+    "sources": "Which sources help?",
+    "heatmap": "Where does each source help?",
+    "source": "What is in this source?",
+    "runs": "What ran, what failed, what did it cost?",
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("made", [False, True])
+def test_without_a_study_every_page_names_the_command_that_starts_one(open_page, tmp_path, page, made):
+    if made:
+        Store.open(tmp_path / "probe.db").close()
+    app = open_page(tmp_path, page)
+    assert not app.exception
+    assert app.title[0].value == QUESTIONS[page]
+    assert "probe run --source" in shown(app)
+
+
+@pytest.mark.parametrize(
+    ("page", "command"),
+    [
+        ("overview", "probe optimize --study fresh"),
+        ("sources", "probe rank --study fresh"),
+        ("heatmap", "probe rank --study fresh"),
+        ("source", "probe run --source docs/charts --study fresh"),
+        ("runs", "probe run --source SOURCE --study fresh"),
+    ],
+)
+def test_a_study_without_probes_names_the_command_that_fills_the_page(open_page, filled, page, command):
+    app = open_page(filled, page, study="fresh", source="docs/charts")
+    assert not app.exception
+    assert command in shown(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("study", ["main", "adding"])
+def test_every_page_of_a_filled_study_runs(open_page, filled, page, study):
+    app = open_page(filled, page, study=study)
+    assert not app.exception
+    assert app.title[0].value == QUESTIONS[page]
+    assert app.query_params["study"] in (study, [study])
+
+
+@pytest.mark.parametrize("page", ["overview", "sources", "heatmap", "source"])
+def test_the_bundled_proxy_is_called_an_illustration(open_page, filled, page):
+    assert "Illustration, not evidence" in shown(open_page(filled, page, study="main"))
+
+
+def test_sources_shows_the_rankings_tiers_and_intervals(open_page, filled):
+    table = open_page(filled, "sources", study="main").dataframe[0].value
+    assert list(table["tier"]) == [tier for _, _, tier in OVERALL.values()]
+    assert list(table["effect"]) == [f"{v:+.3f} [{v - half:+.3f}, {v + half:+.3f}]" for v, half, _ in OVERALL.values()]
+    assert "verdict" not in table  # solo gives none
+
+
+def test_sources_shows_the_rankings_verdicts(open_page, filled):
+    table = open_page(filled, "sources", study="adding").dataframe[0].value
+    assert [text.split(" ")[0] for text in table["verdict"]] == [VERDICTS[slug].value for slug in OVERALL]
+    assert table["verdict"][1] == "undecided (+4 seeds)"
+
+
+def test_a_capability_in_the_link_chooses_its_level(open_page, filled):
+    app = open_page(filled, "sources", study="main", capability="charts")
+    with Store.open(filled / "probe.db", read_only=True) as store:
+        rows = {row.arm: row.effect for row in store.ranking("main").effects if row.name == "charts"}
+    data = app.dataframe[1].value
+    assert dict(zip(data["source"], data["value"], strict=True)) == {arm: e.value for arm, e in rows.items()}
+    assert app.selectbox(key="choice-capability").value == "charts"
+
+
+def test_choosing_writes_the_link(open_page, filled):
+    app = open_page(filled, "sources", study="main")
+    app.selectbox(key="choice-capability").select("charts").run()
+    assert app.query_params["capability"] in ("charts", ["charts"])
+
+
+def test_links_lead_to_a_source_and_keep_the_study(open_page, filled):
+    links = open_page(filled, "sources", study="main").dataframe[0].value["open"]
+    assert links[0] == "./source?study=main&source=docs%2Fcharts"
+    assert all("<" not in link and "(" not in link for link in links)
+
+
+def test_a_link_to_something_that_is_gone_says_so(open_page, filled):
+    app = open_page(filled, "overview", study="[gone](https://example.org)")
+    assert "The link names something that is not here" in shown(app)
+    assert "[gone](https://example.org)" in [element.value for element in app.text]
+
+
+def test_a_ranking_older_than_its_probes_names_the_command(open_page, filled):
+    assert "probe rank --study adding" in shown(open_page(filled, "sources", study="adding"))
+    assert "probe rank" not in shown(open_page(filled, "sources", study="main"))
+
+
+def test_the_heat_map_knows_what_is_inside_the_noise(open_page, filled):
+    data = open_page(filled, "heatmap", study="main").dataframe[0].value
+    assert len(data) == len(OVERALL) * 4
+    assert list(data["inside"]) == [low <= 0 <= high for low, high in zip(data["low"], data["high"], strict=True)]
+
+
+def test_overview_hands_over_the_decision(open_page, filled):
+    app = open_page(filled, "overview", study="main")
+    said = shown(app)
+    assert "beat some baselines, not all" in said
+    assert "+0.041 [+0.020, +0.062]" in said
+    assert "probe export" in said
+    assert "CC-BY-NC-4.0" in said
+    gains = app.dataframe[1].value
+    assert set(gains["kind"]) == {"confirmed", "predicted"}
+    assert dict(zip(gains["against"], gains["held"], strict=False))["proportional"] == "no" or "no" in set(gains["held"])
+
+
+def test_runs_shows_states_costs_errors_and_the_command(open_page, filled):
+    app = open_page(filled, "runs", study="adding")
+    states = list(app.dataframe[0].value["state"])
+    assert (states.count("running"), states.count("failed"), states.count("waiting")) == (1, 1, 3)
+    assert any(SCRIPT in block.value for block in app.code)
+    assert "--retry-failed" in shown(app)
+    assert "--design add-one" in shown(app)
+    app.selectbox(key="choice-state").select("failed").run()
+    assert set(app.dataframe[0].value["state"]) == {"failed"}
+
+
+def test_hostile_text_is_text(open_page, filled):
+    app = open_page(filled, "source", study="main", source=HOSTILE)
+    assert not app.exception
+    assert any(MARKDOWN in element.value for element in app.text)
+    parsed = [*app.markdown, *app.caption, *app.title, *app.subheader, *app.info, *app.warning, *app.error]
+    assert all("<script>" not in element.value and "javascript:" not in element.value for element in parsed)
+    assert not any(getattr(element.proto, "allow_html", False) for element in app.markdown)
+
+
+def test_samples_come_in_seeded_pages(open_page, filled):
+    def rows(app):
+        return [element.value for element in app.caption if element.value.startswith("Row ")]
+
+    app = open_page(filled, "source", source="docs/charts")
+    first = rows(app)
+    assert len(first) == 6
+    second = rows(app.number_input(key="page-docs/charts-(all)").set_value(2).run())
+    assert not set(first) & set(second)
+    again = rows(open_page(filled, "source", source="docs/charts"))
+    assert again == first
+
+
+def test_exclusions_are_counted_by_problem(open_page, filled):
+    frames = [element.value for element in open_page(filled, "source", source="docs/charts").dataframe]
+    counts = next(frame for frame in frames if "problem" in frame)
+    assert dict(zip(counts["problem"], counts["rows"], strict=True)) == {"no answer": 3, "missing image": 1}
