@@ -85,7 +85,7 @@ def train(
         TrainingFailed: a loss or gradient is not finite.
     """
     steps = step_examples(stages, recipe.batch_size)
-    optimizer = torch.optim.AdamW(trainable, lr=recipe.learning_rate, betas=recipe.adam_betas, weight_decay=recipe.weight_decay)
+    optimizer = torch.optim.AdamW(trainable, lr=recipe.learning_rate, betas=recipe.adam_betas, weight_decay=recipe.weight_decay, fused=True)
     losses = torch.zeros(len(steps))
     base.model.train()
     for step, examples in enumerate(steps):
