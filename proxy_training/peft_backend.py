@@ -28,17 +28,21 @@ def lora_targets(base: LoadedBase) -> str:
     return rf"{re.escape(base.language_prefix())}\..*\.({'|'.join(LINEAR_LEAVES)})"
 
 
+def lora_config(recipe: Recipe, targets: str) -> Any:
+    """Return PEFT's configuration of a recipe's adapters."""
+    from peft import LoraConfig
+
+    return LoraConfig(r=recipe.rank, lora_alpha=recipe.alpha, lora_dropout=0.0, bias="none", task_type="CAUSAL_LM", target_modules=targets)
+
+
 @contextmanager
 def lora(base: LoadedBase, recipe: Recipe, seed: int) -> Iterator[Any]:
     """Inject a fresh adapter, initialised from `seed` alone, and take it out again at the end."""
-    from peft import LoraConfig, get_peft_model
+    from peft import get_peft_model
 
-    config = LoraConfig(
-        r=recipe.rank, lora_alpha=recipe.alpha, lora_dropout=0.0, bias="none", task_type="CAUSAL_LM", target_modules=lora_targets(base)
-    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = get_peft_model(base.model, config)
+        model = get_peft_model(base.model, lora_config(recipe, lora_targets(base)))
     try:
         yield model
     finally:
@@ -57,6 +61,11 @@ def full_language(base: LoadedBase) -> Iterator[dict[str, Tensor]]:
     finally:
         language.requires_grad_(False)
         language.load_state_dict(frozen)
+
+
+def not_finite(step: int, steps: int) -> str:
+    """Return the message of a training that broke at a step, from 1."""
+    return f"the loss or its gradient was not finite at step {step} of {steps}; try a lower learning rate"
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
@@ -95,7 +104,7 @@ def train(
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(trainable, recipe.max_grad_norm)
         if not bool(torch.isfinite(norm)) or not bool(torch.isfinite(loss)):
-            raise TrainingFailed(f"the loss or its gradient was not finite at step {step + 1} of {len(steps)}; try a lower learning rate")
+            raise TrainingFailed(not_finite(step + 1, len(steps)))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         losses[step] = loss.detach()
