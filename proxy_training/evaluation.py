@@ -7,7 +7,7 @@ alone, never by the model, so that equal weights give equal scores.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +17,7 @@ from torch import Tensor
 
 from proxy_training.chat import ChatEncoder, Encoded
 from proxy_training.families.base import LoadedBase
-from proxy_training.features import FeatureStore
 from proxy_training.jobs import METRICS, EvalSet
-from proxy_training.peft_backend import gather_features
 from sources.benchmark import BenchmarkSpec, Item, PromptForm
 from sources.sample import Role, Turn
 
@@ -97,14 +95,7 @@ def _shared_prompt(encoded: Sequence[Encoded]) -> int:
 
 def lay_out(rows: Sequence[ItemRow], n_items: int, base: LoadedBase) -> Layout:
     """Sort rows by width and cut them into batches of at most `TOKENS_PER_BATCH` padded tokens."""
-    counts = np.zeros(n_items, np.int64)
-    for row in rows:
-        counts[row.item] = len(row.candidates)
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    lengths = np.zeros(int(starts[-1]), np.int64)
-    for row in rows:
-        for c, candidate in enumerate(row.candidates):
-            lengths[starts[row.item] + c] = len(candidate)
+    starts, lengths = number_candidates(rows, n_items)
     batches, chunk = [], list[ItemRow]()
     for row in sorted(rows, key=lambda r: (r.width(), r.item)):
         if chunk and (len(chunk) + 1) * row.width() > TOKENS_PER_BATCH:
@@ -113,8 +104,26 @@ def lay_out(rows: Sequence[ItemRow], n_items: int, base: LoadedBase) -> Layout:
         chunk.append(row)
     if chunk:
         batches.append(_batch(chunk, starts, base))
+    return Layout(tuple(batches), starts, lengths, unscored_items(rows, n_items))
+
+
+def number_candidates(rows: Sequence[ItemRow], n_items: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return each item's first candidate number [items + 1], and each candidate's scored tokens [candidates]."""
+    counts = np.zeros(n_items, np.int64)
+    for row in rows:
+        counts[row.item] = len(row.candidates)
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    lengths = np.zeros(int(starts[-1]), np.int64)
+    for row in rows:
+        for c, candidate in enumerate(row.candidates):
+            lengths[starts[row.item] + c] = len(candidate)
+    return starts, lengths
+
+
+def unscored_items(rows: Sequence[ItemRow], n_items: int) -> tuple[int, ...]:
+    """Return the items that have no row."""
     scored = {row.item for row in rows}
-    return Layout(tuple(batches), starts, lengths, tuple(i for i in range(n_items) if i not in scored))
+    return tuple(i for i in range(n_items) if i not in scored)
 
 
 def _batch(rows: Sequence[ItemRow], starts: NDArray[np.int64], base: LoadedBase) -> EvalBatch:
@@ -153,29 +162,31 @@ def _batch(rows: Sequence[ItemRow], starts: NDArray[np.int64], base: LoadedBase)
 
 
 @torch.no_grad()
-def candidate_log_probabilities(base: LoadedBase, features: FeatureStore, layout: Layout) -> NDArray[np.float64]:
+def candidate_log_probabilities(base: LoadedBase, image_features: Callable[[Sequence[str]], Tensor], layout: Layout) -> NDArray[np.float64]:
     """Return for each candidate the summed log-probability of all its tokens and the end token [candidates], in nats."""
     sums = torch.zeros(len(layout.lengths), dtype=torch.float64, device=base.device)
     for batch in layout.batches:
-        hidden = base.hidden(batch.input_ids, gather_features(base, features, batch.images), batch.allowed, batch.position_ids)
+        hidden = base.hidden(batch.input_ids, image_features(batch.images), batch.allowed, batch.position_ids)
         scored = base.logits(hidden.reshape(-1, hidden.shape[-1])[batch.predictors])
         picked = scored.gather(1, batch.targets[:, None])[:, 0] - scored.logsumexp(-1)
         sums.index_add_(0, batch.owners, picked.double())
     return sums.cpu().numpy()
 
 
-def item_scores(benchmark: EvalSet, layout: Layout, log_probabilities: NDArray[np.float64]) -> NDArray[np.float32]:
+def item_scores(
+    benchmark: EvalSet, starts: NDArray[np.int64], lengths: NDArray[np.int64], log_probabilities: NDArray[np.float64]
+) -> NDArray[np.float32]:
     """Turn candidates' log-probabilities into scores `[metric, item]` in the order of `METRICS`; NaN where one does not apply."""
     values = np.full((len(METRICS), len(benchmark.items)), np.nan, np.float32)
     for i, item in enumerate(benchmark.items):
-        start, stop = layout.starts[i], layout.starts[i + 1]
+        start, stop = starts[i], starts[i + 1]
         if start == stop:
             continue
-        sums, lengths = log_probabilities[start:stop], layout.lengths[start:stop]
+        sums, tokens = log_probabilities[start:stop], lengths[start:stop]
         if item.choices:
             right = item.choices.index(item.answer)
             values[0, i] = _softmax(sums)[right]
-            values[1, i] = _softmax(sums / lengths)[right]
+            values[1, i] = _softmax(sums / tokens)[right]
             values[2, i] = float(np.argmax(sums) == right)
         else:
             values[3, i] = -sums[0] / np.log(2) / max(1, len(item.answer.encode("utf-8")))

@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +85,12 @@ class FeatureStore:
             tokens = tokens.view(torch.bfloat16)
         return Feature(tokens.to(self.base.device), expansion)
 
+    def gather(self, keys: Sequence[str]) -> Tensor:
+        """Return the features of images in order [tokens, width], on the base's device; empty when there are none."""
+        if not keys:
+            return torch.zeros(0, 1, device=self.base.device)
+        return torch.cat([self.get(key).tokens for key in keys])
+
     def expansion(self, key: str) -> str:
         """Return the text that stands in an image's place."""
         return self._places[key][3]
@@ -115,7 +121,9 @@ class FeatureStore:
                     failed[key] = error
             if not processed:
                 continue
-            for key, tokens in zip(processed, self.base.encode_images(list(processed.values())), strict=True):
+            with torch.no_grad():
+                encoded = self.base.encode_images(list(processed.values()))
+            for key, tokens in zip(processed, encoded, strict=True):
                 entries[key] = (at, at + len(tokens), processed[key].expansion)
                 arrays.append(_storable(tokens))
                 at += len(tokens)

@@ -7,6 +7,7 @@ training without stages is the untrained proxy.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,28 @@ TRAINING_SEMANTICS = 1
 SCORER_VERSION = 1
 
 
+Progress = Callable[[str, int, int], None]  # what, done, of
+
+
+def part_of(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
+    """Return the progress of one part of a job."""
+    return None if progress is None else lambda done, of: progress(what, done, of)
+
+
 class Scope(enum.StrEnum):
     """Which weights a probe trains."""
 
     LORA_LANGUAGE = "lora-language"
+    LORA_ALL = "lora-all"  # language model, connector and vision tower; no image features can be kept
     FULL_LANGUAGE = "full-language"
+
+
+class Backend(enum.StrEnum):
+    """What runs a job."""
+
+    AUTO = "auto"  # the stack where it can, else the reference
+    STACK = "stack"
+    REFERENCE = "reference"
 
 
 class Precision(enum.StrEnum):
@@ -53,6 +71,7 @@ class Recipe:
     adam_betas: tuple[float, float] = (0.9, 0.999)
     max_length: int = 512  # tokens of a row; a longer row is excluded, never cut
     precision: Precision = Precision.FP32
+    dora: bool = False  # weight-decomposed adapters, by the reference back end
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +172,8 @@ class Cost:
     flops: float = 0.0
     distinct_images: int = 0
     image_uses: int = 0
+    slots: int = 1  # probes that were trained at once
+    backend: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,17 +16,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from proxy_training.batches import Example, collate
-from proxy_training.families.base import LINEAR_LEAVES, LoadedBase
-from proxy_training.features import FeatureStore
-from proxy_training.jobs import Recipe, Scope
+from proxy_training.evaluation import Layout, candidate_log_probabilities, item_scores, lay_out
+from proxy_training.families.base import LINEAR_LEAVES, LoadedBase, ProcessedImage
+from proxy_training.jobs import Backend, Cost, EvalSet, ItemScores, Job, JobResult, Progress, Recipe, Scope, part_of
+from proxy_training.preparation import Preparation
+from proxy_training.publishing import publish_folder
+from proxy_training.timing import Clock
+from sources.images import load_image
+
+ImageFeatures = Callable[[Sequence[str]], Tensor]  # keys -> features of all images in order [tokens, width]
+FULL_WEIGHTS = "language-model.safetensors"
+KEPT_PROCESSED = 512  # must exceed the images of a step
 
 
 class TrainingFailed(Exception):  # noqa: N818
     """A probe cannot go on; the message says at which step and why."""
 
 
-def lora_targets(base: LoadedBase) -> str:
-    """Return the full-match pattern of the linear layers that LoRA on the language model trains."""
+def lora_targets(base: LoadedBase, scope: Scope) -> str:
+    """Return the full-match pattern of the linear layers that LoRA trains: of the language model, or every one but the head."""
+    if scope is Scope.LORA_ALL:
+        head = base.model.get_output_embeddings()
+        names = [n for n, m in base.model.named_modules() if isinstance(m, torch.nn.Linear) and m is not head]
+        return "|".join(re.escape(name) for name in names)
     return rf"{re.escape(base.language_prefix())}\..*\.({'|'.join(LINEAR_LEAVES)})"
 
 
@@ -32,7 +46,15 @@ def lora_config(recipe: Recipe, targets: str) -> Any:
     """Return PEFT's configuration of a recipe's adapters."""
     from peft import LoraConfig
 
-    return LoraConfig(r=recipe.rank, lora_alpha=recipe.alpha, lora_dropout=0.0, bias="none", task_type="CAUSAL_LM", target_modules=targets)
+    return LoraConfig(
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        lora_dropout=0.0,
+        bias="none",
+        task_type="CAUSAL_LM",
+        target_modules=targets,
+        use_dora=recipe.dora,
+    )
 
 
 @contextmanager
@@ -42,7 +64,7 @@ def lora(base: LoadedBase, recipe: Recipe, seed: int) -> Iterator[Any]:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = get_peft_model(base.model, lora_config(recipe, lora_targets(base)))
+        model = get_peft_model(base.model, lora_config(recipe, lora_targets(base, recipe.scope)))
     try:
         yield model
     finally:
@@ -52,15 +74,20 @@ def lora(base: LoadedBase, recipe: Recipe, seed: int) -> Iterator[Any]:
 
 @contextmanager
 def full_language(base: LoadedBase) -> Iterator[dict[str, Tensor]]:
-    """Make the language model trainable, and put the frozen weights back at the end."""
-    language = base.model.get_submodule(base.language_prefix())
-    frozen = {name: weight.detach().clone() for name, weight in language.state_dict().items()}
+    """Make the language model trainable, on fp32 copies, and put the frozen weights back at the end."""
+    language, head = base.model.get_submodule(base.language_prefix()), base.model.get_output_embeddings()
+    weights = dict(language.named_parameters())
+    changed = {id(weight): weight for weight in (*weights.values(), *head.parameters())}
+    frozen = {key: weight.data for key, weight in changed.items()}
+    for weight in changed.values():
+        weight.data = weight.data.to(torch.float32, copy=True)
     language.requires_grad_(True)
     try:
-        yield dict(language.named_parameters())
+        yield weights
     finally:
         language.requires_grad_(False)
-        language.load_state_dict(frozen)
+        for key, weight in changed.items():
+            weight.data, weight.grad = frozen[key], None
 
 
 def not_finite(step: int, steps: int) -> str:
@@ -82,7 +109,7 @@ def step_examples(stages: Sequence[Sequence[Example]], batch_size: int) -> list[
 
 def train(
     base: LoadedBase,
-    features: FeatureStore,
+    image_features: ImageFeatures,
     recipe: Recipe,
     stages: Sequence[Sequence[Example]],
     trainable: Sequence[Tensor],
@@ -100,7 +127,7 @@ def train(
     for step, examples in enumerate(steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(recipe, step, len(steps))
-        loss = batch_loss(base, features, examples)
+        loss = batch_loss(base, image_features, examples)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(trainable, recipe.max_grad_norm)
         if not bool(torch.isfinite(norm)) or not bool(torch.isfinite(loss)):
@@ -114,19 +141,12 @@ def train(
     return losses.numpy()
 
 
-def batch_loss(base: LoadedBase, features: FeatureStore, examples: Sequence[Example]) -> Tensor:
+def batch_loss(base: LoadedBase, image_features: ImageFeatures, examples: Sequence[Example]) -> Tensor:
     """Return the mean cross-entropy over a step's label tokens; the head runs on their positions alone."""
     batch = collate(examples, base.pad_token_id, base.device)
-    hidden = base.hidden(batch.input_ids, gather_features(base, features, batch.images))
+    hidden = base.hidden(batch.input_ids, image_features(batch.images))
     labelled = hidden.reshape(-1, hidden.shape[-1])[batch.predictors]
     return F.cross_entropy(base.logits(labelled), batch.targets)
-
-
-def gather_features(base: LoadedBase, features: FeatureStore, images: Sequence[str]) -> Tensor:
-    """Return the features of images in order [tokens, width]; empty when there are none."""
-    if not images:
-        return torch.zeros(0, 1, device=base.device)
-    return torch.cat([features.get(key).tokens for key in images])
 
 
 def flops(base: LoadedBase, recipe: Recipe, tokens: int) -> float:
@@ -135,3 +155,131 @@ def flops(base: LoadedBase, recipe: Recipe, tokens: int) -> float:
     weights = sum(p.numel() for p in language.parameters())
     factor = 6 if recipe.scope is Scope.FULL_LANGUAGE else 4
     return float(tokens * weights * factor)
+
+
+class PeftBackend:
+    """Runs one job after another on a loaded base."""
+
+    def __init__(self, base: LoadedBase, preparation: Preparation) -> None:
+        self.base = base
+        self.preparation = preparation
+        self._layouts: dict[str, Layout] = {}
+
+    def run(self, job: Job, progress: Progress | None = None) -> JobResult:
+        """Train, save and score.
+
+        Raises:
+            TrainingFailed: a loss or gradient is not finite.
+            RowError: an image of a drawn row cannot be loaded.
+            ValueError: a row is too long.
+        """
+        clock = Clock.start()
+        self.preparation.ensure_images(job, progress)
+        losses, cost = np.zeros(0, np.float32), Cost(backend=Backend.REFERENCE.value)
+        image_features = self._image_features(job)
+        with self._model_of(job) as trainable:
+            if trainable is not None:
+                losses, cost = self._train(job, trainable, image_features, progress)
+            train_cpu, train_wall = clock.lap()
+            scores = tuple(self._score(benchmark, image_features) for benchmark in job.benchmarks)
+            eval_cpu, eval_wall = clock.lap()
+        cost = replace(cost, train_cpu_s=train_cpu, train_wall_s=train_wall, eval_cpu_s=eval_cpu, eval_wall_s=eval_wall)
+        return JobResult(job.training.training_id(), scores, losses, cost)
+
+    def _image_features(self, job: Job) -> ImageFeatures:
+        """Return the kept features; where the tower itself is trained they would be another model's, so it runs each time."""
+        if job.training.recipe.scope is not Scope.LORA_ALL or not job.training.stages:
+            return self.preparation.features.gather
+        refs, processed = self.preparation.refs(job), dict[str, ProcessedImage]()
+
+        def live(keys: Sequence[str]) -> Tensor:
+            for key in keys:
+                if key not in processed:
+                    if len(processed) >= KEPT_PROCESSED:
+                        processed.pop(next(iter(processed)))
+                    processed[key] = self.base.process_image(load_image(refs[key]))
+            images = [processed[key] for key in keys]
+            return torch.cat(self.base.encode_images(images)) if images else torch.zeros(0, 1, device=self.base.device)
+
+        return live
+
+    @contextmanager
+    def _model_of(self, job: Job) -> Iterator[Any]:
+        """Put the job's model in place; give what is to be trained, or None when nothing is."""
+        recipe, full = job.training.recipe, job.training.recipe.scope is Scope.FULL_LANGUAGE
+        if job.adapter is not None:
+            with _full_weights(self.base, job.adapter) if full else _adapter(self.base, job.adapter):
+                yield None
+        elif not job.training.stages:
+            yield None
+        elif full:
+            with full_language(self.base) as weights:
+                yield weights
+        else:
+            with lora(self.base, recipe, job.training.seed) as model:
+                yield model
+
+    def _train(self, job: Job, model: Any, image_features: ImageFeatures, progress: Progress | None) -> tuple[NDArray[np.float32], Cost]:
+        recipe = job.training.recipe
+        stages = self.preparation.stages(job.training.stages, recipe)
+        full = recipe.scope is Scope.FULL_LANGUAGE
+        trainable = list(model.values()) if full else [p for p in model.parameters() if p.requires_grad]
+        losses = train(self.base, image_features, recipe, stages, trainable, part_of(progress, "steps"))
+        if job.save_to:
+            publish_folder(job.save_to, lambda folder: _save(folder, model, full))
+        return losses, training_cost(self.base, recipe, [e for stage in stages for e in stage], Backend.REFERENCE)
+
+    def _score(self, benchmark: EvalSet, image_features: ImageFeatures) -> ItemScores:
+        if benchmark.fingerprint not in self._layouts:
+            rows = self.preparation.item_rows(benchmark)
+            self._layouts[benchmark.fingerprint] = lay_out(rows, len(benchmark.items), self.base)
+        layout = self._layouts[benchmark.fingerprint]
+        self.base.model.eval()
+        values = item_scores(benchmark, layout.starts, layout.lengths, candidate_log_probabilities(self.base, image_features, layout))
+        return ItemScores(benchmark.spec.name, benchmark.fingerprint, values, len(benchmark.items), layout.unscored)
+
+
+def training_cost(base: LoadedBase, recipe: Recipe, rows: Sequence[Example], backend: Backend) -> Cost:
+    """Return what a training processes; times are filled in later."""
+    tokens = sum(len(example.encoded.input_ids) for example in rows)
+    uses = [key for example in rows for key in example.images]
+    return Cost(
+        rows=len(rows),
+        tokens=tokens,
+        flops=flops(base, recipe, tokens),
+        distinct_images=len(set(uses)),
+        image_uses=len(uses),
+        backend=backend.value,
+    )
+
+
+@contextmanager
+def _adapter(base: LoadedBase, folder: Path) -> Iterator[None]:
+    from peft import PeftModel
+
+    model = PeftModel.from_pretrained(base.model, folder)
+    try:
+        yield
+    finally:
+        base.model = model.unload()
+
+
+@contextmanager
+def _full_weights(base: LoadedBase, folder: Path) -> Iterator[None]:
+    from safetensors.torch import load_file
+
+    with full_language(base) as weights:
+        saved = load_file(folder / FULL_WEIGHTS)
+        with torch.no_grad():
+            for name, weight in weights.items():
+                weight.copy_(saved[name])
+        yield
+
+
+def _save(folder: Path, model: Any, full: bool) -> None:
+    if full:
+        from safetensors.torch import save_file
+
+        save_file({name: weight.detach().contiguous() for name, weight in model.items()}, folder / FULL_WEIGHTS)
+    else:
+        model.save_pretrained(folder, save_embedding_layers=False)

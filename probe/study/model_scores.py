@@ -18,7 +18,7 @@ from sources.benchmark import Split
 from sources.estimate import Estimate
 
 if TYPE_CHECKING:
-    from proxy_training.engine import Progress
+    from proxy_training.jobs import Progress
 
 SHOWN = ("right_probability", "accuracy", "bits_per_byte")
 LEVEL = 0.90

@@ -46,7 +46,6 @@ class Idefics3Base:
         expansion = self.processor.replace_image_token({"rows": out["rows"], "cols": out["cols"]}, 0)
         return ProcessedImage(out["pixel_values"][0], expansion)
 
-    @torch.no_grad()
     def encode_images(self, images: Sequence[ProcessedImage]) -> list[Tensor]:
         """Run tower and connector over all tiles of all images at once."""
         tiles = torch.cat([image.pixels for image in images]).to(self.device)

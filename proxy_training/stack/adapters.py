@@ -165,3 +165,11 @@ def load_adapter(folder: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     return load_file(folder / WEIGHTS)
+
+
+def single(layout: AdapterLayout, weights: Mapping[str, Tensor], rank: int, alpha: float, device: torch.device) -> list[BlockAdapters]:
+    """Return one adapter, scaled, as the adapters of one slot."""
+    row = torch.zeros(layout.size)
+    layout.put(row, weights)
+    row *= layout.factor(rank, alpha / rank)
+    return layout.pairs(row[None].to(device=device, dtype=layout.decoder.embed.dtype))

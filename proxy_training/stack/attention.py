@@ -28,26 +28,15 @@ class AttentionTape:
     out: Tensor | None = None
 
 
-def _heads_first(packed: Tensor, index: Tensor, rows: int) -> Tensor:
-    """Gather packed [n, heads, head_dim] into rows [rows, heads, tokens, head_dim]."""
-    return packed.index_select(0, index).view(rows, -1, *packed.shape[1:]).transpose(1, 2).contiguous()
-
-
-def _back(rows: Tensor, index: Tensor) -> Tensor:
-    """Gather rows [rows, heads, tokens, head_dim] back into packed [n, heads * head_dim]; places behind the end give zeros."""
-    r, heads, tokens, width = rows.shape
-    flat = rows.new_zeros(r * tokens + 1, heads * width)
-    flat[:-1].view(r, tokens, heads, width).copy_(rows.transpose(1, 2))
-    return flat.index_select(0, index)
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan, scale: float, keep: bool) -> tuple[Tensor, AttentionTape]:
+def attend(
+    q: Tensor, kv: Tensor, heads: tuple[int, int, int], plan: AttentionPlan, scale: float, keep: bool
+) -> tuple[Tensor, AttentionTape]:
     """Attend.
 
     Args:
-        q: [packed queries, heads, head_dim], rotated.
-        k: [packed tokens, kv_heads, head_dim], rotated.
-        v: like `k`.
+        q: packed projections with the rotated queries: [n, (heads + 2 kv_heads) * head_dim], or the picked queries alone.
+        kv: the same tensor, or with picked queries keys and values alone [packed tokens, 2 kv_heads * head_dim].
+        heads: query heads, key and value heads, head_dim.
         plan: which token sits where.
         scale: of the products.
         keep: whether backward will follow.
@@ -55,26 +44,34 @@ def attend(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan, scale: float, k
     Returns:
         The outputs [packed queries, heads * head_dim] in q's type, and the tape.
     """
+    n_heads, kv_heads, width = heads
     kind = q.dtype
-    if q.device.type == "cpu":
-        q, k, v = q.float(), k.float(), v.float()  # bf16 attention is slow on CPUs, backward above all
-    tape = AttentionTape(
-        _heads_first(q, plan.query_index, plan.rows),
-        _heads_first(k, plan.key_index, plan.rows),
-        _heads_first(v, plan.key_index, plan.rows),
-    )
-    out = _plain(tape, plan, scale) if q.device.type == "cpu" and plan.keys <= LONGEST_PLAIN else _fused(tape, plan, scale, keep)
-    return _back(out, plan.query_back).to(kind), tape
+    rows, on_cpu = plan.rows, q.device.type == "cpu"
+    queries = _gathered(q, plan.gather_q, width, on_cpu).view(rows, n_heads, plan.queries, width)
+    keys, values = _gathered(kv, plan.gather_kv, width, on_cpu).view(2, rows, kv_heads, plan.keys, width)
+    tape = AttentionTape(queries, keys, values)
+    out = _plain(tape, plan, scale) if on_cpu and plan.keys <= LONGEST_PLAIN else _fused(tape, plan, scale, keep)
+    return _gather_back([out], plan.back_out, kind).view(-1, n_heads * width), tape
+
+
+def _gathered(packed: Tensor, index: Tensor, width: int, on_cpu: bool) -> Tensor:
+    vectors = packed.reshape(-1, width).index_select(0, index)
+    return vectors.float() if on_cpu else vectors  # bf16 attention is slow on CPUs, backward above all
+
+
+def _gather_back(padded: list[Tensor], index: Tensor, kind: torch.dtype) -> Tensor:
+    """Return the vectors of padded rows [rows, heads, tokens, head_dim] at `index`, which may point to the zeros behind the last."""
+    width = padded[0].shape[-1]
+    flat = torch.cat([*(part.reshape(-1, width) for part in padded), padded[0].new_zeros(1, width)])
+    return flat.index_select(0, index).to(kind)
 
 
 def _plain(tape: AttentionTape, plan: AttentionPlan, scale: float) -> Tensor:
     rows, heads, queries, width = tape.q.shape
     kv_heads = tape.k.shape[1]
-    shared = heads // kv_heads
-    q, k, v = tape.q.view(rows * kv_heads, shared * queries, width), tape.k.flatten(0, 1), tape.v.flatten(0, 1)
+    q, k, v = tape.q.view(rows * kv_heads, -1, width), tape.k.flatten(0, 1), tape.v.flatten(0, 1)
     scores = torch.bmm(q, k.transpose(1, 2))
-    by_head = scores.view(rows, heads, queries, plan.keys)
-    by_head.mul_(scale).add_(_causal(plan, q.device) if plan.mask is None else plan.mask[:, None])
+    scores.view(rows, heads, queries, plan.keys).mul_(scale).add_(_causal(plan, q.device) if plan.mask is None else plan.mask)
     tape.probabilities = torch.softmax(scores, -1)
     return torch.bmm(tape.probabilities, v).view(rows, heads, queries, width)
 
@@ -84,7 +81,7 @@ def _causal(plan: AttentionPlan, device: torch.device) -> Tensor:
 
 
 def _fused(tape: AttentionTape, plan: AttentionPlan, scale: float, keep: bool) -> Tensor:
-    mask = None if plan.mask is None else plan.mask[:, None].to(tape.q.dtype)
+    mask = None if plan.mask is None else plan.mask.to(tape.q.dtype)
     grouped = tape.q.shape[1] != tape.k.shape[1]
     with torch.set_grad_enabled(keep):
         if keep:
@@ -97,24 +94,23 @@ def _fused(tape: AttentionTape, plan: AttentionPlan, scale: float, keep: bool) -
     return out.detach()
 
 
-def attend_backward(grad: Tensor, tape: AttentionTape, plan: AttentionPlan, scale: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of q, k and v, packed [n, heads * head_dim], from that of the outputs [packed queries, ...]."""
+def attend_backward(grad: Tensor, tape: AttentionTape, plan: AttentionPlan, scale: float) -> list[Tensor]:
+    """Return the gradients of what `attend` was given, from that of its outputs: [(q with kv)], or with picked queries [q, kv].
+
+    Each is [packed, head_dim] vectors in the order of the packed heads.
+    """
     heads, width = tape.q.shape[1], tape.q.shape[3]
-    # A padded query gathers some other query's gradient; it must give none.
-    d_out = _heads_first(grad.to(tape.q.dtype).view(-1, heads, width), plan.query_index, plan.rows)
-    d_out *= _is_query(plan, d_out)
+    d_out = grad.view(-1, width).index_select(0, plan.gather_out).to(tape.q.dtype).view(plan.rows, heads, plan.queries, width)
+    if plan.is_query is not None:
+        d_out *= plan.is_query  # a padded query repeats another's gradient; it must give none
     if tape.out is not None:
         dq, dk, dv = torch.autograd.grad(tape.out, (tape.q, tape.k, tape.v), d_out)
         tape.out = None
     else:
         dq, dk, dv = _plain_backward(d_out, tape, scale)
-    return tuple(_back(d, back).to(grad.dtype) for d, back in ((dq, plan.query_back), (dk, plan.key_back), (dv, plan.key_back)))  # type: ignore[return-value]
-
-
-def _is_query(plan: AttentionPlan, like: Tensor) -> Tensor:
-    held = like.new_zeros(plan.rows * plan.queries + 1)
-    held[plan.query_back] = 1.0
-    return held[:-1].view(plan.rows, 1, plan.queries, 1)
+    if len(plan.back) == 1:
+        return [_gather_back([dq, dk, dv], plan.back[0], grad.dtype)]
+    return [_gather_back([dq], plan.back[0], grad.dtype), _gather_back([dk, dv], plan.back[1], grad.dtype)]
 
 
 def _plain_backward(d_out: Tensor, tape: AttentionTape, scale: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -123,7 +119,7 @@ def _plain_backward(d_out: Tensor, tape: AttentionTape, scale: float) -> tuple[T
     p = tape.probabilities
     assert p is not None
     q, k, v = tape.q.view(rows * kv_heads, -1, width), tape.k.flatten(0, 1), tape.v.flatten(0, 1)
-    d_out = d_out.reshape(rows * kv_heads, -1, width)
+    d_out = d_out.view(rows * kv_heads, -1, width)
     dv = torch.bmm(p.transpose(1, 2), d_out)
     ds = torch._softmax_backward_data(torch.bmm(d_out, v.transpose(1, 2)), p, -1, p.dtype).mul_(scale)
     dq, dk = torch.bmm(ds, k), torch.bmm(ds.transpose(1, 2), q)

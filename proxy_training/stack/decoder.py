@@ -164,7 +164,7 @@ def _fuse(linears: Sequence[Any], paths: Sequence[str]) -> Group:
     biases = [linear.bias for linear in linears]
     if any(bias is None for bias in biases) and not all(bias is None for bias in biases):
         raise Unsupported(f"only some of {', '.join(paths)} have a bias")
-    for linear, rows in zip(linears, weight.split(sizes), strict=True):
+    for linear, rows in zip(linears, torch.split(weight, list(sizes)), strict=True):
         linear.weight.data = rows
     bias = None if biases[0] is None else torch.cat([b.detach() for b in biases if b is not None])
     return Group(weight, bias, tuple(paths), sizes)

@@ -86,10 +86,8 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, pair: Pair | None) -
     return y, h
 
 
-def _linear_backward(
-    dy: Tensor, x: Tensor, h: Tensor, weight: Tensor, pair: Pair, grads: Pair, into: Tensor | None, wanted: bool
-) -> Tensor:
-    """Write the adapters' gradients; return that of x (added to `into` if given), or `dy` when it is not wanted."""
+def _linear_backward(dy: Tensor, x: Tensor, h: Tensor, weight: Tensor, pair: Pair, grads: Pair, wanted: bool) -> Tensor:
+    """Write the adapters' gradients; return that of x, or `dy` where it is not wanted."""
     slots = pair.a.shape[0]
     if slots == 1:
         dh = torch.mm(dy, pair.b[0])
@@ -97,7 +95,7 @@ def _linear_backward(
         torch.mm(dh.t(), x, out=grads.a[0])
         if not wanted:
             return dy
-        dx = torch.mm(dy, weight) if into is None else into.addmm_(dy, weight)
+        dx = torch.mm(dy, weight)
         return dx.addmm_(dh, pair.a[0])
     dy3 = dy.view(slots, -1, dy.shape[1])
     dh = torch.bmm(dy3, pair.b)
@@ -105,7 +103,7 @@ def _linear_backward(
     grads.a.copy_(torch.bmm(dh.transpose(1, 2), x.view(slots, -1, x.shape[1])))
     if not wanted:
         return dy
-    dx = torch.mm(dy, weight) if into is None else into.addmm_(dy, weight)
+    dx = torch.mm(dy, weight)
     dx.view(slots, -1, dx.shape[1]).baddbmm_(dh, pair.a)
     return dx
 
@@ -177,21 +175,11 @@ def _layer(
 ) -> tuple[Tensor, _Tape | None]:
     pair_qkv, pair_out, pair_gate_up, pair_down = adapters or (None, None, None, None)
     plan = packed.last if last else packed.full
-    heads, kv_heads, width = decoder.heads, decoder.kv_heads, decoder.head_dim
     normed, x_scale = _norm(x, block.norm_attention, decoder.eps)
-    q, kv, h_qkv = _project(decoder, block.qkv, pair_qkv, normed, packed.picked if last else None)
-    q, k, v = (
-        q.view(-1, heads, width),
-        kv[:, : kv_heads * width].view(-1, kv_heads, width),
-        kv[:, kv_heads * width :].view(-1, kv_heads, width),
-    )
-    raw_q = raw_k = None
-    if block.norm_q is not None and block.norm_k is not None:
-        raw_q, raw_k = q, k
-        q, k = _norm(q, block.norm_q, decoder.eps)[0], _norm(k, block.norm_k, decoder.eps)[0]
-    _rotate(q, cos[packed.picked] if last else cos, sin[packed.picked] if last else sin, 1.0)
-    _rotate(k, cos, sin, 1.0)
-    mixed, attention = attend(q, k, v, plan, decoder.scale, keep)
+    picked = packed.picked if last else None
+    q, kv, h_qkv = _project(decoder, block.qkv, pair_qkv, normed, picked)
+    raw_q, raw_k = _rotate_projections(decoder, block, q, kv, cos, sin, picked)
+    mixed, attention = attend(q, kv, (decoder.heads, decoder.kv_heads, decoder.head_dim), plan, decoder.scale, keep)
     out, h_out = _linear(mixed, block.out.weight, block.out.bias, pair_out)
     middle = out.add_(x[packed.picked] if last else x)
     middle_normed, middle_scale = _norm(middle, block.norm_mlp, decoder.eps)
@@ -214,22 +202,46 @@ def _layer(
 def _project(
     decoder: Decoder, group: Group, pair: Pair | None, normed: Tensor, picked: Tensor | None
 ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-    """Return queries, keys with values, and the adapters' inner values; queries of the `picked` tokens alone if given."""
-    split = decoder.heads * decoder.head_dim
+    """Return all projections twice, or with `picked` tokens their queries, and keys with values; and the adapters' inner values."""
     if picked is None:
         y, h = _linear(normed, group.weight, group.bias, pair)
-        return y[:, :split], y[:, split:], (h,)
-    q_part, kv_part = _split_pair(pair, split)
+        return y, y, (h,)
+    split = decoder.heads * decoder.head_dim
+    q_part, kv_part = _split_pair(pair, split) if pair else (None, None)
     bias_q, bias_kv = (None, None) if group.bias is None else (group.bias[:split], group.bias[split:])
     q, h_q = _linear(normed[picked], group.weight[:split], bias_q, q_part)
     kv, h_kv = _linear(normed, group.weight[split:], bias_kv, kv_part)
     return q, kv, (h_q, h_kv)
 
 
-def _split_pair(pair: Pair | None, split: int) -> tuple[Pair | None, Pair | None]:
-    """Return the adapters of the queries, and those of keys and values."""
-    if pair is None:
+def _rotate_projections(
+    decoder: Decoder, block: Block, q: Tensor, kv: Tensor, cos: Tensor, sin: Tensor, picked: Tensor | None
+) -> tuple[Tensor | None, Tensor | None]:
+    """Norm (where the layer does) and rotate queries and keys in place; return them as they were before their norms."""
+    heads, kv_heads, width = decoder.heads, decoder.kv_heads, decoder.head_dim
+    if picked is None:
+        both = q.view(-1, heads + 2 * kv_heads, width)[:, : heads + kv_heads]
+        raw = _norm_heads(decoder, block, both[:, :heads], both[:, heads:])
+        _rotate(both, cos, sin, 1.0)
+        return raw
+    queries, keys = q.view(-1, heads, width), kv.view(-1, 2 * kv_heads, width)[:, :kv_heads]
+    raw = _norm_heads(decoder, block, queries, keys)
+    _rotate(queries, cos[picked], sin[picked], 1.0)
+    _rotate(keys, cos, sin, 1.0)
+    return raw
+
+
+def _norm_heads(decoder: Decoder, block: Block, q: Tensor, k: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    if block.norm_q is None or block.norm_k is None:
         return None, None
+    raw_q, raw_k = q.clone(), k.clone()
+    q.copy_(_norm(raw_q, block.norm_q, decoder.eps)[0])
+    k.copy_(_norm(raw_k, block.norm_k, decoder.eps)[0])
+    return raw_q, raw_k
+
+
+def _split_pair(pair: Pair, split: int) -> tuple[Pair, Pair]:
+    """Return the adapters of the queries, and those of keys and values."""
     rank = pair.a.shape[1] // 3
     return pair.part(slice(0, split), slice(0, rank)), pair.part(slice(split, None), slice(rank, None))
 
@@ -261,21 +273,27 @@ def _layer_backward(
     first: bool,
 ) -> Tensor:
     plan = packed.last if last else packed.full
-    d_activated = _linear_backward(dx, tape.activated, tape.h_down, block.down.weight, adapters[3], grads[3], None, True)
+    d_activated = _linear_backward(dx, tape.activated, tape.h_down, block.down.weight, adapters[3], grads[3], True)
     inner = d_activated.shape[1]
     d_gate_up = torch.empty_like(tape.gate_up)
     torch.mul(d_activated, tape.gated, out=d_gate_up[:, inner:])
     # silu'(x) = s + silu(x) (1 - s) with s = sigmoid(x), so backward needs no exponential
-    slope = tape.opened.addcmul(tape.gated, 1.0 - tape.opened)
+    slope = tape.opened.addcmul_(tape.gated, tape.opened, value=-1.0).add_(tape.gated)
     torch.mul(d_activated.mul_(tape.gate_up[:, inner:]), slope, out=d_gate_up[:, :inner])
-    d_normed = _linear_backward(d_gate_up, tape.middle_normed, tape.h_gate_up, block.gate_up.weight, adapters[2], grads[2], None, True)
+    d_normed = _linear_backward(d_gate_up, tape.middle_normed, tape.h_gate_up, block.gate_up.weight, adapters[2], grads[2], True)
     d_middle = _norm_backward(d_normed, tape.middle, tape.middle_scale, block.norm_mlp).add_(dx)
-    d_mixed = _linear_backward(d_middle, tape.mixed, tape.h_out, block.out.weight, adapters[1], grads[1], None, True)
-    dq, dk, dv = attend_backward(d_mixed, tape.attention, plan, decoder.scale)
-    cos, sin = (whole.cos[packed.picked], whole.sin[packed.picked]) if last else (whole.cos, whole.sin)
-    dq = _head_backward(dq, decoder.heads, tape.raw_q, block.norm_q, cos, sin, decoder)
-    dk = _head_backward(dk, decoder.kv_heads, tape.raw_k, block.norm_k, whole.cos, whole.sin, decoder)
-    d_in = _project_backward(block.qkv, adapters[0], grads[0], tape, packed, dq, torch.cat([dk, dv], 1), last, not first)
+    d_mixed = _linear_backward(d_middle, tape.mixed, tape.h_out, block.out.weight, adapters[1], grads[1], True)
+    d_in = _projections_backward(
+        decoder,
+        block,
+        adapters[0],
+        grads[0],
+        packed,
+        whole,
+        tape,
+        attend_backward(d_mixed, tape.attention, plan, decoder.scale),
+        wanted=not first,
+    )
     if first:
         return d_in
     d_x = _norm_backward(d_in, tape.x, tape.x_scale, block.norm_attention)
@@ -284,35 +302,49 @@ def _layer_backward(
     return d_x.add_(d_middle)
 
 
-def _head_backward(
-    grad: Tensor, heads: int, raw: Tensor | None, weight: Tensor | None, cos: Tensor, sin: Tensor, decoder: Decoder
+def _projections_backward(
+    decoder: Decoder,
+    block: Block,
+    pair: Pair,
+    grads: Pair,
+    packed: Packed,
+    whole: Tape,
+    tape: _Tape,
+    d_heads: list[Tensor],
+    *,
+    wanted: bool,
 ) -> Tensor:
-    by_head = grad.view(-1, heads, decoder.head_dim)
-    _rotate(by_head, cos, sin, -1.0)
-    if raw is not None and weight is not None:
-        wide = raw.float()
-        scale = wide.square().mean(-1, keepdim=True).add_(decoder.eps).rsqrt_()
-        by_head = _norm_backward(by_head, raw, scale, weight)
-    return by_head.reshape(grad.shape)
-
-
-def _project_backward(
-    group: Group, pair: Pair, grads: Pair, tape: _Tape, packed: Packed, dq: Tensor, dkv: Tensor, last: bool, wanted: bool
-) -> Tensor:
-    split = dq.shape[1]
-    if not last:
-        dy = torch.cat([dq, dkv], 1)
-        return _linear_backward(dy, tape.normed, tape.h_qkv[0], group.weight, pair, grads, None, wanted)
+    """Go back through rotation, head norms and projections; return the gradient of the normed input where it is wanted."""
+    heads, kv_heads, width = decoder.heads, decoder.kv_heads, decoder.head_dim
+    group = block.qkv
+    if len(d_heads) == 1:
+        every = d_heads[0].view(-1, heads + 2 * kv_heads, width)
+        _rotate(every[:, : heads + kv_heads], whole.cos, whole.sin, -1.0)
+        _norm_heads_backward(decoder, block, every[:, :heads], every[:, heads : heads + kv_heads], tape)
+        return _linear_backward(every.flatten(1), tape.normed, tape.h_qkv[0], group.weight, pair, grads, wanted)
+    picked = packed.picked
+    queries, keys_values = d_heads[0].view(-1, heads, width), d_heads[1].view(-1, 2 * kv_heads, width)
+    keys = keys_values[:, :kv_heads]
+    _rotate(queries, whole.cos[picked], whole.sin[picked], -1.0)
+    _rotate(keys, whole.cos, whole.sin, -1.0)
+    _norm_heads_backward(decoder, block, queries, keys, tape)
+    split = heads * width
     (q_pair, kv_pair), (q_grads, kv_grads) = _split_pair(pair, split), _split_pair(grads, split)
-    assert q_pair and kv_pair and q_grads and kv_grads
-    d_kv = _linear_backward(dkv, tape.normed, tape.h_qkv[1], group.weight[split:], kv_pair, kv_grads, None, wanted)
-    d_q = _linear_backward(dq, tape.normed[packed.picked], tape.h_qkv[0], group.weight[:split], q_pair, q_grads, None, wanted)
-    return d_kv.index_add_(0, packed.picked, d_q) if wanted else d_kv
+    d_kv = _linear_backward(keys_values.flatten(1), tape.normed, tape.h_qkv[1], group.weight[split:], kv_pair, kv_grads, wanted)
+    d_q = _linear_backward(queries.flatten(1), tape.normed[picked], tape.h_qkv[0], group.weight[:split], q_pair, q_grads, wanted)
+    return d_kv.index_add_(0, picked, d_q) if wanted else d_kv
+
+
+def _norm_heads_backward(decoder: Decoder, block: Block, dq: Tensor, dk: Tensor, tape: _Tape) -> None:
+    for grad, raw, weight in ((dq, tape.raw_q, block.norm_q), (dk, tape.raw_k, block.norm_k)):
+        if raw is not None and weight is not None:
+            scale = raw.float().square().mean(-1, keepdim=True).add_(decoder.eps).rsqrt_()
+            grad.copy_(_norm_backward(grad, raw, scale, weight))
 
 
 def plain_hidden(decoder: Decoder, ids: Tensor) -> Tensor:
     """Return all last hidden states [rows, tokens, width] of the base alone for ids [rows, tokens]."""
     rows = [Row(row.cpu().numpy().astype(np.int32), np.arange(ids.shape[1])) for row in ids]
-    packed = pack([rows], -1, ids.device)
+    packed = pack([rows], -1, decoder.heads, decoder.kv_heads, ids.device)
     hidden, _ = forward(decoder, None, packed, decoder.embed[packed.input_ids], keep=False)
     return hidden.view(*ids.shape, -1)

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from proxy_training.evaluation import ItemRow
 from proxy_training.families.base import LoadedBase
-from proxy_training.features import FeatureStore
-from proxy_training.stack.adapters import AdapterLayout
+from proxy_training.peft_backend import ImageFeatures
 from proxy_training.stack.decoder import Decoder
 from proxy_training.stack.packing import Packed, Row, pack
 from proxy_training.stack.passes import BlockAdapters, forward
@@ -33,21 +32,21 @@ class ScoreBatch:
     owners: Tensor
 
 
-def lay_out_packed(rows: Sequence[ItemRow], starts: NDArray[np.int64], base: LoadedBase) -> tuple[ScoreBatch, ...]:
+def lay_out_packed(rows: Sequence[ItemRow], starts: NDArray[np.int64], base: LoadedBase, decoder: Decoder) -> tuple[ScoreBatch, ...]:
     """Cut item rows, sorted by width, into packed batches; a function of the items alone."""
     batches, chunk, tokens = [], list[ItemRow](), 0
     for row in sorted(rows, key=lambda r: (r.width(), r.item)):
         if chunk and tokens + row.width() > TOKENS_PER_BATCH:
-            batches.append(_batch(chunk, starts, base))
+            batches.append(_batch(chunk, starts, base, decoder))
             chunk, tokens = [], 0
         chunk.append(row)
         tokens += row.width()
     if chunk:
-        batches.append(_batch(chunk, starts, base))
+        batches.append(_batch(chunk, starts, base, decoder))
     return tuple(batches)
 
 
-def _batch(rows: Sequence[ItemRow], starts: NDArray[np.int64], base: LoadedBase) -> ScoreBatch:
+def _batch(rows: Sequence[ItemRow], starts: NDArray[np.int64], base: LoadedBase, decoder: Decoder) -> ScoreBatch:
     packed_rows = []
     predictors, targets, owners = list[int](), list[int](), list[int]()
     picks = 0
@@ -73,7 +72,7 @@ def _batch(rows: Sequence[ItemRow], starts: NDArray[np.int64], base: LoadedBase)
         packed_rows.append(Row(ids, picked, row.images, positions, None if sum(fed) == 0 or len(row.candidates) == 1 else allowed))
     device = base.device
     return ScoreBatch(
-        pack([packed_rows], base.image_token_id, device),
+        pack([packed_rows], base.image_token_id, decoder.heads, decoder.kv_heads, device),
         torch.tensor(predictors, device=device),
         torch.tensor(targets, device=device),
         torch.tensor(owners, device=device),
@@ -82,22 +81,19 @@ def _batch(rows: Sequence[ItemRow], starts: NDArray[np.int64], base: LoadedBase)
 
 @torch.no_grad()
 def candidate_log_probabilities(
-    base: LoadedBase, features: FeatureStore, decoder: Decoder, adapters: list[BlockAdapters] | None, batches: Sequence[ScoreBatch], n: int
+    image_features: ImageFeatures,
+    decoder: Decoder,
+    adapters: list[BlockAdapters] | None,
+    batches: Sequence[ScoreBatch],
+    n: int,
+    device: torch.device,
 ) -> NDArray[np.float64]:
     """Return for each of `n` candidates the summed log-probability of its tokens and the end token, in nats."""
-    sums = torch.zeros(n, dtype=torch.float64, device=base.device)
+    sums = torch.zeros(n, dtype=torch.float64, device=device)
     for batch in batches:
-        hidden, _ = forward(decoder, adapters, batch.packed, embed(base, features, decoder, batch.packed), keep=False)
+        hidden, _ = forward(decoder, adapters, batch.packed, embed(image_features, decoder, batch.packed), keep=False)
         logits = F.linear(hidden, decoder.head, decoder.head_bias).float()
         norms = logits.logsumexp(-1)
         picked = logits[batch.predictors, batch.targets] - norms[batch.predictors]
         sums.index_add_(0, batch.owners, picked.double())
     return sums.cpu().numpy()
-
-
-def single(layout: AdapterLayout, weights: dict[str, Tensor], rank: int, alpha: float, device: torch.device) -> list[BlockAdapters]:
-    """Return one saved adapter, scaled, as the adapters of one slot."""
-    row = torch.zeros(layout.size)
-    layout.put(row, weights)
-    row *= layout.factor(rank, alpha / rank)
-    return layout.pairs(row[None].to(device=device, dtype=layout.decoder.embed.dtype))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,9 +14,8 @@ from torch import Tensor
 
 from proxy_training.batches import Example
 from proxy_training.families.base import LoadedBase
-from proxy_training.features import FeatureStore
 from proxy_training.jobs import Recipe
-from proxy_training.peft_backend import gather_features, learning_rate, not_finite
+from proxy_training.peft_backend import ImageFeatures, learning_rate, not_finite
 from proxy_training.stack.adamw import StackedAdamW
 from proxy_training.stack.adapters import AdapterLayout
 from proxy_training.stack.decoder import Decoder
@@ -55,14 +54,15 @@ class _Slot:
     losses: list[Tensor] = field(default_factory=list)
     cpu_s: float = 0.0
     wall_s: float = 0.0
+    failure: str = ""
 
 
 class Stack:
     """K slots on one frozen decoder."""
 
-    def __init__(self, base: LoadedBase, features: FeatureStore, decoder: Decoder, rank: int, slots: int) -> None:
+    def __init__(self, base: LoadedBase, image_features: ImageFeatures, decoder: Decoder, rank: int, slots: int) -> None:
         self.base = base
-        self.features = features
+        self.image_features = image_features
         self.decoder = decoder
         self.layout = AdapterLayout(decoder, rank)
         self.slots = slots
@@ -71,49 +71,39 @@ class Stack:
         self._active: list[_Slot] = []
         self._ticks = 0
 
-    def run(self, plans: Iterator[Plan], on_step: Callable[[], None] | None = None) -> Iterator[tuple[int, Trained]]:
-        """Train plans, taken as slots fall free; yield each as it ends, with its number in the order taken."""
-        taken, more = 0, True
-        try:
-            while True:
-                while more and len(self._active) < self.slots:
-                    plan = next(plans, None)
-                    if plan is None:
-                        more = False
-                    else:
-                        self._start(taken, plan)
-                        taken += 1
-                if not self._active:
-                    return
-                if any(slot.plan.steps for slot in self._active):
-                    self._tick()
-                if on_step:
-                    on_step()
-                yield from self._ended()
-        finally:
-            self._active.clear()
-
-    def _start(self, number: int, plan: Plan) -> None:
+    def start(self, number: int, plan: Plan) -> None:
+        """Put a training, of a rank the layout has room for, into a free slot; `number` is given back when it ends."""
         row = torch.zeros(self.layout.size)
         self.layout.put(row, plan.start)
         factor = self.layout.factor(plan.recipe.rank, plan.recipe.alpha / plan.recipe.rank)
         self._state.start(len(self._active), row, factor)
         self._active.append(_Slot(number, plan))
 
-    def _ended(self) -> Iterator[tuple[int, Trained]]:
-        self._ticks += 1
-        if self._ticks % CHECK_EVERY == 0:
-            for place in reversed(self._state.bad_step[: len(self._active)].nonzero()[:, 0].tolist()):
-                yield self._leave(place)
-        for place in reversed(range(len(self._active))):
-            if self._active[place].at >= len(self._active[place].plan.steps):
-                yield self._leave(place)
+    def position(self) -> tuple[int, int]:
+        """Return steps done and steps in all of the trainings in slots."""
+        return sum(slot.at for slot in self._active), sum(len(slot.plan.steps) for slot in self._active)
 
-    def _leave(self, place: int, failure: str = "") -> tuple[int, Trained]:
+    def clear(self) -> None:
+        """Drop all trainings."""
+        self._active.clear()
+
+    def ended(self) -> list[tuple[int, Trained]]:
+        """Take out and return the trainings that are done, and every now and then those that went wrong."""
+        self._ticks += 1
+        wrong: set[int] = set()
+        if self._ticks % CHECK_EVERY == 0:
+            wrong = set(self._state.bad_step[: len(self._active)].nonzero()[:, 0].tolist())
+        out = []
+        for place in reversed(range(len(self._active))):
+            slot = self._active[place]
+            if place in wrong or slot.failure or slot.at >= len(slot.plan.steps):
+                out.append(self._leave(place))
+        return sorted(out, key=lambda one: one[0])
+
+    def _leave(self, place: int) -> tuple[int, Trained]:
         slot, last = self._active[place], len(self._active) - 1
         bad = int(self._state.bad_step[place])
-        if bad:
-            failure = not_finite(bad, len(slot.plan.steps))
+        failure = slot.failure or (not_finite(bad, len(slot.plan.steps)) if bad else "")
         weights = self.layout.take(self._state.parameters[place], slot.plan.recipe.rank)
         losses = torch.stack(slot.losses).float().cpu().numpy() if slot.losses else np.zeros(0, np.float32)
         if place != last:
@@ -123,7 +113,8 @@ class Stack:
         return slot.number, Trained(weights, losses, slot.cpu_s, slot.wall_s, failure)
 
     @torch.no_grad()
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """Take one step of every training."""
         cpu, wall = time.process_time(), time.perf_counter()
         active = self._active
         examples = [slot.plan.steps[slot.at] for slot in active]
@@ -134,12 +125,15 @@ class Stack:
             try:
                 losses[at:end] = self._gradients(at, end, examples[at:end])
             except (MemoryError, RuntimeError) as error:
-                if not out_of_memory(error) or end - at == 1:
+                if not out_of_memory(error):
                     raise
-                self.at_once = max(1, (end - at) // 2)
                 if self.base.device.type == "cuda":
                     torch.cuda.empty_cache()
-                continue
+                if end - at > 1:
+                    self.at_once = max(1, (end - at) // 2)
+                    continue
+                active[at].failure = f"memory ran out at step {active[at].at + 1}, one probe at a time; lower the batch size or max length"
+                losses[at] = torch.nan
             at = end
         rates = torch.tensor([learning_rate(s.plan.recipe, s.at, len(s.plan.steps)) for s in active], device=self.base.device)
         self._state.update(len(active), losses, rates, [slot.plan.recipe for slot in active])
@@ -154,11 +148,11 @@ class Stack:
     def _gradients(self, first: int, end: int, examples: Sequence[Sequence[Example]]) -> Tensor:
         """Write the gradients of slots `first` to `end`; return their losses."""
         rows = [[_row(example) for example in step] for step in examples]
-        packed = pack(rows, self.base.image_token_id, self.base.device)
+        packed = pack(rows, self.base.image_token_id, self.decoder.heads, self.decoder.kv_heads, self.base.device)
         targets, weights = _targets(examples, packed)
         effective = self._state.parameters[first:end] * self._state.factor[first:end]
         adapters = self.layout.pairs(effective.to(self.decoder.embed.dtype))
-        hidden, tape = forward(self.decoder, adapters, packed, embed(self.base, self.features, self.decoder, packed), keep=True)
+        hidden, tape = forward(self.decoder, adapters, packed, embed(self.image_features, self.decoder, packed), keep=True)
         losses, d_hidden = label_loss(self.decoder, hidden, targets.to(self.base.device), weights.to(self.base.device))
         assert tape is not None
         grads: list[BlockAdapters] = self.layout.pairs(self._state.grads[first:end])
@@ -189,11 +183,11 @@ def _targets(examples: Sequence[Sequence[Example]], packed: Packed) -> tuple[Ten
     return torch.from_numpy(targets), torch.from_numpy(weights)
 
 
-def embed(base: LoadedBase, features: FeatureStore, decoder: Decoder, packed: Packed) -> Tensor:
+def embed(image_features: ImageFeatures, decoder: Decoder, packed: Packed) -> Tensor:
     """Return input embeddings [K * N, width] with image features in the image tokens' places."""
     embeds = decoder.embed[packed.input_ids]
     if len(packed.image_places):
-        embeds[packed.image_places] = gather_features(base, features, packed.images).to(embeds.dtype)
+        embeds[packed.image_places] = image_features(packed.images).to(embeds.dtype)
     return embeds
 
 

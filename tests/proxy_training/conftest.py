@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 from PIL import Image
 
 from proxy_training.engine import Engine
-from proxy_training.jobs import EvalSet, Recipe, Stage
+from proxy_training.jobs import Backend, EvalSet, Recipe, Stage
 from proxy_training.proxies import proxy_spec
 from sources.benchmark import BenchmarkSpec, Item
 from sources.sample import ImageRef, Role, Sample, Turn
@@ -56,6 +55,11 @@ def stage(images: Path) -> Stage:
 
 
 @pytest.fixture(scope="session")
+def long_stage(images: Path) -> Stage:
+    return Stage(rows(images, 320))
+
+
+@pytest.fixture(scope="session")
 def benchmark_set(images: Path) -> EvalSet:
     items = tuple(
         Item(
@@ -84,6 +88,17 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("features")
 
 
+@pytest.fixture(scope="session", params=[Backend.REFERENCE, Backend.STACK])
+def engine(features: Path, request: pytest.FixtureRequest) -> Engine:
+    """Give the engine with each back end: what holds of one holds of the other."""
+    return Engine(proxy_spec("tiny"), Recipe(), features, device="cpu", backend=request.param)
+
+
 @pytest.fixture(scope="session")
-def engine(features: Path) -> Iterator[Engine]:
-    return Engine(proxy_spec("tiny"), Recipe(), features, device="cpu")
+def reference(features: Path) -> Engine:
+    return Engine(proxy_spec("tiny"), Recipe(), features, device="cpu", backend=Backend.REFERENCE)
+
+
+@pytest.fixture(scope="session")
+def stack_of_eight(features: Path) -> Engine:
+    return Engine(proxy_spec("tiny"), Recipe(), features, device="cpu", backend=Backend.STACK, slots=8)

@@ -83,7 +83,7 @@ def test_choice_that_begins_like_another_is_told_apart(engine: Engine) -> None:
 
 def test_empty_benchmark_is_no_error(engine: Engine) -> None:
     layout = lay_out([], 0, engine.base)
-    assert len(candidate_log_probabilities(engine.base, engine.features, layout)) == 0
+    assert len(candidate_log_probabilities(engine.base, engine.features.gather, layout)) == 0
 
 
 def test_adapter_changes_scores_in_the_batched_path_too(engine: Engine, benchmark_set: EvalSet) -> None:
@@ -99,10 +99,10 @@ def test_adapter_changes_scores_in_the_batched_path_too(engine: Engine, benchmar
             benchmark_set.spec,
             0,
             item,
-            [engine.image_key(item.images[0])],
-            [engine.features.expansion(engine.image_key(item.images[0]))],
+            [engine.preparation.image_key(item.images[0])],
+            [engine.features.expansion(engine.preparation.image_key(item.images[0]))],
         )
-        logs = candidate_log_probabilities(engine.base, engine.features, lay_out([row], 1, engine.base))
+        logs = candidate_log_probabilities(engine.base, engine.features.gather, lay_out([row], 1, engine.base))
         naive = [naive_log_probability(engine, item, choice) for choice in item.choices]
     np.testing.assert_allclose(logs, naive, rtol=1e-4)
     assert abs(np.exp(logs[0]) - before[0, 0]) > 1e-6

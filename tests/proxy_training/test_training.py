@@ -147,11 +147,9 @@ def test_row_longer_than_the_recipe_allows_fails_with_its_number(engine: Engine,
     assert result.failure == "row 0 of blocks is longer than 20 tokens"
 
 
-def test_training_learns(engine: Engine, images: Path, benchmark_set: EvalSet, recipe: Recipe) -> None:
-    from tests.proxy_training.conftest import rows
-
+def test_training_learns(engine: Engine, long_stage: Stage, benchmark_set: EvalSet, recipe: Recipe) -> None:
     before = run(engine, Job(training((), recipe), (benchmark_set,))).scores[0].values[0, :12].mean()
-    after = run(engine, Job(training((Stage(rows(images, 320)),), recipe), (benchmark_set,))).scores[0].values[0, :12].mean()
+    after = run(engine, Job(training((long_stage,), recipe), (benchmark_set,))).scores[0].values[0, :12].mean()
     assert after > before + 0.2
 
 

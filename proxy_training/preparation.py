@@ -1,0 +1,118 @@
+"""From rows and items to what a back end runs: image keys, features on disk, token ids; each row and item encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from proxy_training.batches import Example
+from proxy_training.chat import ChatEncoder
+from proxy_training.evaluation import ItemRow, encode_item
+from proxy_training.features import FeatureStore
+from proxy_training.jobs import EvalSet, Job, Progress, Recipe, Stage, part_of
+from sources.canonical import hash_bytes
+from sources.images import read_image_bytes
+from sources.problems import RowError
+from sources.sample import ImageRef, Sample
+
+KEPT_EXAMPLES = 200_000
+
+
+class Preparation:
+    """Encodes for one proxy."""
+
+    def __init__(self, encoder: ChatEncoder, features: FeatureStore) -> None:
+        self.encoder = encoder
+        self.features = features
+        self._image_keys: dict[tuple[str, str], str] = {}
+        self._examples: dict[str, Example] = {}
+        self._item_rows: dict[str, list[ItemRow]] = {}
+
+    def image_key(self, ref: ImageRef) -> str:
+        """Return the hash of an image's bytes.
+
+        Raises:
+            RowError: the file cannot be read.
+        """
+        place = (str(ref.root or ""), ref.identity())  # an identity is one inside its source
+        if place not in self._image_keys:
+            self._image_keys[place] = hash_bytes(read_image_bytes(ref))
+        return self._image_keys[place]
+
+    def refs(self, job: Job) -> dict[str, ImageRef]:
+        """Return where all readable images of a job are, of its rows and its items, by key."""
+        samples = [row.sample.images for stage in job.training.stages for row in stage.rows]
+        items = [item.images for benchmark in job.benchmarks for item in benchmark.items]
+        found = {}
+        for ref in (ref for images in (*samples, *items) for ref in images):
+            try:
+                found[self.image_key(ref)] = ref
+            except RowError:
+                continue
+        return found
+
+    def ensure_images(self, job: Job, progress: Progress | None = None) -> None:
+        """Compute the features of all images that a job trains on.
+
+        Raises:
+            RowError: an image of a drawn row cannot be loaded.
+        """
+        wanted: dict[str, ImageRef] = {}
+        for stage in job.training.stages if job.adapter is None else ():
+            for row in stage.rows:
+                for ref in row.sample.images:
+                    wanted[self.image_key(ref)] = ref
+        failed = self.features.ensure(wanted, part_of(progress, "images"))
+        if failed:
+            key, error = next(iter(failed.items()))
+            raise RowError(error.problem, f"{error.detail} ({len(failed)} drawn images cannot be loaded, first {wanted[key].identity()})")
+
+    def stages(self, stages: Sequence[Stage], recipe: Recipe) -> list[list[Example]]:
+        """Encode stages of rows.
+
+        Raises:
+            ValueError: a row is longer than the recipe allows.
+        """
+        return [self._stage(stage, recipe) for stage in stages]
+
+    def _stage(self, stage: Stage, recipe: Recipe) -> list[Example]:
+        examples = []
+        for row in stage.rows:
+            if row.digest not in self._examples:
+                if len(self._examples) >= KEPT_EXAMPLES:
+                    self._examples.clear()
+                self._examples[row.digest] = self._encode(row.sample)
+            example = self._examples[row.digest]
+            if len(example.encoded.input_ids) > recipe.max_length:
+                raise ValueError(f"row {row.number} of {row.source} is longer than {recipe.max_length} tokens")
+            examples.append(example)
+        return examples
+
+    def _encode(self, sample: Sample) -> Example:
+        keys = tuple(self.image_key(ref) for ref in sample.images)
+        return Example(self.encoder.encode(sample.turns, [self.features.expansion(key) for key in keys]), keys)
+
+    def item_rows(self, benchmark: EvalSet) -> list[ItemRow]:
+        """Encode a benchmark's items, without those whose images cannot be loaded."""
+        if benchmark.fingerprint not in self._item_rows:
+            self._item_rows[benchmark.fingerprint] = self._encode_items(benchmark)
+        return self._item_rows[benchmark.fingerprint]
+
+    def _encode_items(self, benchmark: EvalSet) -> list[ItemRow]:
+        keys: list[list[str]] = []
+        refs: dict[str, ImageRef] = {}
+        for item in benchmark.items:
+            keys.append([])
+            for ref in item.images:
+                try:
+                    key = self.image_key(ref)
+                    refs[key] = ref
+                except RowError:
+                    key = ""
+                keys[-1].append(key)
+        failed = self.features.ensure(refs)
+        rows = []
+        for number, (item, images) in enumerate(zip(benchmark.items, keys, strict=True)):
+            if all(key and key not in failed for key in images):
+                expansions = [self.features.expansion(key) for key in images]
+                rows.append(encode_item(self.encoder, benchmark.spec, number, item, images, expansions))
+        return rows
