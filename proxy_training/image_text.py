@@ -10,14 +10,28 @@ import math
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from proxy_training.chat import ChatEncoder
+from proxy_training.families.registry import family_of
 from sources.images import load_image
 from sources.sample import ImageRef, Sample
 
 GLOBAL_TAG = "<global-img>"
 FAKE_TOKEN = "<fake_token_around_image>"
+
+
+class ImageText(Protocol):
+    """One family's placeholder arithmetic."""
+
+    @property
+    def needs_size(self) -> bool:
+        """Say whether the number of tokens depends on the image's size."""
+        ...
+
+    def expansion(self, width: int, height: int) -> str:
+        """Return the text that the processor puts in the place of an image of this size (pixels)."""
+        ...
 
 
 class Idefics3ImageText:
@@ -28,13 +42,7 @@ class Idefics3ImageText:
 
     @cached_property
     def _config(self) -> dict[str, Any]:
-        merged: dict[str, Any] = {}
-        for name in ("preprocessor_config.json", "processor_config.json"):
-            path = self._folder / name
-            if path.is_file():
-                config = json.loads(path.read_text("utf-8"))
-                merged |= config.get("image_processor", {}) | {k: v for k, v in config.items() if k != "image_processor"}
-        return merged
+        return _processor_config(self._folder)
 
     @property
     def needs_size(self) -> bool:
@@ -82,9 +90,40 @@ def _up_to_tiles(width: int, height: int, tile: int) -> tuple[int, int]:
     return width, height
 
 
+class LlavaImageText:
+    """The placeholder arithmetic of transformers' LlavaProcessor: every image takes the same number of tokens."""
+
+    needs_size = False
+
+    def __init__(self, folder: Path) -> None:
+        self._config = _processor_config(folder)
+
+    def expansion(self, width: int, height: int) -> str:
+        """Return the text that the processor puts in the place of an image."""
+        config = self._config
+        size = config.get("crop_size") or config["size"]
+        side = (int(size["height"]), int(size["width"])) if "height" in size else (int(size["shortest_edge"]),) * 2
+        patch = int(config["patch_size"])
+        tokens = (side[0] // patch) * (side[1] // patch) + int(config.get("num_additional_image_tokens", 0))
+        return str(config.get("image_token", "<image>")) * (tokens - (config.get("vision_feature_select_strategy") == "default"))
+
+
+def _processor_config(folder: Path) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        path = folder / name
+        if path.is_file():
+            config = json.loads(path.read_text("utf-8"))
+            merged |= config.get("image_processor", {}) | {k: v for k, v in config.items() if k != "image_processor"}
+    return merged
+
+
+IMAGE_TEXTS: dict[str, Callable[[Path], ImageText]] = {"idefics3": Idefics3ImageText, "smolvlm": Idefics3ImageText, "llava": LlavaImageText}
+
+
 def token_counter(folder: Path) -> Callable[[Sample], int]:
     """Return a function that counts a sample's tokens, images included, as the proxy's processor makes them."""
-    encoder, images = ChatEncoder(folder), Idefics3ImageText(folder)
+    encoder, images = ChatEncoder(folder), IMAGE_TEXTS[family_of(folder)](folder)
     fixed = None if images.needs_size else images.expansion(1, 1)
 
     def expansion(ref: ImageRef) -> str:

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from proxy_training.families.base import LoadedBase
 
 # model_type in config.json -> module:class
-FAMILIES = {"idefics3": "proxy_training.families.idefics3:Idefics3Base"}
+FAMILIES = {
+    "idefics3": "proxy_training.families.idefics3:Idefics3Base",
+    "llava": "proxy_training.families.llava:LlavaBase",
+    "smolvlm": "proxy_training.families.idefics3:SmolVLMBase",
+}
 
 
 class ProxyError(Exception):

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from proxy_training.engine import Engine
-from proxy_training.families.idefics3 import letterbox
 from proxy_training.families.registry import ProxyError, family_of
+from proxy_training.families.spliced import letterbox
 from proxy_training.proxies import proxy_spec
 from sources.sample import Role, Turn
 
@@ -38,7 +38,7 @@ def test_black_image_is_not_taken_for_padding(engine: Engine) -> None:
 
 
 def test_letterbox_keeps_the_aspect_ratio() -> None:
-    wide = letterbox(Image.new("RGB", (40, 10), (255, 0, 0)))
+    wide = letterbox(Image.new("RGB", (40, 10), (255, 0, 0)), (127, 127, 127))
     assert wide.size == (40, 40)
     red = np.all(np.asarray(wide) == (255, 0, 0), axis=-1)
     assert red.sum() == 400

@@ -1,0 +1,82 @@
+"""What families share whose image features simply take the image tokens' places in the language model's input embeddings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from proxy_training.families.base import ProcessedImage
+from sources.canonical import content_hash
+
+
+class SplicedBase:
+    """A loaded model; families say where its parts are and how an image becomes features."""
+
+    family: ClassVar[str]
+    LANGUAGE: ClassVar[str]  # path of the language model
+
+    def __init__(self, folder: Path, dtype: torch.dtype, device: torch.device) -> None:
+        from transformers import AutoModelForImageTextToText, AutoProcessor
+
+        self.model: Any = AutoModelForImageTextToText.from_pretrained(
+            folder, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, trust_remote_code=False
+        ).to(device)
+        self.model.requires_grad_(False).eval()
+        self.processor: Any = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
+        self.device = device
+        self.image_token_id = int(self.model.config.image_token_id)
+        self.pad_token_id = int(self.processor.tokenizer.pad_token_id or 0)
+        settings = json.loads(self.processor.image_processor.to_json_string())
+        self.processor_digest = content_hash([self.family, self.border(), settings])
+
+    def border(self) -> tuple[int, ...]:
+        """Return the colour put around an image that the processor would stretch or crop: its mean, which becomes zero."""
+        return tuple(int(255 * float(mean)) for mean in self.processor.image_processor.image_mean)
+
+    def letterboxed(self, image: Image.Image) -> Image.Image:
+        """Return the image centred on the smallest square that holds it."""
+        return letterbox(image, self.border())
+
+    def hidden(
+        self, input_ids: Tensor, features: Tensor, attention_mask: Tensor | None = None, position_ids: Tensor | None = None
+    ) -> Tensor:
+        """Put the features in the image tokens' places and run the language model."""
+        text = self.model.get_submodule(self.LANGUAGE)
+        embeds = text.get_input_embeddings()(input_ids)
+        if len(features):
+            places = (input_ids == self.image_token_id).unsqueeze(-1)
+            embeds = embeds.masked_scatter(places, features.to(embeds.dtype))
+        out = text(inputs_embeds=embeds, attention_mask=attention_mask, position_ids=position_ids, use_cache=False)
+        return out.last_hidden_state  # type: ignore[no-any-return]
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Apply the language-model head, in fp32 for the softmax that follows."""
+        return self.model.lm_head(hidden).float()  # type: ignore[no-any-return]
+
+    def language_prefix(self) -> str:
+        """Return where the language model sits."""
+        return self.LANGUAGE
+
+    def process_image(self, image: Image.Image) -> ProcessedImage:
+        """Turn a loaded image into the tower's input, keeping its aspect ratio."""
+        raise NotImplementedError
+
+    def encode_images(self, images: Sequence[ProcessedImage]) -> list[Tensor]:
+        """Run tower and connector: for each image its features [image tokens, width]."""
+        raise NotImplementedError
+
+
+def letterbox(image: Image.Image, colour: tuple[int, ...]) -> Image.Image:
+    """Return the image centred on the smallest square that holds it."""
+    side = max(image.size)
+    if image.size == (side, side):
+        return image
+    square = Image.new("RGB", (side, side), colour)
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square

@@ -1,0 +1,97 @@
+"""Every family: cached features give the model's own forward, counted tokens are the real ones, and the stack equals PEFT."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import build
+
+from proxy_training.engine import Engine
+from proxy_training.families.registry import family_of
+from proxy_training.image_text import token_counter
+from proxy_training.jobs import Backend, EvalSet, Job, Recipe, Stage, Training
+from proxy_training.proxies import proxy_spec
+from sources.images import load_image
+
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+
+
+@pytest.fixture(scope="module", params=["smolvlm", "llava", "llava-qwen3"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module")
+def engines(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Engine, Engine]:
+    features = tmp_path_factory.mktemp("features")
+    spec = proxy_spec(str(folder))
+    return (
+        Engine(spec, Recipe(), features, device="cpu", backend=Backend.REFERENCE),
+        Engine(spec, Recipe(), features, device="cpu", backend=Backend.STACK, slots=4),
+    )
+
+
+def test_cached_features_give_the_uncached_forward_and_tokens_are_counted_right(
+    folder: Path, engines: tuple[Engine, Engine], stage: Stage
+) -> None:
+    engine, _ = engines
+    base, count = engine.base, token_counter(folder)
+    for row in stage.rows[:3]:
+        image = base.process_image(load_image(row.sample.images[0]))
+        encoded = engine.encoder.encode(row.sample.turns, [image.expansion])
+        ids = torch.tensor(encoded.input_ids[None], dtype=torch.long)
+        assert count(row.sample) == ids.shape[1]
+        pixels = image.pixels[None] if family_of(folder) != "llava" else image.pixels
+        with torch.no_grad():
+            features = torch.cat(base.encode_images([image]))
+            ours = base.logits(base.hidden(ids, features))
+            theirs = base.model(input_ids=ids, pixel_values=pixels).logits
+            blind = base.logits(base.hidden(ids, torch.zeros_like(features)))
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+        assert (ours - blind).abs().max() > 1e-2, "the image must matter in this test"
+
+
+def test_only_the_answer_and_its_end_carry_loss(engines: tuple[Engine, Engine], stage: Stage) -> None:
+    engine, _ = engines
+    row = stage.rows[0]
+    image = engine.base.process_image(load_image(row.sample.images[0]))
+    encoded = engine.encoder.encode(row.sample.turns, [image.expansion])
+    text = engine.encoder.tokenizer.decode(encoded.input_ids[encoded.is_label].tolist(), skip_special_tokens=True)
+    assert text.strip() == row.sample.turns[1].parts[0]
+
+
+def test_stack_equals_peft(engines: tuple[Engine, Engine], stage: Stage, benchmark_set: EvalSet, tmp_path: Path) -> None:
+    reference, stack = engines
+    jobs = []
+    for i in range(8):
+        recipe = Recipe(batch_size=(8, 4)[i % 2], rank=(4, 8)[i // 4], learning_rate=2e-3)
+        training = Training(stack.proxy, recipe, (Stage(stage.rows[i:36]),), i)
+        jobs.append(Job(training, (benchmark_set,), save_to=tmp_path / str(i)))
+    expected = {r.training_id: r for r in reference.run([dataclasses.replace(job, save_to=None) for job in jobs])}
+    found = {r.training_id: r for r in stack.run(jobs)}
+    assert found.keys() == expected.keys()
+    for key, result in found.items():
+        assert result.failure == ""
+        assert result.cost.backend == "stack"
+        np.testing.assert_allclose(result.losses, expected[key].losses, rtol=1e-5)
+        np.testing.assert_allclose(result.scores[0].values, expected[key].scores[0].values, atol=1e-4)
+    job = jobs[5]
+    again = next(iter(reference.run([dataclasses.replace(job, adapter=job.save_to, save_to=None)])))
+    np.testing.assert_allclose(again.scores[0].values, found[job.training.training_id()].scores[0].values, atol=1e-4)
+
+
+def test_adapter_folder_has_no_key_that_peft_does_not_expect(engines: tuple[Engine, Engine], stage: Stage, tmp_path: Path) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForImageTextToText
+
+    _, stack = engines
+    next(iter(stack.run([Job(Training(stack.proxy, Recipe(batch_size=8), (stage,), 0), (), save_to=tmp_path / "a")])))
+    model = AutoModelForImageTextToText.from_pretrained(stack.proxy.path)
+    peft = PeftModel.from_pretrained(model, tmp_path / "a")
+    load = peft.load_adapter(tmp_path / "a", "again")
+    assert load.unexpected_keys == []
+    assert not [key for key in load.missing_keys if "again" in key]

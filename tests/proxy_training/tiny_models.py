@@ -1,0 +1,98 @@
+"""Tiny random models of the supported families, saved as ordinary folders with the bundled proxy's tokenizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from proxy_training.proxies import BUNDLED
+
+LLAVA_TEMPLATE = (
+    "{% for message in messages %}{{ message['role'] | upper }}: {% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image>\n{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
+    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% else %}\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}ASSISTANT: {% endif %}"
+)
+TEXT = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2}
+VISION = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
+
+
+def build(family: str, folder: Path) -> Path:
+    """Save a tiny random model and return its folder."""
+    torch.manual_seed(0)
+    model, processor = {"smolvlm": _smolvlm, "llava": _llava, "llava-qwen3": _llava_qwen3}[family]()
+    for name, weight in model.named_parameters():  # large enough that images and positions matter
+        if weight.dim() > 1:
+            torch.nn.init.normal_(weight, std=0.08)
+        elif "norm" in name or name.endswith("bias"):
+            weight.data.add_(0.1 * torch.randn_like(weight))
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+def _tokenizer() -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(BUNDLED)
+
+
+def _smolvlm() -> tuple[Any, Any]:
+    from transformers import AutoProcessor, SmolVLMConfig, SmolVLMForConditionalGeneration
+
+    tokenizer = _tokenizer()
+    ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.bos_token_id}
+    config = SmolVLMConfig(
+        vision_config={**VISION, "model_type": "smolvlm_vision"},
+        text_config={"model_type": "llama", "vocab_size": len(tokenizer), "head_dim": 16, "max_position_embeddings": 512, **ids, **TEXT},
+        scale_factor=2,
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        tie_word_embeddings=False,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    processor = AutoProcessor.from_pretrained(BUNDLED)
+    processor.image_processor.size = {"longest_edge": 32}
+    processor.image_processor.max_image_size = {"longest_edge": 32}
+    processor.image_seq_len = 4
+    return SmolVLMForConditionalGeneration(config), processor
+
+
+def _llava_of(text_config: Any) -> tuple[Any, Any]:
+    from transformers import CLIPImageProcessor, CLIPVisionConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
+
+    tokenizer = _tokenizer()
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(**VISION),
+        text_config=text_config,
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        image_seq_length=16,
+        vision_feature_layer=-2,
+        vision_feature_select_strategy="default",
+        tie_word_embeddings=False,
+    )
+    image_processor = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    processor = LlavaProcessor(
+        image_processor,
+        tokenizer,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=LLAVA_TEMPLATE,
+    )
+    return LlavaForConditionalGeneration(config), processor
+
+
+def _llava() -> tuple[Any, Any]:
+    """Qwen2 as language model: biases on the projections, and fewer key and value heads."""
+    from transformers import Qwen2Config
+
+    return _llava_of(Qwen2Config(vocab_size=len(_tokenizer()), max_position_embeddings=512, tie_word_embeddings=False, **TEXT))
+
+
+def _llava_qwen3() -> tuple[Any, Any]:
+    """Qwen3 as language model: norms on queries and keys, and a head width of its own."""
+    from transformers import Qwen3Config
+
+    return _llava_of(Qwen3Config(vocab_size=len(_tokenizer()), max_position_embeddings=512, head_dim=24, tie_word_embeddings=False, **TEXT))
