@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from db.engine import insert_new
 from db.errors import StoreError, unknown
-from db.schema import ArmRow, ProbeRow, TrainingRow
 from db.registry import benchmark, put_benchmark, put_source
+from db.schema import ArmRow, ProbeRow, TrainingRow
 from db.studies import add_arms, add_benchmark, create_study, lock_study, new_arms, raise_revision, want_evaluations
 from db.values import PlannedProbe, ProbeState, StudyPlan
 
