@@ -106,7 +106,7 @@ def _last_error(connection: sa.Connection, study: str) -> str:
     ours = sa.select(ProbeRow.training_id).where(ProbeRow.study == study)
     wanted = EvaluationRow.evaluation_id.in_(list(study_evaluations(connection, study)))
     found = [
-        connection.execute(query.order_by(sa.desc("finished_at")).limit(1)).one_or_none()
+        connection.execute(query.order_by(sa.desc("finished_at"), sa.desc("error")).limit(1)).one_or_none()
         for query in (
             sa.select(TrainingRow.finished_at, TrainingRow.error).where(
                 TrainingRow.training_id.in_(ours), TrainingRow.state == ProbeState.FAILED
