@@ -86,6 +86,8 @@ class Worker:
             if trained.failure:
                 self.store.fail(claim, trained.failure)
                 return
+            if job:
+                _write_through(self._adapter(claim))
             if not claim.trained or job:
                 if not self.store.keep_training(claim, trained, self.commit):
                     raise Stopped
@@ -205,6 +207,16 @@ class Worker:
                         self._lost.add(claim.training_id)
                 except StoreError:
                     traceback.print_exc()  # the store is busy: the lease outlasts several beats
+
+
+def _write_through(folder: Path) -> None:
+    """Put a folder on the disk itself, so that what the store says of it is true after a power cut too."""
+    for path in (*folder.iterdir(), folder, folder.parent):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _reason(error: Exception) -> str:

@@ -152,11 +152,11 @@ def test_killed_while_scoring_trains_nothing_again(with_data: Probe, tmp_path: P
 
 def test_benchmarks_that_cannot_be_scored_cost_only_their_own_scores(with_data: Probe, own_data: Path, tmp_path: Path) -> None:
     for name in ("gone", "edited"):
-        shutil.copy(own_data / "test.tsv", tmp_path / f"{name}.tsv")
+        (tmp_path / f"{name}.tsv").write_text((own_data / "test.tsv").read_text().replace("What", f"Say, {name}: what"))
         words = ("--path", str(tmp_path / f"{name}.tsv"), "--images", str(own_data / "images"), "--choices", "letter")
         with_data("benchmarks", "add", name, *words)
     (tmp_path / "gone.tsv").unlink()
-    (tmp_path / "edited.tsv").write_text((tmp_path / "edited.tsv").read_text().replace("What colour", "Which colour"))
+    (tmp_path / "edited.tsv").write_text((tmp_path / "edited.tsv").read_text().replace("what colour", "which colour"))
     run = ("run", "--source", "good", "--samples", "48", "--seeds", "2", "--workers", "1")
     broken = with_data(*run, ok=False)
     assert broken.returncode == 1
