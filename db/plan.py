@@ -8,17 +8,40 @@ import sqlalchemy as sa
 
 from db.engine import insert_new
 from db.errors import StoreError, unknown
+from db.registry import benchmark, put_benchmark, put_source
 from db.schema import ArmRow, ProbeRow, TrainingRow
-from db.studies import lock_study, raise_revision, want_evaluations
-from db.values import PlannedProbe, ProbeState
+from db.studies import add_arms, add_benchmark, create_study, lock_study, new_arms, raise_revision, want_evaluations
+from db.values import PlannedProbe, ProbeState, StudyPlan
 
 _Key = tuple[str, int]
+
+
+def put_plan(connection: sa.Connection, plan: StudyPlan, now: str) -> int:
+    """Write a plan and return how many of its probes are new."""
+    for source in plan.sources:
+        put_source(connection, source, now)
+    for record in plan.benchmarks:
+        if benchmark(connection, record.spec.name) is None:
+            put_benchmark(connection, record, now)
+    name = plan.study.name
+    create_study(connection, plan.study, (), now)
+    for record in plan.benchmarks:
+        add_benchmark(connection, name, record.spec.name)
+    add_arms(connection, name, plan.arms)
+    return plan_probes(connection, name, plan.probes)
+
+
+def check_plan(connection: sa.Connection, plan: StudyPlan) -> int:
+    """Return how many of a plan's probes are new, and refuse what `put_plan` would refuse; nothing is written."""
+    new_arms(connection, plan.study.name, plan.arms)
+    return len(new_probes(connection, plan.study.name, plan.probes))
 
 
 def plan_probes(connection: sa.Connection, study: str, probes: Sequence[PlannedProbe]) -> int:
     """Insert the probes that the study lacks, their trainings and all missing evaluations; return how many probes are new."""
     lock_study(connection, study)
-    fresh = _new_probes(connection, study, probes)
+    _check_arms(connection, study, probes)
+    fresh = new_probes(connection, study, probes)
     if fresh:
         _insert_trainings(connection, study, fresh)
         _insert_probes(connection, study, fresh)
@@ -27,14 +50,19 @@ def plan_probes(connection: sa.Connection, study: str, probes: Sequence[PlannedP
     return len(fresh)
 
 
-def _new_probes(connection: sa.Connection, study: str, probes: Sequence[PlannedProbe]) -> list[PlannedProbe]:
-    query = sa.select(ProbeRow.arm, ProbeRow.repeat, ProbeRow.training_id).where(ProbeRow.study == study)
-    trainings: dict[_Key, str] = {(arm, repeat): training for arm, repeat, training in connection.execute(query)}
+def _check_arms(connection: sa.Connection, study: str, probes: Sequence[PlannedProbe]) -> None:
     arms = set(connection.scalars(sa.select(ArmRow.name).where(ArmRow.study == study)))
-    fresh = []
     for probe in probes:
         if probe.arm not in arms:
             raise unknown("arm", probe.arm, arms)
+
+
+def new_probes(connection: sa.Connection, study: str, probes: Sequence[PlannedProbe]) -> list[PlannedProbe]:
+    """Return the probes that the study lacks; one of the same arm and repeat must be of the same training."""
+    query = sa.select(ProbeRow.arm, ProbeRow.repeat, ProbeRow.training_id).where(ProbeRow.study == study)
+    trainings: dict[_Key, str] = {(arm, repeat): training for arm, repeat, training in connection.execute(query)}
+    fresh = []
+    for probe in probes:
         if (probe.arm, probe.repeat) not in trainings:
             trainings[probe.arm, probe.repeat] = probe.training_id
             fresh.append(probe)
@@ -69,7 +97,7 @@ def _insert_probes(connection: sa.Connection, study: str, probes: Sequence[Plann
             "training_id": probe.training_id,
             "rows": probe.rows,
             "tokens": probe.tokens,
-            "too_small": probe.too_small,
+            "overlap": probe.overlap,
         }
         for place, probe in enumerate(probes)
     ]

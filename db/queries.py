@@ -53,11 +53,12 @@ def probes(connection: sa.Connection, study: str) -> tuple[ProbeRecord, ...]:
             TrainingRow.cost,
             ProbeRow.rows,
             ProbeRow.tokens,
-            ProbeRow.too_small,
+            ProbeRow.overlap,
             error,
             TrainingRow.owner,
             TrainingRow.started_at,
             TrainingRow.finished_at,
+            TrainingRow.commit_hash,
         )
         .select_from(ProbeRow)
         .join(TrainingRow, TrainingRow.training_id == ProbeRow.training_id)
@@ -103,14 +104,17 @@ def _number(total: float | None) -> float:
 
 def _last_error(connection: sa.Connection, study: str) -> str:
     ours = sa.select(ProbeRow.training_id).where(ProbeRow.study == study)
+    wanted = EvaluationRow.evaluation_id.in_(list(study_evaluations(connection, study)))
     found = [
-        connection.execute(
-            sa.select(row.finished_at, row.error)
-            .where(row.training_id.in_(ours), row.state == ProbeState.FAILED)
-            .order_by(row.finished_at.desc())
-            .limit(1)
-        ).one_or_none()
-        for row in (TrainingRow, EvaluationRow)
+        connection.execute(query.order_by(sa.desc("finished_at"), sa.desc("error")).limit(1)).one_or_none()
+        for query in (
+            sa.select(TrainingRow.finished_at, TrainingRow.error).where(
+                TrainingRow.training_id.in_(ours), TrainingRow.state == ProbeState.FAILED
+            ),
+            sa.select(EvaluationRow.finished_at, EvaluationRow.error).where(
+                EvaluationRow.training_id.in_(ours), wanted, EvaluationRow.state == ProbeState.FAILED
+            ),
+        )
     ]
     return max((tuple(row) for row in found if row is not None), default=("", ""))[1]
 

@@ -56,10 +56,11 @@ def remove_source(connection: sa.Connection, slug: str) -> None:
 
 
 def studies_using(connection: sa.Connection, slug: str) -> list[str]:
-    """Return the studies whose arms or whose base mixture contain a source, sorted."""
-    names = set(connection.scalars(sa.select(ArmSourceRow.study).where(ArmSourceRow.source == slug)))
+    """Return the studies whose arms or whose base mixture contain a source or a part of it (`slug/part`), sorted."""
+    ours = sa.or_(ArmSourceRow.source == slug, ArmSourceRow.source.startswith(f"{slug}/", autoescape=True))
+    names = set(connection.scalars(sa.select(ArmSourceRow.study).where(ours)))
     bases = connection.execute(sa.select(StudyRow.name, StudyRow.base))
-    return sorted(names | {name for name, base in bases if slug in base.weights()})
+    return sorted(names | {name for name, base in bases if any(f"{used}/".startswith(f"{slug}/") for used in base.weights())})
 
 
 def put_benchmark(connection: sa.Connection, record: BenchmarkRecord, now: str) -> None:
@@ -163,7 +164,8 @@ def remove_benchmark(connection: sa.Connection, name: str) -> None:
     users = sa.select(StudyBenchmarkRow.study).where(StudyBenchmarkRow.benchmark == name)
     study = connection.scalars(users.order_by(StudyBenchmarkRow.study)).first()
     if study is not None:
-        raise StoreError(f"benchmark {name!r} is used by study {study!r}: remove the study first")
+        cure = f"take it out with `probe benchmarks remove {name} --study {study}`, or remove the study"
+        raise StoreError(f"benchmark {name!r} is used by study {study!r}: {cure}")
     known = benchmark(connection, name)
     if known is None:
         raise unknown("benchmark", name, connection.scalars(sa.select(BenchmarkRow.name)))

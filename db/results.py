@@ -11,21 +11,32 @@ from db.blobs import pack_scores
 from db.clock import iso_time
 from db.engine import insert_new
 from db.errors import StoreError
-from db.leases import change_held, fail, let_go
+from db.leases import change_held, fail, fail_scoring, let_go
 from db.registry import benchmark_of
 from db.schema import EvaluationRow, ItemScoreRow, ProbeRow, ScoreMeanRow, StudyRow, TrainingRow
 from db.studies import raise_revision
-from db.values import BenchmarkRecord, Claim, Cost, ProbeState, Split
+from db.values import SPLIT_CODES, BenchmarkRecord, Claim, Cost, ProbeState
 from proxy_training.jobs import METRICS, ItemScores, JobResult, evaluation_id
 
-SPLIT_CODES = {Split.SELECTION: 0, Split.CONFIRMATION: 1}
+
+def keep_training(connection: sa.Connection, held: Claim, result: JobResult, commit: str) -> bool:
+    """Write what a training came to, its adapter being on disk, and keep the lease for scoring; False where it was lost."""
+    _check_own(held, result)
+    if not change_held(connection, held, adapter_done=True, deaths=0):
+        return False
+    _write_cost(connection, result, commit)
+    return True
+
+
+def _check_own(held: Claim, result: JobResult) -> None:
+    if result.training_id != held.training_id:
+        both = f"the result is of training {result.training_id}, the claim of {held.training_id}"
+        raise StoreError(f"{both}: finish the claim that the job came from")
 
 
 def finish(connection: sa.Connection, held: Claim, result: JobResult, now: float, commit: str) -> bool:
     """Write a result if the claim still holds its training; False, and nothing written, where it does not."""
-    if result.training_id != held.training_id:
-        both = f"the result is of training {result.training_id}, the claim of {held.training_id}"
-        raise StoreError(f"{both}: finish the claim that the job came from")
+    _check_own(held, result)
     if result.failure:
         return fail(connection, held, result.failure, now)
     when = iso_time(now)
@@ -34,6 +45,7 @@ def finish(connection: sa.Connection, held: Claim, result: JobResult, now: float
     _write_cost(connection, result, commit)
     for scores in result.scores:
         _write_scores(connection, held.training_id, scores, when)
+    fail_scoring(connection, held, dict(result.unscored), now)
     _raise_revisions(connection, held.training_id)
     return True
 

@@ -111,7 +111,10 @@ class ArmSourceRow(Base):
 
 
 class TrainingRow(Base):
-    """A training, its state and its lease; `study` and `arm` are the first that asked for it, which may be gone."""
+    """A training, its state and its lease; `study` and `arm` are the first that asked for it, which may be gone.
+
+    `attempts` counts how often it was begun, `deaths` how many holders in a row were lost without a word.
+    """
 
     __tablename__ = "trainings"
     training_id: Mapped[str] = mapped_column(primary_key=True)
@@ -122,6 +125,7 @@ class TrainingRow(Base):
     fence: Mapped[int] = mapped_column(default=0)
     lease_expires: Mapped[float] = mapped_column(Real, nullable=True, default=0.0)
     attempts: Mapped[int] = mapped_column(default=0)
+    deaths: Mapped[int] = mapped_column(default=0)
     adapter_done: Mapped[bool] = mapped_column(default=False)
     error: Mapped[str] = mapped_column(default="")
     cost: Mapped[Cost] = mapped_column(Document(Cost), default=Cost())
@@ -149,7 +153,7 @@ class ProbeRow(Base):
     training_id: Mapped[str] = mapped_column(sa.ForeignKey("trainings.training_id", ondelete="RESTRICT"), index=True)
     rows: Mapped[int] = mapped_column(sa.BigInteger)
     tokens: Mapped[int] = mapped_column(sa.BigInteger)
-    too_small: Mapped[bool]
+    overlap: Mapped[float] = mapped_column(Real, nullable=True)
 
 
 class EvaluationRow(Base):

@@ -18,7 +18,8 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from db import decisions, leases, plan, queries, rankings, registry, results
+from db import decisions, leases, queries, rankings, registry, results
+from db import plan as planning
 from db import studies as study_tables
 from db.clock import iso_time
 from db.engine import open_engine, reading, writing
@@ -38,6 +39,7 @@ from db.values import (
     Ranking,
     SourceRecord,
     Split,
+    StudyPlan,
     StudyProgress,
     StudyRecord,
 )
@@ -134,6 +136,11 @@ class Store:
         with self._read() as connection:
             return registry.benchmarks(connection)
 
+    def studies_using(self, slug: str) -> list[str]:
+        """Return the studies whose arms or base mixture contain a source or a part of it."""
+        with self._read() as connection:
+            return registry.studies_using(connection, slug)
+
     def remove_benchmark(self, name: str) -> None:
         """Forget a benchmark and its scores; refused while a study uses it."""
         with self._write() as connection:
@@ -172,6 +179,21 @@ class Store:
         with self._write() as connection:
             study_tables.add_benchmark(connection, name, benchmark)
 
+    def remove_study_benchmark(self, name: str, benchmark: str) -> None:
+        """Take a benchmark out of a study; refused for its only one."""
+        with self._write() as connection:
+            study_tables.remove_benchmark(connection, name, benchmark)
+
+    def put_plan(self, plan: StudyPlan) -> int:
+        """Write what a run uses and asks: sources, new benchmarks, the study with its arms and probes; return how many are new."""
+        with self._write() as connection:
+            return planning.put_plan(connection, plan, self._stamp())
+
+    def check_plan(self, plan: StudyPlan) -> int:
+        """Return how many of a plan's probes are new and refuse what `put_plan` would refuse; nothing is written."""
+        with self._read() as connection:
+            return planning.check_plan(connection, plan)
+
     def add_arms(self, study: str, arms: Sequence[Arm]) -> int:
         """Add the arms that a study lacks and return how many; one of the same name must have the same role and curriculum."""
         with self._write() as connection:
@@ -186,7 +208,7 @@ class Store:
     def plan_probes(self, study: str, probes: Sequence[PlannedProbe]) -> int:
         """Plan the probes that a study lacks and return how many; finished trainings are used again, only missing scores wait."""
         with self._write() as connection:
-            return plan.plan_probes(connection, study, probes)
+            return planning.plan_probes(connection, study, probes)
 
     def probes(self, study: str) -> tuple[ProbeRecord, ...]:
         """Return a study's probes in plan order."""
@@ -210,6 +232,11 @@ class Store:
         with self._write() as connection:
             return leases.heartbeat(connection, claim, lease_s, self._now(now))
 
+    def keep_training(self, claim: Claim, result: JobResult, commit: str = "") -> bool:
+        """Write that a training's adapter is on disk, with its losses and cost, and keep the lease for scoring; False where it was lost."""
+        with self._write() as connection:
+            return results.keep_training(connection, claim, result, commit)
+
     def finish(self, claim: Claim, result: JobResult, commit: str = "", now: float | None = None) -> bool:
         """Write a result and raise the revision of every study that it belongs to; False, and nothing written, where the lease was lost."""
         with self._write() as connection:
@@ -226,9 +253,17 @@ class Store:
             return leases.release(connection, claim)
 
     def expire_owner(self, owner: str) -> int:
-        """End every lease of an owner that is known to be dead, so that others need not wait for it; return how many there were."""
+        """End every lease of an owner that died at work, so that others need not wait for it; return how many there were.
+
+        A training that lost `db.leases.MAX_DEATHS` holders in a row like this is failed instead of claimed again.
+        """
         with self._write() as connection:
             return leases.expire_owner(connection, owner)
+
+    def release_owner(self, owner: str) -> int:
+        """Give back what an owner held that was ended with its whole run, which tells nothing of its trainings; return how many."""
+        with self._write() as connection:
+            return leases.release_owner(connection, owner)
 
     def retry_failed(self, study: str) -> int:
         """Let what failed in a study wait again, and return how many trainings and evaluations that is."""

@@ -142,6 +142,19 @@ def add_benchmark(connection: sa.Connection, study: str, benchmark: str) -> None
     raise_revision(connection, study)
 
 
+def remove_benchmark(connection: sa.Connection, study: str, benchmark: str) -> None:
+    """Take a benchmark out of a study that reads others too; the scores on it stay for other studies."""
+    lock_study(connection, study)
+    present = list(connection.scalars(sa.select(StudyBenchmarkRow.benchmark).where(StudyBenchmarkRow.study == study)))
+    if benchmark not in present:
+        raise unknown("benchmark", benchmark, present)
+    if len(present) == 1:
+        raise StoreError(f"benchmark {benchmark!r} is the only one of study {study!r}: add another to it first, or remove the study")
+    ours = sa.and_(StudyBenchmarkRow.study == study, StudyBenchmarkRow.benchmark == benchmark)
+    connection.execute(sa.delete(StudyBenchmarkRow).where(ours))
+    raise_revision(connection, study)
+
+
 def want_evaluations(connection: sa.Connection, study: str) -> None:
     """Insert a waiting evaluation wherever a training of the study lacks one."""
     for identity, (name, fingerprint) in study_evaluations(connection, study).items():
@@ -156,6 +169,13 @@ def want_evaluations(connection: sa.Connection, study: str) -> None:
 def add_arms(connection: sa.Connection, study: str, arms: Sequence[Arm]) -> int:
     """Add the arms that the study lacks and return how many; one of the same name must be the same."""
     lock_study(connection, study)
+    fresh = new_arms(connection, study, arms)
+    _insert_arms(connection, study, fresh, len(study_arms(connection, study)))
+    return len(fresh)
+
+
+def new_arms(connection: sa.Connection, study: str, arms: Sequence[Arm]) -> list[Arm]:
+    """Return the arms that the study lacks; one of the same name must be the same."""
     known = {arm.name: arm for arm in study_arms(connection, study)}
     fresh: dict[str, Arm] = {}
     for arm in arms:
@@ -165,8 +185,7 @@ def add_arms(connection: sa.Connection, study: str, arms: Sequence[Arm]) -> int:
                 f"study {study!r} has an arm {arm.name!r} of another curriculum: "
                 "give the arm another name, or ask under another --study name"
             )
-    _insert_arms(connection, study, list(fresh.values()), len(known))
-    return len(fresh)
+    return list(fresh.values())
 
 
 def _insert_arms(connection: sa.Connection, study: str, arms: Sequence[Arm], start: int) -> None:

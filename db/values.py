@@ -14,6 +14,8 @@ from sources.estimate import Estimate
 from sources.mixture import Curriculum, Mixture
 from sources.spec import SourceSpec
 
+SPLIT_CODES = {Split.SELECTION: 0, Split.CONFIRMATION: 1}  # in `BenchmarkRecord.splits`
+
 
 class ProbeState(enum.StrEnum):
     """Where a probe stands."""
@@ -22,10 +24,6 @@ class ProbeState(enum.StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
-
-    def is_finished(self) -> bool:
-        """Say whether nothing more will happen to it by itself."""
-        return self in (ProbeState.DONE, ProbeState.FAILED)
 
 
 class Design(enum.StrEnum):
@@ -123,7 +121,18 @@ class PlannedProbe:
     training_id: str
     rows: int = 0
     tokens: int = 0
-    too_small: bool = False  # a source had to be repeated, so repeats cannot draw other rows
+    overlap: float = 0.0  # share of its rows that another repeat's draw is expected to hold too; 1 where the source is used up
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """What a run adds to the store, all of it or nothing: what it reads, the study, and the study's new arms and probes."""
+
+    study: StudyRecord
+    sources: tuple[SourceRecord, ...]
+    benchmarks: tuple[BenchmarkRecord, ...]  # all that the study will read
+    arms: tuple[Arm, ...]
+    probes: tuple[PlannedProbe, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +164,12 @@ class ProbeRecord:
     cost: Cost
     rows: int
     tokens: int
-    too_small: bool
+    overlap: float
     error: str = ""
     owner: str = ""
     started_at: str = ""
     finished_at: str = ""
+    commit: str = ""  # of the program that trained it, or its version
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +280,7 @@ class StudyProgress:
 
 
 __all__ = [
+    "SPLIT_CODES",
     "Arm",
     "ArmRole",
     "BenchmarkRecord",
@@ -291,6 +302,7 @@ __all__ = [
     "Ranking",
     "SourceRecord",
     "Split",
+    "StudyPlan",
     "StudyProgress",
     "StudyRecord",
     "Verdict",

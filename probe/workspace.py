@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,3 +61,15 @@ class Workspace:
         if not read_only:
             self.root.mkdir(parents=True, exist_ok=True)
         return Store.open(self.database, read_only=read_only)
+
+    @contextmanager
+    def look(self) -> Iterator[Store]:
+        """Open the database to read it; where nothing was stored yet, an empty one that leaves nothing behind."""
+        from db.store import Store
+
+        if self.exists():
+            with self.open_store() as store:
+                yield store
+        else:
+            with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder) / "probe.db") as store:
+                yield store

@@ -83,7 +83,7 @@ class ProxySpec:
     weights_hash: str
     family: str
     recipe: Recipe = Recipe()
-    default_samples: int = 1920
+    default_samples: int = 1920  # budget of a probe of a study that names none, unless `default_tokens` is given
     default_tokens: int = 0
     illustration_only: bool = False  # results on a user's own data are "illustration, not evidence"
 
@@ -178,10 +178,14 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """What came out. `failure` is empty when it worked; `losses[step]` is the mean loss over the step's label tokens."""
+    """What came out. `failure` is empty when it worked; `losses[step]` is the mean loss over the step's label tokens.
+
+    `unscored` are benchmarks of a job that worked which could not be scored, each with the reason.
+    """
 
     training_id: str
     scores: tuple[ItemScores, ...] = ()
     losses: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     cost: Cost = Cost()
     failure: str = ""
+    unscored: tuple[tuple[str, str], ...] = ()

@@ -11,6 +11,7 @@ from proxy_training.families.registry import ProxyError, family_of
 from proxy_training.jobs import ProxySpec, Recipe
 
 BUNDLED = Path(__file__).parent / "bundled" / "tiny"
+MODEL_TOKENS = 2_000_000  # about as many rows as `tiny` gets, at a thousand tokens a row with a tiled image
 
 
 def proxy_names() -> tuple[str, ...]:
@@ -29,16 +30,18 @@ def proxy_spec(name: str) -> ProxySpec:
     folder = Path(name.removeprefix("path:")).expanduser()
     if not folder.is_dir():
         raise ProxyError(f"there is no proxy {name!r}: give one of {', '.join(proxy_names())}, or the folder of a saved model.")
-    return _of_folder(folder.name, folder.resolve(), Recipe(learning_rate=2e-4, max_length=2048), illustration_only=False)
+    recipe = Recipe(learning_rate=2e-4, max_length=2048)
+    return _of_folder(folder.name, folder.resolve(), recipe, default_tokens=MODEL_TOKENS, illustration_only=False)
 
 
-def _of_folder(name: str, folder: Path, recipe: Recipe, *, illustration_only: bool) -> ProxySpec:
+def _of_folder(name: str, folder: Path, recipe: Recipe, *, default_tokens: int = 0, illustration_only: bool) -> ProxySpec:
     return ProxySpec(
         name=name,
         path=str(folder),
         weights_hash=weights_hash(folder),
         family=family_of(folder),
         recipe=recipe,
+        default_tokens=default_tokens,
         illustration_only=illustration_only,
     )
 

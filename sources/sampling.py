@@ -45,12 +45,14 @@ class DrawnRow:
 class Draw:
     """Rows in the order of the draw, what they cost together, and how often the most used source was gone through.
 
+    `overlap` is the share of the rows that a draw with another seed is expected to hold too: 1 where a source is used up.
     `rejected` counts rows left out while drawing: too long for the budget's cost, or an image that failed at load.
     """
 
     rows: tuple[DrawnRow, ...]
     cost: float
     passes: float
+    overlap: float
     rejected: Counter[Problem] = field(default_factory=Counter)
 
 
@@ -114,8 +116,9 @@ class SourcePool:
         """
         rows: list[DrawnRow] = []
         rejected: dict[int, Problem] = {}
-        spent, spent_in_pass, current = 0.0, 0.0, 0
+        spent, spent_in_pass, current, visited = 0.0, 0.0, 0, 0
         for (turn, number), row in self._walk(seed) if budget > 0 else ():
+            visited += 1
             if turn != current and not spent_in_pass:
                 why = _counts(Counter(rejected.values()))
                 raise SourceError(f"No row of {self.spec.slug} can be drawn ({why}); run `probe sources check {self.spec.slug}`")
@@ -132,7 +135,9 @@ class SourcePool:
             spent, spent_in_pass = spent + price, spent_in_pass + price
             if spent >= budget:
                 break
-        return Draw(tuple(rows), spent, len(rows) / self.usable, Counter(rejected.values()))
+        # What was seen of the order, rejected rows too, is the chance of a row to be in another prefix of as many rows.
+        overlap = min(1.0, visited / self.usable)
+        return Draw(tuple(rows), spent, len(rows) / self.usable, overlap, Counter(rejected.values()))
 
     def numbers(self) -> list[int]:
         """Return the usable rows' numbers in file order."""
@@ -221,7 +226,8 @@ def draw_mixture(pools: Mapping[str, SourcePool], mixture: Mixture, budget: floa
     draws = [pools[slug].draw(shares[slug], seed, cost) for slug in sorted(shares)]
     rejected = sum((draw.rejected for draw in draws), Counter[Problem]())
     rows = tuple(row for draw in draws for row in draw.rows)
-    return Draw(rows, math.fsum(draw.cost for draw in draws), max(draw.passes for draw in draws), rejected)
+    overlap = math.fsum(draw.overlap * len(draw.rows) for draw in draws) / max(1, len(rows))
+    return Draw(rows, math.fsum(draw.cost for draw in draws), max(draw.passes for draw in draws), overlap, rejected)
 
 
 def training_order(rows: Sequence[DrawnRow], seed: int) -> tuple[DrawnRow, ...]:

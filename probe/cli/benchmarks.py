@@ -80,12 +80,16 @@ def add(workspace: Workspace, name: str, path: Path, images: Path | None, capabi
 
 @command.command()
 @click.argument("name")
+@click.option("--study", default=None, metavar="S", help="Only take it out of this study; it stays registered, and its scores stay.")
 @click.pass_obj
-def remove(workspace: Workspace, name: str) -> None:
+def remove(workspace: Workspace, name: str, study: str | None) -> None:
     """Forget a benchmark; its file stays where it is. Refused while a study uses it."""
     with workspace.open_store() as store:
-        store.remove_benchmark(name)
-    click.echo(f"{name} is forgotten; its file was not touched.")
+        if study is None:
+            store.remove_benchmark(name)
+        else:
+            store.remove_study_benchmark(study, name)
+    click.echo(f"{name} is forgotten; its file was not touched." if study is None else f"Study {study} no longer reads {name}.")
 
 
 def benchmark_rows(workspace: Workspace) -> list[dict[str, Any]]:

@@ -39,7 +39,7 @@ def rank_sources(workspace: Workspace, seeds: int, workers: int | None) -> None:
     """Probe every source alone and print the ranking."""
     from probe.cli.run import run_and_rank
     from probe.study.registry import easy_vqa_installed
-    from probe.study.run import RunRequest, plan_run
+    from probe.study.run import RunRequest, plan_run, store_plan
 
     if not easy_vqa_installed():
         raise ProbeError("the demo's real data is not installed: pip install 'vlm-source-probe[demo]' (the package easy-vqa, MIT).")
@@ -50,7 +50,7 @@ def rank_sources(workspace: Workspace, seeds: int, workers: int | None) -> None:
         seeds=seeds,
         benchmarks=tuple(f"easy-vqa/{name}" for name in BENCHMARKS),
     )
-    plan_run(workspace, request, _say)
+    store_plan(workspace, plan_run(workspace, request, _say))
     run_and_rank(workspace, "main", workers, None, "table")
 
 
@@ -60,11 +60,12 @@ def find_mixture(workspace: Workspace, mixtures: int, workers: int | None) -> Pa
     from probe.cli.optimize import optimize, print_decision
     from probe.cli.run import run_waiting
     from probe.study.optimise import OptimizeRequest
-    from probe.study.run import RunRequest, plan_run
+    from probe.study.run import RunRequest, plan_run, store_plan
 
     click.echo(f"\n2. Which mixture? {mixtures} mixtures, then a search, then a confirmation with fresh seeds.", err=True)
     sources = tuple(f"easy-vqa/{name}" for name in SOURCES)
-    plan_run(workspace, RunRequest(sources=sources, samples=SAMPLES, seeds=2, design=Design.SWARM, mixtures=mixtures), _say)
+    request = RunRequest(sources=sources, samples=SAMPLES, seeds=2, design=Design.SWARM, mixtures=mixtures)
+    store_plan(workspace, plan_run(workspace, request, _say))
     run_waiting(workspace, "main", workers, None)
     doc, path, _ = optimize(workspace, OptimizeRequest(unit=BudgetUnit.SAMPLES, budget=FULL_SCALE_SAMPLES), workers, None)
     print_decision(doc, path)

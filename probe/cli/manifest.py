@@ -112,12 +112,11 @@ def verify_here(workspace: Workspace, doc: Manifest, quick: bool) -> VerifyRepor
 
 
 def _count_rows(workspace: Workspace) -> Callable[[SourceSpec], tuple[int, Mapping[str, int]]]:
-    from sources.sampling import SourcePool
+    from probe.manifest import rows_now
 
     def count(spec: SourceSpec) -> tuple[int, Mapping[str, int]]:
         with counting(f"reading {spec.slug}") as progress:
-            pool = SourcePool.open(spec, workspace.indexes, progress)
-        return pool.usable, {problem.value: n for problem, n in pool.excluded.items()}
+            return rows_now(spec, workspace.indexes, progress)
 
     return count
 

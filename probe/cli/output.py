@@ -26,9 +26,10 @@ def listing_options(command: F) -> F:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON value; text that no UTF-8 can hold (from broken data) stays escaped."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    click.echo(text if _is_unicode(text) else json.dumps(value, indent=2))
+    """Print one JSON value; a number that is none is null, and text that no UTF-8 can hold (from broken data) stays escaped."""
+    value = _without_nan(value)
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    click.echo(text if _is_unicode(text) else json.dumps(value, indent=2, allow_nan=False))
 
 
 def print_listing(rows: Sequence[Mapping[str, Any]], form: str, *, empty: str, columns: Sequence[str] | None = None) -> None:
@@ -40,7 +41,7 @@ def print_listing(rows: Sequence[Mapping[str, Any]], form: str, *, empty: str, c
     if form == "csv":
         writer = csv.DictWriter(sys.stdout, names, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(_without_nan(row) for row in rows)
     elif not rows:
         click.echo(empty)
     else:
@@ -64,11 +65,18 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def interval(estimate: Estimate | None, digits: int = 3, signed: bool = True) -> str:
-    """Return `+0.123 [+0.100, +0.146]`, without plus signs unless `signed`, or a dash."""
-    if estimate is None:
+    """Return `+0.123 [+0.100, +0.146]`, without plus signs unless `signed`; a dash where there is none, `[unknown]` for its ends."""
+    if estimate is None or not math.isfinite(estimate.value):
         return "-"
     form = f"{'+' if signed else ''}.{digits}f"
+    if not (math.isfinite(estimate.low) and math.isfinite(estimate.high)):
+        return f"{estimate.value:{form}} [unknown]"
     return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Return a number for people, `unknown` for one that is none."""
+    return f"{value:.{digits}f}" if math.isfinite(value) else "unknown"
 
 
 def print_fields(fields: Mapping[str, Any], form: str) -> None:
@@ -142,7 +150,7 @@ def _without_nan(value: Any) -> Any:
 
 
 def _cell(value: Any) -> str:
-    if value is None:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "-"
     if isinstance(value, float):
         return f"{value:.3f}"

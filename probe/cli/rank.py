@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from probe.cli.output import estimate_json, interval, listing_options, print_json, print_listing
+from probe.cli.output import estimate_json, interval, listing_options, number, print_json, print_listing
 from probe.errors import ProbeError
 from probe.workspace import Workspace
 
@@ -74,7 +74,8 @@ def print_ranking(ranking: Ranking, capability: str | None, form: str) -> None:
     print_listing(listing, form, empty="No source has been scored yet: probe run --source S.")
     if form == "table":
         click.echo(
-            f"\nNoise floor {ranking.noise_floor:.3f}; smallest effect this study could see {ranking.minimum_detectable_effect:.3f}."
+            f"\nNoise floor {number(ranking.noise_floor)}; "
+            f"smallest effect this study could see {number(ranking.minimum_detectable_effect)}."
         )
         for warning in ranking.warnings:
             click.echo(f"Note: {warning}")

@@ -27,7 +27,9 @@ DESIGNS = ("solo", "add-one", "swarm")
 @click.option("--tokens", type=click.IntRange(1), default=None, help="Budget of every probe in tokens.  [default: the proxy's]")
 @click.option("--seeds", type=click.IntRange(1, 64), default=3, show_default=True, help="Repeats of every arm.")
 @click.option("--benchmark", "benchmarks", multiple=True, metavar="B", help="A benchmark to score on; repeat for more.")
-@click.option("--add-share", type=click.FloatRange(0.01, 0.99), default=0.2, show_default=True, help="Share of the source in add-one.")
+@click.option(
+    "--add-share", type=click.FloatRange(0.01, 0.99), default=None, help="Share of the source in add-one, for a new study.  [default: 0.2]"
+)
 @click.option("--mixtures", type=click.IntRange(2, 1000), default=12, show_default=True, help="Mixtures of a swarm.")
 @click.option("--learning-rate", type=float, default=None, help="Of the recipe, for a new study.")
 @click.option("--rank", "lora_rank", type=int, default=None, help="LoRA rank, for a new study.")
@@ -37,21 +39,22 @@ DESIGNS = ("solo", "add-one", "swarm")
 @click.option("--workers", type=click.IntRange(1), default=None, help="Processes.  [default: one a core, or one a GPU]")
 @click.option("--executor", type=click.Choice(["local"]), default="local", show_default=True)
 @click.option("--retry-failed", is_flag=True, help="Run again what failed in this study.")
-@click.option("--dry-run", is_flag=True, help="Print the plan and train nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the plan; store and train nothing.")
 @listing_options
 @click.pass_obj
 def command(workspace: Workspace, /, **options: Any) -> None:
     """Train and score probes of sources; finished ones are reused, an interrupted run goes on with the same command."""
-    from probe.study.run import plan_run
+    from probe.study.run import plan_run, store_plan
 
-    planned = plan_run(workspace, _request(workspace, options), lambda line: click.echo(line, err=True))
-    if options["retry_failed"]:
-        with workspace.open_store() as store:
-            click.echo(f"{store.retry_failed(planned.study.name)} failed probes wait again.", err=True)
+    planned = plan_run(workspace, _request(options), lambda line: click.echo(line, err=True))
     _print_plan(planned)
     if options["dry_run"]:
         return
-    run_and_rank(workspace, planned.study.name, options["workers"], options["device"], options["form"])
+    store_plan(workspace, planned)
+    if options["retry_failed"]:
+        with workspace.open_store() as store:
+            click.echo(f"{store.retry_failed(options['study'])} failed probes wait again.", err=True)
+    run_and_rank(workspace, options["study"], options["workers"], options["device"], options["form"])
 
 
 def run_and_rank(workspace: Workspace, study: str, workers: int | None, device: str | None, form: str) -> None:
@@ -97,12 +100,12 @@ def run_waiting(workspace: Workspace, study: str, workers: int | None, device: s
         raise ProbeError(str(error)) from None
     if progress.failed:
         raise ProbeError(
-            f"{progress.failed} probes failed (last: {progress.last_error}); see `probe status`, and run the same command "
-            "with --retry-failed when the cause is mended."
+            f"{progress.failed} probes failed (last: {progress.last_error}); see `probe status`, run the same command with "
+            "--retry-failed when the cause is mended, and `probe rank` to rank what is done."
         )
 
 
-def _request(workspace: Workspace, options: dict[str, Any]) -> RunRequest:
+def _request(options: dict[str, Any]) -> RunRequest:
     from db.values import Design
     from probe.study.base import parse_base
     from probe.study.run import RunRequest
@@ -131,11 +134,11 @@ def _request(workspace: Workspace, options: dict[str, Any]) -> RunRequest:
 
 
 def _print_plan(planned: Planned) -> None:
-    study, probes = planned.study, planned.probes
+    study, arms, probes = planned.plan.study, planned.plan.arms, planned.plan.probes
     rows = sorted(probe.rows for probe in probes if probe.rows)
     tokens = sorted(probe.tokens for probe in probes if probe.rows)
     click.echo(
-        f"Study {study.name}: {len(planned.arms)} arms, {len(probes)} probes ({planned.new} new), "
+        f"Study {study.name}: {len(arms)} arms, {len(probes)} probes ({planned.new} new), "
         f"budget {study.budget:,} {study.budget_unit.value} each"
         + (f" = {rows[0]:,}-{rows[-1]:,} rows, {tokens[0]:,}-{tokens[-1]:,} tokens." if rows else "."),
         err=True,

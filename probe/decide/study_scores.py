@@ -80,7 +80,7 @@ class BenchmarkArrays:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StudyScores:
-    """A study's arms and their scores on selection items; `too_small` are sources whose repeats cannot draw other rows."""
+    """A study's arms and their scores on selection items; `too_small` are arms with the share of rows that their repeats have in common."""
 
     study: str
     revision: int
@@ -88,4 +88,4 @@ class StudyScores:
     illustration_only: bool
     arms: tuple[StudyArm, ...]
     benchmarks: tuple[BenchmarkArrays, ...]
-    too_small: tuple[str, ...] = ()
+    too_small: tuple[tuple[str, float], ...] = ()

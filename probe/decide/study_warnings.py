@@ -39,9 +39,8 @@ def _missing(inputs: StudyScores, places: list[int], overall: Sequence[LevelResu
 
 def _sources(inputs: StudyScores) -> Iterator[str]:
     if inputs.too_small:
-        yield (
-            f"too small for repeats to draw other rows, so their noise is understated: {', '.join(sorted(inputs.too_small))}"
-        )  # fmt: skip
+        shares = ", ".join(f"{arm} ({overlap:.0%} of the rows are the same)" for arm, overlap in inputs.too_small)
+        yield f"too small for repeats to draw other rows, so intervals leave out much of what another draw would change: {shares}"
 
 
 def _benchmarks(inputs: StudyScores, places: list[int]) -> Iterator[str]:

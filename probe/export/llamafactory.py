@@ -41,7 +41,6 @@ NOTES = (
     "phase before and MODEL as before, as written; of a full fine-tuning it takes the phase before as `model_name_or_path=` instead.",
     "Leave `max_samples`, `interleave_probs` and `streaming` unset: each would change the mixture. Raise `cutoff_len` until no row is cut.",
 )
-CURE = "use mode exact, which repeats the rows of small sources"
 
 
 def export(
@@ -57,11 +56,11 @@ def export(
     requested = requested_counts(doc)
     with staged(out) as folder:
         drawn = draw_rows(doc, pools, options, seed, inexpressible)
-        refuse_other_shares(requested, drawn.counts(), options.tolerance, CURE)
+        refuse_other_shares(requested, drawn.counts(), options.tolerance)
         images = ImageStore(folder, options.images)
         datasets = _write_datasets(folder, drawn, images)
         realised = _realised(folder, datasets)
-        refuse_other_shares(requested, realised, options.tolerance, CURE)
+        refuse_other_shares(requested, realised, options.tolerance)
         fragments = _write_fragments(folder, datasets)
         report = ExportReport(
             trainer="llamafactory",

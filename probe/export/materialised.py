@@ -24,7 +24,6 @@ NOTES = (
     "One JSON Lines file a phase, already drawn to the counts above and shuffled: train on the files in order, each once, without any",
     "weighting of the trainer's own. Image paths are relative to this folder; the k-th `<image>` stands for the k-th image.",
 )
-CURE = "use mode exact, which repeats the rows of small sources"
 
 
 def export(
@@ -40,10 +39,10 @@ def export(
     requested = requested_counts(doc)
     with staged(out) as folder:
         drawn = draw_rows(doc, pools, options, seed, inexpressible)
-        refuse_other_shares(requested, drawn.counts(), options.tolerance, CURE)
+        refuse_other_shares(requested, drawn.counts(), options.tolerance)
         images = ImageStore(folder, options.images)
         realised = _write_phases(folder, drawn, images, seed)
-        refuse_other_shares(requested, realised, options.tolerance, CURE)
+        refuse_other_shares(requested, realised, options.tolerance)
         report = ExportReport(
             trainer="jsonl",
             seed=seed,

@@ -97,13 +97,11 @@ def row_shares(counts: Mapping[str, Mapping[str, int]]) -> dict[str, float]:
     return {slug: count / total if total else 0.0 for slug, count in rows.items()}
 
 
-def refuse_other_shares(
-    requested: Mapping[str, Mapping[str, int]], realised: Mapping[str, Mapping[str, int]], tolerance: float, cure: str
-) -> None:
+def refuse_other_shares(requested: Mapping[str, Mapping[str, int]], realised: Mapping[str, Mapping[str, int]], tolerance: float) -> None:
     """Check, phase by phase, that the realised shares are the requested ones.
 
     Raises:
-        ExportError: one is further away than `tolerance`; the message ends with `cure`.
+        ExportError: one is further away than `tolerance`.
     """
     for phase, counts in requested.items():
         got = row_shares({phase: realised.get(phase, {})})
@@ -111,5 +109,5 @@ def refuse_other_shares(
             if not math.isclose(got.get(slug, 0.0), share, rel_tol=0.0, abs_tol=tolerance):
                 raise ExportError(
                     f"{slug} would be {got.get(slug, 0.0):.2%} of {phase} and the manifest asks for {share:.2%}, "
-                    f"which is more than {tolerance:.2%} away: {cure}"
+                    f"which is more than {tolerance:.2%} away: use mode exact, which repeats the rows of small sources"
                 )

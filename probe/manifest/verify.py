@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from probe.manifest.document import Manifest, ReaderEntry, SourceEntry
@@ -142,15 +143,18 @@ def _check_policy(doc: Manifest, policy: Any) -> Iterator[Finding]:
         yield Finding("image_policy", "images", f"images are turned into pixels by another policy now: {now}, the manifest says {then}")
 
 
-def rows_now(spec: SourceSpec) -> tuple[int, dict[str, int]]:
-    """Return a source's usable rows and its excluded rows by problem, every row and image read again: a `count_rows`.
+def rows_now(
+    spec: SourceSpec, cache_dir: Path | None = None, progress: Callable[[int, int], None] | None = None
+) -> tuple[int, dict[str, int]]:
+    """Return a source's usable rows and its excluded rows by problem: a `count_rows`, which reads every row and image again
+    unless an index of the same files lies in `cache_dir`.
 
     Raises:
         SourceError: it cannot be used at all.
     """
     from sources.sampling import SourcePool
 
-    pool = SourcePool.open(spec)
+    pool = SourcePool.open(spec, cache_dir, progress)
     return pool.usable, {problem.value: rows for problem, rows in pool.excluded.items()}
 
 

@@ -14,11 +14,13 @@ def parse_base(text: str) -> Mixture:
     Raises:
         UsageError: it is neither a manifest file nor a list of shares.
     """
-    if Path(text).is_file():
+    if _is_file(text):
         return _of_manifest(Path(text))
     weights: dict[str, float] = {}
     for part in text.split(","):
         slug, equals, share = part.strip().rpartition("=")
+        if slug in weights:
+            raise UsageError(f"--base names {slug!r} twice.")
         try:
             weights[slug] = float(share)
         except ValueError:
@@ -29,6 +31,13 @@ def parse_base(text: str) -> Mixture:
         return Mixture.of(weights)
     except ValueError as error:
         raise UsageError(f"--base: {error}.") from None
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # too long for a name, or with a null byte
+        return False
 
 
 def _of_manifest(path: Path) -> Mixture:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from db.values import Arm, ManifestRecord
+from probe.code_version import code_version
 from probe.study.optimise import CANDIDATE, Search, tokens_per_row
 from probe.workspace import Workspace
 from sources.canonical import content_hash
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from db.store import Store
     from probe.decide.confirm import Confirmation
     from probe.manifest.document import BenchmarkEntry, EvidenceEntry, Manifest, OptimiserEntry
-
-DISTRIBUTION = "vlm-source-probe"
 
 
 def make_manifest(store: Store, found: Search, arms: Mapping[str, Arm], confirmed: Confirmation | None) -> Manifest:
@@ -49,6 +47,7 @@ def make_manifest(store: Store, found: Search, arms: Mapping[str, Arm], confirme
         warnings=_same_as_candidate(arms),
     )
     records = {record.spec.slug: record for record in store.sources()}
+    code = code_version()
     return build_manifest(
         decision,
         study=found.study,
@@ -57,7 +56,7 @@ def make_manifest(store: Store, found: Search, arms: Mapping[str, Arm], confirme
         benchmarks=_benchmarks(store, found),
         capabilities=found.objective,
         image_policy=IMAGE_POLICY,
-        provenance=Provenance(version(DISTRIBUTION), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())),
+        provenance=Provenance(code.version, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), code.commit, code.dirty),
         effects=ranking.effects if ranking else (),
         tokens_per_row=per_row,
         level=found.request.level,

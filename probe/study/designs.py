@@ -9,6 +9,7 @@ from sources.mixture import Curriculum, Mixture
 
 UNTRAINED = "untrained"
 BASE = "base"
+MOST_OVERLAP = 0.5  # repeats that share more of their rows say too little of what another draw would give
 
 
 def untrained_arm() -> Arm:

@@ -19,12 +19,12 @@ from sources.spec import SourceSpec
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What one probe trains on: the training, its rows and tokens, and whether a source had to be repeated."""
+    """What one probe trains on: the training, its rows and tokens, and the share of rows that another seed's draw holds too."""
 
     training: Training
     rows: int
     tokens: int
-    repeated: bool
+    overlap: float
 
 
 class Draws:
@@ -50,7 +50,7 @@ class Draws:
 
     def draw(self, curriculum: Curriculum, seed: int) -> Drawn:
         """Draw one probe's rows: the study's budget, shared over phases and sources."""
-        stages, rows, tokens, repeated = [], 0, 0, False
+        stages, rows, tokens, shared = [], 0, 0, 0.0
         for phase in curriculum.phases:
             pools = self.pools(tuple(slug for slug, _ in phase.mixture.shares))
             drawn = draw_mixture(pools, phase.mixture, self.study.budget * phase.share, seed, self._cost)
@@ -58,8 +58,8 @@ class Draws:
             stages.append(Stage(tuple(ordered)))
             rows += len(ordered)
             tokens += int(sum(self._tokens_of(row.sample) for row in ordered))
-            repeated |= drawn.passes > 1
-        return Drawn(Training(self.study.proxy, self.study.recipe, tuple(stages), seed), rows, tokens, repeated)
+            shared += drawn.overlap * len(ordered)
+        return Drawn(Training(self.study.proxy, self.study.recipe, tuple(stages), seed), rows, tokens, shared / max(1, rows))
 
     def _cost(self, sample: Sample) -> float:
         """Return what a row takes from the budget; NaN for one that is too long for the recipe."""

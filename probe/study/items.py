@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy_training.jobs import EvalSet
-from sources.benchmark import BenchmarkSpec, Item, Split
+from sources.benchmark import BenchmarkSpec, Item
 from sources.canonical import hash_bytes
 from sources.problems import RowError
-
-SPLIT_CODES = {Split.SELECTION: 0, Split.CONFIRMATION: 1}
 
 
 def read_eval_set(spec: BenchmarkSpec) -> EvalSet:

@@ -10,15 +10,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from db.values import StudyProgress
-from probe.study.worker import owner_is_dead
+from probe.study.worker import owner_is_dead, owner_name
 from probe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from db.store import Store
 
 POLL_S = 0.5
 STOP_PATIENCE_S = 20.0
-MAX_CRASHES = 3
+MAX_IDLE_DEATHS = 3  # of workers that held nothing: they cannot even begin
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -36,34 +39,41 @@ class LocalExecutor:
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def run(self, on_progress: Callable[[StudyProgress], None]) -> StudyProgress:
-        """Work until nothing waits; call `on_progress` about twice a second.
+        """Work until nothing waits and nobody, here or elsewhere, is at work on the study; call `on_progress` about twice a second.
 
         Raises:
             Interrupted: Ctrl-C; the workers have given their leases back.
-            RuntimeError: workers keep dying; the message names the log.
+            RuntimeError: workers die before they begin; the message names the log.
         """
         with self.workspace.open_store() as store:
-            for probe in store.probes(self.study):
-                if probe.owner and owner_is_dead(probe.owner):
-                    store.expire_owner(probe.owner)
-            progress, crashes = store.progress(self.study), 0
+            for owner in {probe.owner for probe in store.probes(self.study) if probe.owner}:
+                if owner_is_dead(owner):  # it ended with an earlier run
+                    store.release_owner(owner)
             try:
-                while True:
-                    self._start(min(self.workers, progress.waiting + progress.running))
-                    while any(p.poll() is None for p in self._processes):
-                        time.sleep(POLL_S)
-                        on_progress(progress := store.progress(self.study))
-                    on_progress(progress := store.progress(self.study))
-                    if not progress.waiting:
-                        return progress
-                    crashes += 1
-                    if crashes >= MAX_CRASHES:
-                        raise RuntimeError(f"the workers died {crashes} times; the reason is in {self._log_path()}")
+                return self._supervise(store, on_progress)
             except KeyboardInterrupt:
-                self._stop()
                 raise Interrupted from None
             finally:
                 self._stop()
+
+    def _supervise(self, store: Store, on_progress: Callable[[StudyProgress], None]) -> StudyProgress:
+        idle_deaths = 0
+        while True:
+            idle_deaths += self._bury(store)
+            on_progress(progress := store.progress(self.study))
+            if not progress.waiting and not progress.running:
+                return progress
+            if idle_deaths >= MAX_IDLE_DEATHS:
+                raise RuntimeError(f"the workers died {idle_deaths} times before they began; the reason is in {self._log_path()}")
+            self._start(min(self.workers, progress.waiting + progress.running) - len(self._processes))
+            time.sleep(POLL_S)
+
+    def _bury(self, store: Store) -> int:
+        """Forget processes that ended, end the leases of those that died, and return how many died without any."""
+        ended = [process for process in self._processes if process.poll() is not None]
+        self._processes = [process for process in self._processes if process not in ended]
+        died = [process for process in ended if process.returncode != 0]
+        return sum(store.expire_owner(owner_name(process.pid)) == 0 for process in died)
 
     def _log_path(self) -> Path:
         return self.workspace.logs / f"{self.study.replace('/', '_')}.log"
@@ -71,7 +81,7 @@ class LocalExecutor:
     def _start(self, count: int) -> None:
         self.workspace.logs.mkdir(parents=True, exist_ok=True)
         with open(self._log_path(), "ab") as log:
-            self._processes = [self._spawn(log) for _ in range(count)]
+            self._processes += [self._spawn(log) for _ in range(count)]
 
     def _spawn(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "probe.study.worker", "--workspace", str(self.workspace.root), "--study", self.study]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from db.values import SPLIT_CODES
 from probe.errors import ProbeError
 from proxy_training.jobs import METRICS, EvalSet, ItemScores, Job, ProxySpec, Recipe, Scope, Training
 from sources.benchmark import Split
@@ -104,7 +105,7 @@ def _recipe_of(adapter: Path, recipe: Recipe) -> Recipe:
 
 
 def _score(eval_set: EvalSet, scores: ItemScores, split: Split | None, level: float) -> ModelScore:
-    from probe.study.items import SPLIT_CODES, split_items
+    from probe.study.items import split_items
 
     groups, splits = split_items(eval_set.items)
     chosen = np.ones(len(groups), bool) if split is None else splits == SPLIT_CODES[split]

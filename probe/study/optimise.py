@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from db.values import Arm, ArmRole, BudgetUnit, Split, StudyRecord
+from db.values import Arm, ArmRole, BudgetUnit, Split, StudyPlan, StudyRecord
 from probe.errors import ProbeError, UsageError
 from probe.study import designs
 from probe.study.draws import Draws
@@ -129,9 +129,9 @@ def plan_confirmation(workspace: Workspace, store: Store, found: Search, say: Ca
     """Plan the candidate and every baseline with fresh seeds."""
     arms = confirmation_arms(found)
     draws = Draws(found.study, lambda slug: find_source(store, slug), workspace.indexes)
-    store.add_arms(found.study.name, list(arms.values()))
     repeats = range(SEED_STRIDE, SEED_STRIDE + found.request.seeds)
-    store.plan_probes(found.study.name, plan_probes(draws, list(arms.values()), repeats, say))
+    probes = plan_probes(draws, list(arms.values()), repeats, say)
+    store.put_plan(StudyPlan(found.study, (), store.study_benchmarks(found.study.name), tuple(arms.values()), tuple(probes)))
     return arms
 
 

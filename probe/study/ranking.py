@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from db.values import Arm, ArmRole, BenchmarkScores, Ranking, Split, StudyRecord
+from db.values import SPLIT_CODES, Arm, ArmRole, BenchmarkScores, Ranking, Split, StudyRecord
 from probe.errors import ProbeError
-from probe.study.items import SPLIT_CODES
+from probe.study.designs import MOST_OVERLAP
 
 if TYPE_CHECKING:
     from db.store import Store
@@ -57,7 +57,7 @@ def study_scores(store: Store, study: StudyRecord, roles: Sequence[ArmRole], spl
     scores = [store.scores(study.name, record.spec.name, roles) for record in benchmarks]
     arms: tuple[Arm, ...] = scores[0].arms if scores else ()
     has_all = [a for a in range(len(arms)) if all(np.isfinite(s.values[:, a]).any() for s in scores)]
-    small = {probe.arm for probe in store.probes(study.name) if probe.too_small}
+    overlaps = {probe.arm: probe.overlap for probe in store.probes(study.name) if probe.overlap > MOST_OVERLAP}
     return StudyScores(
         study=study.name,
         revision=study.revision,
@@ -65,7 +65,7 @@ def study_scores(store: Store, study: StudyRecord, roles: Sequence[ArmRole], spl
         illustration_only=study.proxy.illustration_only and not _is_illustrative(arms),
         arms=tuple(StudyArm.of(arms[a]) for a in has_all),
         benchmarks=tuple(benchmark_arrays(s, has_all, split) for s in scores),
-        too_small=tuple(sorted({arm.source for arm in arms if arm.name in small and arm.source})),
+        too_small=tuple((arm.name, overlaps[arm.name]) for arm in arms if arm.name in overlaps),
     )
 
 

@@ -83,24 +83,11 @@ def add_source(workspace: Workspace, spec: SourceSpec, progress: Progress | None
         if known and known.spec.option("holdout"):  # a script that adds and splits may run again
             spec = spec.with_option("holdout", known.spec.option("holdout"))
         pool = SourcePool.open(spec, workspace.indexes, progress)
-        users = studies_using(store, spec.slug)
+        users = store.studies_using(spec.slug)
         if known and users and known.fingerprint != pool.fingerprint:
             raise ProbeError(f"study {users[0]!r} used {spec.slug!r} with other rows: add the new data under another name.")
         store.put_source(source_record(spec, pool.fingerprint, pool.usable, _counts(pool)))
     return pool
-
-
-def studies_using(store: Store, slug: str) -> list[str]:
-    """Return the studies whose base or arms contain a source or a part of it."""
-
-    def ours(used: str) -> bool:
-        return used == slug or used.startswith(f"{slug}/")
-
-    return [
-        study.name
-        for study in store.studies()
-        if any(ours(used) for used in (*study.base.weights(), *(s for arm in store.arms(study.name) for s in arm.curriculum.sources())))
-    ]
 
 
 def check_name(name: str) -> None:
@@ -196,7 +183,7 @@ def _check_splittable(store: Store, spec: SourceSpec, wanted: str) -> bool:
         raise ProbeError(f"{slug} is a part of {parent}, which would still hold its images: split {parent}.")
     if done and done != wanted:
         raise ProbeError(f"{slug} is already split (holdout={done}): remove it and add it again to split it otherwise.")
-    users = studies_using(store, slug)
+    users = store.studies_using(slug)
     if users and not done:
         raise ProbeError(f"study {users[0]!r} has used the whole of {slug}: add the data again under another name and split that.")
     return bool(users)

@@ -91,8 +91,8 @@ def source_record(spec: SourceSpec, fingerprint: str, usable: int, excluded: dic
     return SourceRecord(spec, fingerprint, usable, tuple(sorted(excluded.items())))
 
 
-def register_benchmark(store: Store, spec: BenchmarkSpec) -> BenchmarkRecord:
-    """Read a benchmark, split its items by image, and put it into the store.
+def benchmark_record(spec: BenchmarkSpec) -> BenchmarkRecord:
+    """Read a benchmark and split its items by image.
 
     Raises:
         SourceError: its file cannot be used.
@@ -103,7 +103,16 @@ def register_benchmark(store: Store, spec: BenchmarkSpec) -> BenchmarkRecord:
     groups, splits = split_items(eval_set.items)
     with_choices = [item for item in eval_set.items if item.choices]
     chance = sum(1 / len(item.choices) for item in with_choices) / len(with_choices) if with_choices else 0.0
-    record = BenchmarkRecord(spec, eval_set.fingerprint, len(eval_set.items), groups, splits, chance)
+    return BenchmarkRecord(spec, eval_set.fingerprint, len(eval_set.items), groups, splits, chance)
+
+
+def register_benchmark(store: Store, spec: BenchmarkSpec) -> BenchmarkRecord:
+    """Read a benchmark, split its items by image, and put it into the store.
+
+    Raises:
+        SourceError: its file cannot be used.
+    """
+    record = benchmark_record(spec)
     store.put_benchmark(record)
     return record
 

@@ -6,19 +6,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from db.values import Arm, BudgetUnit, Design, PlannedProbe, StudyProgress, StudyRecord
+from db.values import (
+    Arm,
+    BenchmarkRecord,
+    BudgetUnit,
+    Design,
+    PlannedProbe,
+    SourceRecord,
+    StudyPlan,
+    StudyProgress,
+    StudyRecord,
+)
 from probe.errors import ProbeError, UsageError
 from probe.study import designs
 from probe.study.draws import Draws
 from probe.study.local import LocalExecutor
-from probe.study.registry import default_benchmarks, find_benchmark, find_source, register_benchmark, source_record
+from probe.study.registry import benchmark_record, default_benchmarks, find_benchmark, find_source, source_record
 from probe.workspace import Workspace
+from proxy_training.jobs import ProxySpec
 from proxy_training.proxies import proxy_spec
 from sources.mixture import Mixture
+from sources.spec import SourceSpec
 
 if TYPE_CHECKING:
     from db.store import Store
 
+DEFAULT_ADD_SHARE = 0.2
 SEED_STRIDE = 1000  # a repeat's number is its seed; those of confirmation arms begin here, so they are fresh
 
 
@@ -35,7 +48,7 @@ class RunRequest:
     tokens: int | None = None
     seeds: int = 3
     benchmarks: tuple[str, ...] = ()
-    add_share: float = 0.2
+    add_share: float | None = None
     mixtures: int = 12
     recipe_changes: tuple[tuple[str, Any], ...] = ()
 
@@ -45,34 +58,43 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A study with its arms planned: how many probes are new, and what the plan will take."""
+    """A run that is worked out and not stored yet, and how many of its probes are new."""
 
-    study: StudyRecord
-    arms: tuple[Arm, ...]
-    probes: tuple[PlannedProbe, ...]
+    plan: StudyPlan
     new: int
 
 
 def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
-    """Register what is used, create or extend the study, and plan its probes; nothing is trained.
+    """Work out what a run uses and asks. Nothing is stored and nothing is trained: `store_plan` does the one, `execute` the other.
 
     Raises:
         ProbeError, SourceError, StoreError: something cannot be used; the message holds the cure.
     """
-    with workspace.open_store() as store:
-        study = store.study(request.study) or _new_study(store, workspace, request, say)
-        _check_same(study, request)
-        draws = Draws(study, lambda slug: find_source(store, slug), workspace.indexes)
-        _register_sources(store, draws, (*request.sources, *dict(study.base.shares)), say)
-        for name in request.benchmarks:
-            if store.benchmark(name) is None:
-                register_benchmark(store, find_benchmark(store, name))
-            store.add_study_benchmark(study.name, name)
+    with workspace.look() as store:
+        known = store.study(request.study)
+        if known is not None:
+            _check_same(known, request)
+        draft = known or _draft(request)
+        # Every source is looked up before anything is read: one that is not here is what the user mends first.
+        specs = {slug: find_source(store, slug) for slug in (*request.sources, *draft.base.weights())}
+        benchmarks = _benchmarks(store, known, request)
+        draws = Draws(draft, specs.__getitem__, workspace.indexes)
+        sources = tuple(_source(draws, spec, say) for spec in specs.values())
+        study = draft if draft.base.shares else replace(draft, base=designs.proportional({s.spec.slug: s.usable for s in sources}))
         arms = _arms(study, request)
-        store.add_arms(study.name, arms)
         probes = plan_probes(draws, arms, range(request.seeds), say, _swarm_repeats(study, request))
-        new = store.plan_probes(study.name, probes)
-        return Planned(study, tuple(arms), tuple(probes), new)
+        plan = StudyPlan(study, sources, benchmarks, tuple(arms), tuple(probes))
+        return Planned(plan, store.check_plan(plan))
+
+
+def store_plan(workspace: Workspace, planned: Planned) -> None:
+    """Write a plan into the store, in one transaction.
+
+    Raises:
+        StoreError: it contradicts what somebody stored since it was made.
+    """
+    with workspace.open_store() as store:
+        store.put_plan(planned.plan)
 
 
 def plan_probes(draws: Draws, arms: Sequence[Arm], repeats: range, say: Say, fewer: Mapping[str, int] | None = None) -> list[PlannedProbe]:
@@ -87,12 +109,10 @@ def plan_probes(draws: Draws, arms: Sequence[Arm], repeats: range, say: Say, few
             drawn = draws.draw(arm.curriculum, repeat)
             if arm.curriculum.phases and not drawn.rows:
                 raise ProbeError(f"arm {arm.name!r} has no row to train on: raise the budget, or see `probe sources check`.")
-            probes.append(
-                PlannedProbe(arm.name, repeat, repeat, drawn.training.training_id(), drawn.rows, drawn.tokens, too_small=drawn.repeated)
-            )
-        small = [p for p in probes if p.arm == arm.name and p.too_small]
-        if small:
-            say(f"{arm.name}: smaller than the budget, so its rows repeat and its repeats share rows.")
+            probes.append(PlannedProbe(arm.name, repeat, repeat, drawn.training.training_id(), drawn.rows, drawn.tokens, drawn.overlap))
+        overlap = max((p.overlap for p in probes if p.arm == arm.name), default=0.0)
+        if overlap > designs.MOST_OVERLAP:
+            say(f"{arm.name}: small for this budget, so two repeats have about {overlap:.0%} of their rows in common.")
     return probes
 
 
@@ -103,43 +123,53 @@ def execute(
     return LocalExecutor(workspace, study, workers, device).run(on_progress)
 
 
-def _new_study(store: Store, workspace: Workspace, request: RunRequest, say: Say) -> StudyRecord:
-    proxy = proxy_spec(request.proxy or "tiny")
-    recipe = replace(proxy.recipe, **dict(request.recipe_changes))
+def _draft(request: RunRequest) -> StudyRecord:
+    """Return a new study; its base mixture is still empty where the user gave none."""
     if not request.sources and request.base is None:
         raise UsageError("name at least one source: probe run --source S.")
-    benchmarks = list(request.benchmarks) or default_benchmarks(store, list(request.sources))
-    for name in benchmarks:
-        if store.benchmark(name) is None:
-            register_benchmark(store, find_benchmark(store, name))
-    unit, budget = _budget(request, proxy.default_samples, proxy.default_tokens)
-    draft = StudyRecord(
+    proxy = proxy_spec(request.proxy or "tiny")
+    unit, budget = _budget(request, proxy)
+    return StudyRecord(
         name=request.study,
         proxy=proxy,
-        recipe=recipe,
-        base=Mixture.of(dict.fromkeys(request.sources or ("-",), 1.0)),
+        recipe=replace(proxy.recipe, **dict(request.recipe_changes)),
+        base=request.base or Mixture(()),
         base_given=request.base is not None,
         budget_unit=unit,
         budget=budget,
-        add_share=request.add_share,
+        add_share=DEFAULT_ADD_SHARE if request.add_share is None else request.add_share,
     )
-    base = request.base or _proportional_base(store, Draws(draft, lambda s: find_source(store, s), workspace.indexes), request, say)
-    study = replace(draft, base=base)
-    store.create_study(study, benchmarks)
-    return study
 
 
-def _proportional_base(store: Store, draws: Draws, request: RunRequest, say: Say) -> Mixture:
-    _register_sources(store, draws, request.sources, say)
-    return designs.proportional({slug: draws.pool(slug).usable for slug in request.sources})
-
-
-def _budget(request: RunRequest, default_samples: int, default_tokens: int) -> tuple[BudgetUnit, int]:
+def _budget(request: RunRequest, proxy: ProxySpec) -> tuple[BudgetUnit, int]:
     if request.samples is not None and request.tokens is not None:
         raise UsageError("give --samples or --tokens, not both.")
     if request.samples is not None:
-        return BudgetUnit.SAMPLES, request.samples
-    return BudgetUnit.TOKENS, request.tokens or default_tokens
+        unit, budget = BudgetUnit.SAMPLES, request.samples
+    elif request.tokens is not None or proxy.default_tokens:
+        unit, budget = BudgetUnit.TOKENS, proxy.default_tokens if request.tokens is None else request.tokens
+    else:
+        unit, budget = BudgetUnit.SAMPLES, proxy.default_samples
+    if budget <= 0:
+        raise UsageError(f"a budget of {budget} {unit.value} trains nothing: give --samples or --tokens of at least 1.")
+    return unit, budget
+
+
+def _benchmarks(store: Store, known: StudyRecord | None, request: RunRequest) -> tuple[BenchmarkRecord, ...]:
+    """Return all that the study will read: its own, and those asked for; those that are not registered are read."""
+    own = {record.spec.name: record for record in store.study_benchmarks(known.name)} if known else {}
+    asked = request.benchmarks or (() if own else default_benchmarks(store, list(request.sources)))
+    for name in asked:
+        own[name] = store.benchmark(name) or benchmark_record(find_benchmark(store, name))
+    return tuple(own.values())
+
+
+def _source(draws: Draws, spec: SourceSpec, say: Say) -> SourceRecord:
+    pool = draws.pool(spec.slug)
+    excluded = {problem.value: n for problem, n in pool.excluded.items()}
+    if excluded:
+        say(f"{spec.slug}: {sum(excluded.values())} rows excluded ({', '.join(f'{n} {p}' for p, n in sorted(excluded.items()))}).")
+    return source_record(spec, pool.fingerprint, pool.usable, excluded)
 
 
 def _check_same(study: StudyRecord, request: RunRequest) -> None:
@@ -151,23 +181,14 @@ def _check_same(study: StudyRecord, request: RunRequest) -> None:
         differing.append(f"budget of {study.budget} {study.budget_unit.value}")
     if request.tokens is not None and (study.budget_unit, study.budget) != (BudgetUnit.TOKENS, request.tokens):
         differing.append(f"budget of {study.budget} {study.budget_unit.value}")
+    if request.add_share is not None and request.add_share != study.add_share:
+        differing.append(f"add-one share of {study.add_share:g}")
     if request.base is not None and request.base != study.base:
         differing.append("base mixture")
     if request.recipe_changes and replace(study.recipe, **dict(request.recipe_changes)) != study.recipe:
         differing.append("recipe")
     if differing:
         raise ProbeError(f"study {study.name!r} has another {' and '.join(differing)}: use another --study, or leave those options out.")
-
-
-def _register_sources(store: Store, draws: Draws, slugs: Sequence[str], say: Say) -> None:
-    for slug in dict.fromkeys(slugs):
-        pool = draws.pool(slug)
-        excluded = {problem.value: n for problem, n in pool.excluded.items()}
-        known = store.source(slug)
-        if known is None or (known.fingerprint, known.usable) != (pool.fingerprint, pool.usable):
-            store.put_source(source_record(find_source(store, slug), pool.fingerprint, pool.usable, excluded))
-        if excluded:
-            say(f"{slug}: {sum(excluded.values())} rows excluded ({', '.join(f'{n} {p}' for p, n in sorted(excluded.items()))}).")
 
 
 def _arms(study: StudyRecord, request: RunRequest) -> list[Arm]:
@@ -183,6 +204,8 @@ def _swarm(study: StudyRecord, request: RunRequest) -> list[tuple[Mixture, int]]
     """Return the swarm's mixtures of the sources asked for, and how many repeats each gets."""
     from probe.decide.swarm import swarm_mixtures
 
+    if not request.sources:
+        raise UsageError("name the sources to mix: probe run --design swarm --source S --source T.")
     base = study.base.weights()
     weights = [base.get(slug, 0.0) for slug in request.sources]
     start = weights if sum(weights) > 0 else [1.0] * len(weights)

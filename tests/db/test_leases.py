@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from store_values import a_benchmark, a_probe, a_result, a_study, an_arm, fill, finish_all, open_and_leave, work
+from store_values import a_benchmark, a_probe, a_result, a_study, an_arm, fill, finish_all, open_and_leave, some_scores, work
 
 from db.errors import StoreError
+from db.leases import MAX_DEATHS
 from db.store import Store
 from db.values import ArmRole, ProbeState
 from proxy_training.jobs import Cost, JobResult
@@ -179,6 +180,85 @@ def test_a_result_must_be_of_the_claimed_training(store):
     claim = store.claim("me", "main", 60)
     with pytest.raises(StoreError, match="finish the claim that the job came from"):
         store.finish(claim, JobResult("another"))
+
+
+def die(store, clock, times):
+    for _ in range(times):
+        claim = store.claim("doomed", "main", 60)
+        clock.now += 61
+    return claim
+
+
+def test_a_training_that_kills_its_holders_is_given_up_with_a_sentence(store, clock):
+    fill(store, arms=("a", "b"), repeats=1)
+    die(store, clock, MAX_DEATHS)
+    claim = store.claim("me", "main", 60)
+    assert claim.arm == "b"
+    assert store.finish(claim, a_result(claim))
+    assert store.claim("me", "main", 60) is None
+    progress = store.progress("main")
+    assert (progress.waiting, progress.running, progress.done, progress.failed) == (0, 0, 1, 1)
+    assert "died 3 times while it trained this" in progress.last_error
+    assert store.retry_failed("main") == 1
+    assert die(store, clock, MAX_DEATHS - 1).arm == "a"  # as many tries again
+    assert len(finish_all(store)) == 1
+
+
+def test_scoring_that_kills_its_holders_is_given_up_and_the_training_stays(store, clock):
+    fill(store, arms=("a",), repeats=1)
+    claim = store.claim("me", "main", 60)
+    assert store.keep_training(claim, a_result(claim))
+    clock.now += 61
+    die(store, clock, MAX_DEATHS - 1)
+    assert store.claim("me", "main", 60) is None
+    assert "while it scored this" in store.progress("main").last_error
+    assert store.probes("main")[0].attempts == 1
+    assert store.retry_failed("main") == 1
+    assert [claim.trained for claim in finish_all(store)] == [True]
+
+
+def test_what_ends_with_its_whole_run_is_not_held_against_the_training(store, clock):
+    fill(store, arms=("a",), repeats=1)
+    for _ in range(2 * MAX_DEATHS):
+        assert store.claim("killed", "main", 60) is not None
+        assert store.release_owner("killed") == 1
+    assert store.progress("main").waiting == 1
+    claim = store.claim("me", "main", 60)
+    assert store.keep_training(claim, a_result(claim))
+    assert store.release_owner("me") == 1
+    assert [claim.trained for claim in finish_all(store)] == [True]
+
+
+def test_a_kept_training_is_never_trained_again(store, clock):
+    fill(store, arms=("a",), repeats=1)
+    old = store.claim("me", "main", 60)
+    assert store.keep_training(old, a_result(old, cost=Cost(train_cpu_s=4.0)), commit="abc")
+    assert store.progress("main").running == 1
+    clock.now += 61
+    new = store.claim("other", "main", 60)
+    assert (new.trained, new.missing) == (True, ("colour",))
+    assert not store.keep_training(old, a_result(old))
+    assert store.finish(new, a_result(new, cost=Cost(eval_cpu_s=1.0)))
+    probe = store.probes("main")[0]
+    assert (probe.attempts, probe.commit, probe.cost) == (1, "abc", Cost(train_cpu_s=4.0, eval_cpu_s=1.0))
+    assert store.training_losses("t-a-0").tolist() == [2.0, 1.0]
+
+
+def test_a_benchmark_that_cannot_be_scored_costs_only_its_own_scores(store):
+    fill(store, arms=("a",), repeats=1, benchmarks=("colour", "shape"))
+    claim = store.claim("me", "main", 60)
+    partly = JobResult(claim.training_id, (some_scores("colour"),), unscored=(("shape", "no such file"),))
+    assert store.finish(claim, partly)
+    assert store.claim("me", "main", 60) is None
+    assert (store.progress("main").failed, store.progress("main").last_error) == (1, "no such file")
+    assert (store.probes("main")[0].state, store.probes("main")[0].error) == (ProbeState.FAILED, "no such file")
+    assert {mean.benchmark for mean in store.mean_scores("main")} == {"colour"}
+    store.remove_study_benchmark("main", "shape")
+    assert (store.progress("main").done, store.progress("main").last_error) == (1, "")
+    assert store.retry_failed("main") == 0
+    store.add_study_benchmark("main", "shape")
+    assert store.retry_failed("main") == 1
+    assert [(claim.trained, claim.missing) for claim in finish_all(store)] == [(True, ("shape",))]
 
 
 def test_two_processes_never_take_the_same_training(url, store):

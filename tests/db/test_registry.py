@@ -7,7 +7,7 @@ import pytest
 from store_values import a_benchmark, a_probe, a_source, a_study, an_arm, fill, finish_all
 
 from db.errors import StoreError
-from db.values import ArmRole, BenchmarkRecord
+from db.values import ArmRole, BenchmarkRecord, StudyPlan
 from sources.mixture import Mixture
 
 
@@ -140,6 +140,40 @@ def test_a_probe_cannot_change_its_rows(store):
         store.plan_probes("main", [a_probe("a", 1, "other training")])
     with pytest.raises(StoreError, match="no arm 'c'"):
         store.plan_probes("main", [a_probe("c")])
+
+
+def test_a_plan_is_stored_wholly_or_not_at_all(store):
+    arms = (an_arm("a"), an_arm("b"))
+    plan = StudyPlan(a_study(), (a_source("a"), a_source("b")), (a_benchmark(),), arms, (a_probe("a"), a_probe("b")))
+    assert store.check_plan(plan) == 2
+    assert store.studies() == store.sources() == store.benchmarks() == ()
+    assert store.put_plan(plan) == 2
+    assert [claim.missing for claim in finish_all(store)] == [("colour",), ("colour",)]
+    assert store.put_plan(plan) == store.check_plan(plan) == 0
+    more = dataclasses.replace(plan, sources=(a_source("c"),), benchmarks=(a_benchmark(), a_benchmark("shape")), probes=(a_probe("a", 1),))
+    assert store.check_plan(more) == 1
+    for wrong in (
+        dataclasses.replace(more, probes=(a_probe("a", 0, "other"),)),
+        dataclasses.replace(more, arms=(an_arm("a", mixture=Mixture.single("b")),)),
+    ):
+        for refuse in (store.check_plan, store.put_plan):
+            with pytest.raises(StoreError, match="another --study"):
+                refuse(wrong)
+        assert [record.spec.name for record in store.benchmarks()] == ["colour"]
+        assert store.source("c") is None
+    assert store.put_plan(more) == 1
+    assert [record.spec.name for record in store.study_benchmarks("main")] == ["colour", "shape"]
+
+
+def test_a_source_is_in_use_while_a_part_of_it_is(store):
+    for slug in ("a", "a/b", "ab", "c_d"):
+        store.put_source(a_source(slug))
+    store.create_study(a_study(base=Mixture.of({"a/b": 1, "cxd/e": 1})), [])
+    store.add_arms("main", [an_arm("ab", mixture=Mixture.single("x"))])
+    assert [store.studies_using(slug) for slug in ("a/b", "c_d", "a/b/c")] == [["main"], [], []]
+    with pytest.raises(StoreError, match="used by study 'main'"):
+        store.remove_source("a")
+    store.remove_source("ab")
 
 
 def test_removing_a_study_keeps_what_another_study_uses(store):

@@ -75,6 +75,7 @@ def upgrade() -> None:
         sa.Column("fence", sa.Integer(), nullable=False),
         sa.Column("lease_expires", sa.Double(), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("deaths", sa.Integer(), nullable=False),
         sa.Column("adapter_done", sa.Boolean(), nullable=False),
         sa.Column("error", sa.String(), nullable=False),
         sa.Column("cost", sa.JSON(), nullable=False),
@@ -258,7 +259,7 @@ def upgrade() -> None:
         sa.Column("training_id", sa.String(), nullable=False),
         sa.Column("rows", sa.BigInteger(), nullable=False),
         sa.Column("tokens", sa.BigInteger(), nullable=False),
-        sa.Column("too_small", sa.Boolean(), nullable=False),
+        sa.Column("overlap", sa.Double(), nullable=True),
         sa.ForeignKeyConstraint(["study", "arm"], ["arms.study", "arms.name"], name=op.f("fk_probes_study_arm_arms"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(
             ["training_id"], ["trainings.training_id"], name=op.f("fk_probes_training_id_trainings"), ondelete="RESTRICT"

@@ -98,11 +98,12 @@ def bench(probe, tsv):
 @pytest.fixture
 def study(tmp_path, mine, bench):
     """The planned, untrained study `main` of `mine` on `bench`."""
-    from probe.study.run import RunRequest, plan_run
+    from probe.study.run import RunRequest, plan_run, store_plan
     from probe.workspace import Workspace
 
     workspace = Workspace(Path(".probe"))
-    plan_run(workspace, RunRequest((mine,), samples=16, seeds=1, benchmarks=(bench,)), lambda line: None)
+    request = RunRequest((mine,), samples=16, seeds=1, benchmarks=(bench,))
+    store_plan(workspace, plan_run(workspace, request, lambda line: None))
     return "main"
 
 

@@ -57,10 +57,11 @@ def test_refused_once_a_study_used_the_whole(probe, study):
 
 
 def test_a_split_source_in_use_is_left_alone(probe, mine, bench):
-    from probe.study.run import RunRequest, plan_run
+    from probe.study.run import RunRequest, plan_run, store_plan
 
     probe("sources", "split", mine, "--holdout", "0.3")
-    plan_run(Workspace(Path(".probe")), RunRequest((mine,), samples=8, seeds=1), lambda line: None)
+    workspace = Workspace(Path(".probe"))
+    store_plan(workspace, plan_run(workspace, RunRequest((mine,), samples=8, seeds=1), lambda line: None))
     ended = probe("sources", "split", mine, "--holdout", "0.3")
     assert ended.code == 0
     assert "nothing was changed" in ended.out

@@ -137,6 +137,16 @@ def test_candidate_that_is_a_baseline_is_said_to_be_one(world: World) -> None:
     assert arms[CANDIDATE].curriculum.phases[0].mixture == Mixture.single("fine")
 
 
+def test_repeats_that_share_rows_are_told_where_intervals_are(world: World) -> None:
+    arms = designs.add_one_arms(["good"], world.study.base, 0.3)
+    world.store.add_arms("s", arms)
+    world.store.plan_probes("s", [PlannedProbe("+good", r, r, f"small-{r}", 1000, 30000, overlap=0.9) for r in range(3)])
+    world.finish(arms, range(0))
+    told = [line for line in rank(world.store, "s").warnings if "too small for repeats to draw other rows" in line]
+    assert len(told) == 1
+    assert "+good (90% of the rows are the same)" in told[0]
+
+
 def test_add_one_verdicts_from_the_store(world: World) -> None:
     arms = designs.add_one_arms(SOURCES, world.study.base, 0.3)
     assert all(arm.role is ArmRole.SOURCE and arm.design is Design.ADD_ONE for arm in arms)
@@ -148,7 +158,7 @@ def test_add_one_verdicts_from_the_store(world: World) -> None:
     assert world.store.ranking("s") == ranking
 
 
-@pytest.mark.parametrize("text", ["a", "a=", "=0.5", "a=x", "a=-1", "a=0"])
+@pytest.mark.parametrize("text", ["a", "a=", "=0.5", "a=x", "a=-1", "a=0", "a=0.5,a=0.5", "a" * 300, "a\0=1,b"])
 def test_base_that_means_nothing_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_base(text)

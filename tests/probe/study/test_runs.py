@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +17,13 @@ from typing import Any
 
 import pytest
 
+from probe.code_version import code_version
+from probe.study.run import RunRequest, plan_run, store_plan
+from probe.workspace import Workspace
 from tests.probe.study.conftest import command, environment
 
 Probe = Callable[..., "subprocess.CompletedProcess[str]"]
+README = Path(__file__).parents[3] / "README.md"
 RUN = ("run", "--source", "good", "--source", "bad", "--samples", "96", "--seeds", "2", "--workers", "2")
 
 
@@ -96,6 +102,100 @@ def test_killed_anywhere_and_run_again_gives_the_same_table(
     assert len(after) == 5  # untrained, two sources with two seeds
 
 
+def test_a_worker_killed_on_the_last_probe_is_replaced(own_data: Path, tmp_path: Path, uninterrupted: dict[str, Any]) -> None:
+    prepare(tmp_path, own_data)
+    call = command(tmp_path, *RUN[:-1], "1", "--json")
+    process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+    last = "select owner from trainings where state = 'running' and (select count(*) from trainings where state = 'done') = 4"
+    owner, deadline = None, time.monotonic() + 120
+    while owner is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+        if done(tmp_path) == 4:
+            with sqlite3.connect(tmp_path / "ws" / "probe.db") as connection:
+                owner = connection.execute(last).fetchone()
+    assert owner is not None
+    os.kill(int(owner[0].rpartition(":")[2]), signal.SIGKILL)
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert comparable(json.loads(out)) == comparable(uninterrupted)
+    assert len(attempts(tmp_path)) == 5
+
+
+DIES_SCORING = """
+import os, signal
+from probe.study import worker
+worker.Worker._score = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+worker.main()
+"""
+
+
+def test_killed_while_scoring_trains_nothing_again(with_data: Probe, tmp_path: Path) -> None:
+    run = ("run", "--source", "good", "--samples", "48", "--seeds", "1", "--workers", "1")
+    workspace = Workspace(tmp_path / "ws")
+    store_plan(workspace, plan_run(workspace, RunRequest(("good",), samples=48, seeds=1), print))
+    doomed = [sys.executable, "-c", DIES_SCORING, "--workspace", str(workspace.root), "--study", "main"]
+    for _ in ("the untrained proxy", "good"):
+        assert subprocess.run(doomed, env=environment(), capture_output=True).returncode == -signal.SIGKILL
+    assert attempts(tmp_path) == {}
+    adapter = next((workspace.root / "adapters").glob("*/adapter_model.safetensors"))
+    written = adapter.stat().st_mtime_ns
+    with_data(*run)
+    assert set(attempts(tmp_path).values()) == {1}
+    assert adapter.stat().st_mtime_ns == written
+    with workspace.open_store() as store:
+        trained = next(probe for probe in store.probes("main") if probe.arm == "good")
+        assert store.training_losses(trained.training_id).size == 3  # kept with the adapter, before the kill
+        assert trained.cost.train_cpu_s > 0
+        assert trained.cost.eval_cpu_s > 0
+        assert trained.commit == code_version().label
+
+
+def test_benchmarks_that_cannot_be_scored_cost_only_their_own_scores(with_data: Probe, own_data: Path, tmp_path: Path) -> None:
+    for name in ("gone", "edited"):
+        (tmp_path / f"{name}.tsv").write_text((own_data / "test.tsv").read_text().replace("What", f"Say, {name}: what"))
+        words = ("--path", str(tmp_path / f"{name}.tsv"), "--images", str(own_data / "images"), "--choices", "letter")
+        with_data("benchmarks", "add", name, *words)
+    (tmp_path / "gone.tsv").unlink()
+    (tmp_path / "edited.tsv").write_text((tmp_path / "edited.tsv").read_text().replace("what colour", "which colour"))
+    run = ("run", "--source", "good", "--samples", "48", "--seeds", "2", "--workers", "1")
+    broken = with_data(*run, ok=False)
+    assert broken.returncode == 1
+    assert "Traceback" not in broken.stderr
+    trained = attempts(tmp_path)
+    assert len(trained) == 3  # all are done
+    with Workspace(tmp_path / "ws").open_store() as store:
+        assert {mean.benchmark for mean in store.mean_scores("main")} == {"blocks"}
+        errors = {probe.error for probe in store.probes("main")}
+    assert len(errors) == 1  # the same for each probe
+    assert "probe benchmarks remove gone --study main" in with_data("status").stdout
+    with_data("benchmarks", "remove", "gone", "--study", "main")
+    assert "changed since it was registered" in with_data("status").stdout
+    with_data("benchmarks", "remove", "edited", "--study", "main")
+    ranking = json.loads(with_data(*run, "--json").stdout)
+    assert ranking["sources"][0]["benchmarks"].keys() == {"blocks"}
+    assert attempts(tmp_path) == trained
+
+
+def test_the_readme_block_for_your_own_data_works_as_it_stands(own_data: Path, tmp_path: Path) -> None:
+    section = README.read_text().partition("## Your own data\n")[2].partition("\n##")[0]
+    lines = [line.strip() for line in section.splitlines() if line.startswith("    probe ")]
+    assert lines[-1] == "probe dashboard"  # which stays until it is stopped
+    (tmp_path / "data").mkdir()
+    for theirs, ours in (("mine.json", "good.json"), ("other.json", "bad.json"), ("bench.tsv", "test.tsv")):
+        shutil.copy(own_data / ours, tmp_path / "data" / theirs)
+    shutil.copytree(own_data / "images", tmp_path / "data" / "images")
+    main = [sys.executable, "-c", "from probe.cli.main import main; main()"]
+    for line in lines[:-1]:
+        words = shlex.split(line)[1:]
+        quick = environment() | {"PROBE_RUN_SEEDS": "1"}
+        ended = subprocess.run([*main, *words], cwd=tmp_path, capture_output=True, text=True, timeout=300, env=quick)
+        assert ended.returncode == 0, (line, ended.stderr)
+    assert "mine" in ended.stdout
+    assert "other" in ended.stdout
+    with Workspace(tmp_path / ".probe").open_store() as store:
+        assert {probe.rows for probe in store.probes("main")} == {0, 1920}
+
+
 def test_interrupt_says_how_to_go_on_and_leaves_no_lease(own_data: Path, tmp_path: Path) -> None:
     prepare(tmp_path, own_data)
     process = subprocess.Popen(command(tmp_path, *RUN), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
@@ -155,7 +255,14 @@ def test_data_that_changes_between_runs_is_planned_anew(with_data: Probe, own_da
     rows = json.loads(moved.read_text())
     moved.write_text(json.dumps(rows[::-1]))  # another order of the file draws the same rows
     with_data(*run)
-    assert len(attempts(tmp_path)) == 2
+    before = attempts(tmp_path)
+    assert len(before) == 2
     moved.write_text(json.dumps(rows[5:]))
-    again = with_data(*run, ok=False)
-    assert again.returncode == 1 or len(attempts(tmp_path)) == 3
+    refused = with_data(*run, ok=False)
+    assert refused.returncode == 1
+    assert "arm 'moving', repeat 0 was planned with other rows" in refused.stderr
+    assert attempts(tmp_path) == before
+    with_data(*run[:-1], "anew")  # another question: the changed data is trained on, the untrained proxy is shared
+    after = attempts(tmp_path)
+    assert len(after) == 3
+    assert {training: after[training] for training in before} == before
