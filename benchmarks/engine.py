@@ -29,6 +29,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 PROBES = 24
+EVAL = ("vs_generate", "vs_generate_first_time", "vs_generate_batched", "vs_A3_eval")
 
 
 def cpu_of(command: Sequence[str]) -> tuple[float, str]:
@@ -115,7 +116,9 @@ def summary(repetitions: Sequence[dict[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "end_to_end": {key: ratios(repetitions, cpu(name)) for key, name in names.items()},
         "train": {key: ratios(repetitions, step(key)) for key in ("vs_A2", "vs_A3", "vs_A3_overhead_bound", "vs_A3_worst_cell")},
-        "eval": {key: ratios(repetitions, step(key)) for key in ("vs_generate", "vs_generate_first_time", "vs_generate_batched", "vs_A3_eval")},
+        "eval": {
+            key: ratios(repetitions, step(key)) for key in ("vs_generate", "vs_generate_first_time", "vs_generate_batched", "vs_A3_eval")
+        },
         "cpu_s_per_probe": {
             name: ratios(repetitions, lambda one, name=name: one.get("end_to_end", {}).get(name)) for name in (*names.values(), "B")
         },

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from proxy_training.chat import ChatEncoder, Encoded
 from proxy_training.families.base import LoadedBase
-from proxy_training.jobs import METRICS, EvalSet
+from proxy_training.jobs import METRICS, EvalSet, ItemScores
 from sources.benchmark import BenchmarkSpec, Item, PromptForm
+from sources.problems import RowError
 from sources.sample import Role, Turn
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -118,6 +119,19 @@ def number_candidates(rows: Sequence[ItemRow], n_items: int) -> tuple[NDArray[np
         for c, candidate in enumerate(row.candidates):
             lengths[starts[row.item] + c] = len(candidate)
     return starts, lengths
+
+
+def score_each(
+    benchmarks: Sequence[EvalSet], score: Callable[[EvalSet], ItemScores]
+) -> tuple[tuple[ItemScores, ...], tuple[tuple[str, str], ...]]:
+    """Score benchmarks one after another; return the scores, and each benchmark that could not be scored with the reason."""
+    scores, unscored = list[ItemScores](), list[tuple[str, str]]()
+    for benchmark in benchmarks:
+        try:
+            scores.append(score(benchmark))
+        except (RowError, ValueError) as error:
+            unscored.append((benchmark.spec.name, str(error)))
+    return tuple(scores), tuple(unscored)
 
 
 def unscored_items(rows: Sequence[ItemRow], n_items: int) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from proxy_training.batches import Example, collate
-from proxy_training.evaluation import Layout, candidate_log_probabilities, item_scores, lay_out
+from proxy_training.evaluation import Layout, candidate_log_probabilities, item_scores, lay_out, score_each
 from proxy_training.families.base import LINEAR_LEAVES, LoadedBase, ProcessedImage
 from proxy_training.jobs import Backend, Cost, EvalSet, ItemScores, Job, JobResult, Progress, Recipe, Scope, part_of
 from proxy_training.preparation import Preparation
@@ -181,10 +181,10 @@ class PeftBackend:
             if trainable is not None:
                 losses, cost = self._train(job, trainable, image_features, progress)
             train_cpu, train_wall = clock.lap()
-            scores = tuple(self._score(benchmark, image_features) for benchmark in job.benchmarks)
+            scores, unscored = score_each(job.benchmarks, lambda benchmark: self._score(benchmark, image_features))
             eval_cpu, eval_wall = clock.lap()
         cost = replace(cost, train_cpu_s=train_cpu, train_wall_s=train_wall, eval_cpu_s=eval_cpu, eval_wall_s=eval_wall)
-        return JobResult(job.training.training_id(), scores, losses, cost)
+        return JobResult(job.training.training_id(), scores, losses, cost, unscored=unscored)
 
     def _image_features(self, job: Job) -> ImageFeatures:
         """Return the kept features; where the tower itself is trained they would be another model's, so it runs each time."""

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,7 @@ class LocalExecutor:
     workers: int
     device: str | None = None
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _devices: dict[int, str | None] = field(default_factory=dict)
 
     def run(self, on_progress: Callable[[StudyProgress], None]) -> StudyProgress:
         """Work until nothing waits and nobody, here or elsewhere, is at work on the study; call `on_progress` about twice a second.
@@ -81,19 +83,35 @@ class LocalExecutor:
     def _start(self, count: int) -> None:
         self.workspace.logs.mkdir(parents=True, exist_ok=True)
         with open(self._log_path(), "ab") as log:
-            self._processes += [self._spawn(log) for _ in range(count)]
+            for _ in range(count):
+                self._processes.append(self._spawn(log, self._free_device()))
 
-    def _spawn(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _free_device(self) -> str | None:
+        """Return the device of the next worker: on a machine with several GPUs the one with the fewest workers."""
+        gpus = visible_gpus() if self.device in (None, "cuda") else 0
+        if gpus < 2:
+            return self.device
+        taken = Counter(self._devices.get(process.pid) for process in self._processes)
+        return min((f"cuda:{i}" for i in range(gpus)), key=lambda device: taken[device])
+
+    def _spawn(self, log: IO[bytes], device: str | None) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "probe.study.worker", "--workspace", str(self.workspace.root), "--study", self.study]
         command += ["--parent", str(os.getpid())]
         if self.workspace.db_url:
             command += ["--db", self.workspace.db_url]
-        if self.device:
-            command += ["--device", self.device]
-        # One thread a process: two OpenMP threads collapse when another process holds the core.
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        if device:
+            command += ["--device", device]
         # A session of their own, so that Ctrl-C reaches only this process, which then stops them in order.
-        return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            env=os.environ | thread_settings(self.workers),
+            start_new_session=True,
+        )
+        self._devices[process.pid] = device
+        return process
 
     def _stop(self) -> None:
         for process in self._processes:
@@ -108,13 +126,36 @@ class LocalExecutor:
                 process.wait()
 
 
+def thread_settings(workers: int) -> dict[str, str]:
+    """Return a worker's environment: its share of the cores as threads, which do not spin while they wait.
+
+    Spinning threads of one process take the core that another's need: two OpenMP threads collapse on a busy machine.
+    """
+    threads = max(1, usable_cores() // max(1, workers))
+    return {
+        "OMP_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "KMP_BLOCKTIME": "0",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    }
+
+
 def default_workers(device: str | None) -> int:
-    """Return one worker a usable core on a CPU, one in all on a GPU."""
-    if (device or "").startswith("cuda") or (device is None and _has_gpu()):
-        return 1
+    """Return one worker a usable core on a CPU, one a visible GPU on GPUs."""
+    if device not in (None, "cuda"):
+        return 1 if device and device.startswith("cuda") else usable_cores()
+    return visible_gpus() or (1 if device else usable_cores())
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _has_gpu() -> bool:
-    """Say whether an NVIDIA driver is loaded, without importing torch."""
-    return Path("/proc/driver/nvidia/version").exists()
+def visible_gpus() -> int:
+    """Return how many NVIDIA GPUs this process may use, without importing torch."""
+    folder = Path("/proc/driver/nvidia/gpus")
+    present = len(list(folder.iterdir())) if folder.is_dir() else 0
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return present if allowed is None else min(present, len([name for name in allowed.split(",") if name.strip()]))

@@ -1,4 +1,4 @@
-"""A worker: one process, one engine, one probe after another from the leased queue until a study has nothing left.
+"""A worker: one process, one engine, as many probes at once as it has slots, from the leased queue until nothing is left.
 
 python -m probe.study.worker --workspace .probe --study main
 """
@@ -6,7 +6,6 @@ python -m probe.study.worker --workspace .probe --study main
 from __future__ import annotations
 
 import argparse
-import functools
 import os
 import signal
 import socket
@@ -14,15 +13,14 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from db.errors import StoreError
-from db.results import add_cost
-from db.values import Claim, Cost
+from db.values import Claim
 from probe.code_version import code_version
 from probe.errors import ProbeError
 from probe.study.draws import Draws
@@ -42,7 +40,18 @@ WAIT_FOR_OTHERS_S = 1.0
 
 
 class Stopped(Exception):  # noqa: N818
-    """The worker was asked to stop, or its parent is gone, or it lost its lease."""
+    """The worker was asked to stop, or its parent is gone."""
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A claim at work."""
+
+    claim: Claim
+    land: Callable[[], None]  # ends its heartbeat
+    training: Training | None = None
+    kept: bool = False  # the training is written back, or there was none
+    unscored: dict[str, str] = field(default_factory=dict)
 
 
 class Worker:
@@ -61,81 +70,123 @@ class Worker:
         self.draws = Draws(record, lambda slug: find_source(self.store, slug), workspace.indexes)
         self.stop = threading.Event()
         self.commit = code_version().label
-        self._lost: set[str] = set()  # trainings whose lease somebody else has by now
+        self._flights: dict[str, _Flight] = {}  # by training id
+        self._to_score: deque[Job] = deque()
         self._engine: Engine | None = None
         self._eval_sets: dict[str, EvalSet] = {}
 
     def run(self) -> None:
         """Work until no probe of the study is waiting and nobody is at work on one."""
         while not self.stop.is_set():
-            claim = self.store.claim(self.owner, self.study.name, LEASE_S)
-            if claim is not None:
-                with self._kept_alive(claim):
-                    self._work(claim)
-            elif self.store.progress(self.study.name).running and os.getppid() == self.parent:
+            first = self._next_claim()
+            if first is None and not self._to_score:
+                if not self.store.progress(self.study.name).running or os.getppid() != self.parent:
+                    return
                 time.sleep(WAIT_FOR_OTHERS_S)  # another process may die and leave its probe to us
-            else:
-                return
+                continue
+            try:
+                for result in self.engine().run(self._jobs(first), lambda *_: self._go_on()):
+                    self._take(result)
+                    self._go_on()
+            except Stopped:
+                break
+        for flight in list(self._flights.values()):
+            self.store.release(flight.claim)
+            flight.land()
 
-    def _work(self, claim: Claim) -> None:
-        """Train what is not trained, and keep that; then score. What fails in scoring leaves the training done."""
+    def _next_claim(self) -> Claim | None:
+        return None if self.stop.is_set() else self.store.claim(self.owner, self.study.name, LEASE_S)
+
+    def _jobs(self, first: Claim | None) -> Iterator[Job]:
+        """Yield what the engine is to do next whenever it has room: scoring first, then a fresh claim's training."""
+        claim = first
+        while True:
+            if self._to_score:
+                yield self._to_score.popleft()
+                continue
+            claim = claim or self._next_claim()
+            if claim is None:
+                return
+            job, claim = self._begin(claim), None
+            if job is not None:
+                yield job
+
+    def _begin(self, claim: Claim) -> Job | None:
+        """Take a claim on: return its training, or its scoring where it is trained, or None where it cannot begin."""
+        flight = _Flight(claim, self._keep_alive(claim))
+        self._flights[claim.training_id] = flight
         try:
-            training = self._training(claim)
-            job = self._job(claim, training)
-            trained = self._run(claim, job) if job else JobResult(claim.training_id)
-            if trained.failure:
-                self.store.fail(claim, trained.failure)
-                return
-            if job:
-                _write_through(self._adapter(claim))
-            if not claim.trained or job:
-                if not self.store.keep_training(claim, trained, self.commit):
-                    raise Stopped
-                claim = replace(claim, trained=True)
-            if not self.store.finish(claim, self._score(claim, training)):
-                print(f"{claim.training_id[:8]}: the lease was lost, the scores are not written", flush=True)
-        except Stopped:
-            self.store.release(claim)
+            flight.training = self._training(claim)
+            adapter = self._adapter(claim)
+            if flight.training.stages and not (claim.trained and adapter.is_dir()):
+                return Job(flight.training, (), None, adapter)
+            if not claim.trained and not self._kept(flight, JobResult(claim.training_id)):
+                return None
+            return self._scoring(flight)
         except Exception as error:
-            traceback.print_exc()
-            self.store.fail(claim, _reason(error))
-
-    def _job(self, claim: Claim, training: Training) -> Job | None:
-        """Return what is to be trained for a claim; None where the adapter is there, or nothing is trained."""
-        adapter = self._adapter(claim)
-        if not training.stages or (claim.trained and adapter.is_dir()):
+            self._fail(flight, error)
             return None
-        return Job(training, (), None, adapter)
 
-    def _score(self, claim: Claim, training: Training) -> JobResult:
-        """Score a trained claim on what it lacks; a benchmark that cannot be scored costs only its own scores."""
-        eval_sets, unscored = [], {}
-        for name in claim.missing:
+    def _take(self, result: JobResult) -> None:
+        """Keep what came out of a training and put its scoring in line, or write scores back."""
+        flight = self._flights[result.training_id]
+        told = result.failure or ("scored" if flight.kept else "trained")
+        print(f"{time.strftime('%H:%M:%S')} {flight.claim.arm} seed {flight.claim.seed} {told} {result.cost}", flush=True)
+        try:
+            if result.failure:
+                self.store.fail(flight.claim, result.failure)
+                self._land(flight)
+            elif flight.kept:
+                self._finish(flight, result)
+            else:
+                _write_through(self._adapter(flight.claim))
+                if self._kept(flight, result) and (job := self._scoring(flight)):
+                    self._to_score.append(job)
+        except Exception as error:
+            self._fail(flight, error)
+
+    def _kept(self, flight: _Flight, trained: JobResult) -> bool:
+        """Write a training back before it is scored; False where the lease is lost."""
+        flight.kept = self.store.keep_training(flight.claim, trained, self.commit)
+        if flight.kept:
+            flight.claim = replace(flight.claim, trained=True)
+        else:
+            self._land(flight)
+        return flight.kept
+
+    def _scoring(self, flight: _Flight) -> Job | None:
+        """Return the job that scores a trained claim on what it lacks; a benchmark that cannot be read costs only its own scores."""
+        flight.kept = True
+        assert flight.training is not None
+        eval_sets = []
+        for name in flight.claim.missing:
             try:
                 eval_sets.append(self._eval_set(name))
             except Exception as error:
                 traceback.print_exc()
-                unscored[name] = _reason(error)
-        adapter = self._adapter(claim) if training.stages else None
-        result = JobResult(claim.training_id)
-        if eval_sets:
-            result = self._run(claim, Job(training, tuple(eval_sets), adapter))
-        if result.failure:  # which of them is it?
-            parts = [self._run(claim, Job(training, (one,), adapter)) for one in eval_sets]
-            unscored |= {one.spec.name: part.failure for one, part in zip(eval_sets, parts, strict=True) if part.failure}
-            cost = functools.reduce(add_cost, (part.cost for part in parts), Cost())
-            result = JobResult(claim.training_id, tuple(scores for part in parts for scores in part.scores), cost=cost)
-        cure = "mend it and run with --retry-failed, or leave it out: probe benchmarks remove"
-        told = {name: f"benchmark {name}: {why.rstrip('.')}; {cure} {name} --study {claim.study}" for name, why in unscored.items()}
-        return replace(result, unscored=tuple(told.items()))
+                flight.unscored[name] = _reason(error)
+        if not eval_sets:
+            self._finish(flight, JobResult(flight.claim.training_id))
+            return None
+        return Job(flight.training, tuple(eval_sets), self._adapter(flight.claim) if flight.training.stages else None)
 
-    def _run(self, claim: Claim, job: Job) -> JobResult:
-        started = time.strftime("%H:%M:%S")
-        result = next(iter(self.engine().run([job], lambda *_: self._go_on(claim))))
-        told = result.failure or ("scored" if job.benchmarks else "trained")
-        print(f"{started} {claim.arm} seed {claim.seed} {claim.training_id[:8]} {told} {result.cost}", flush=True)
-        self._go_on(claim)
-        return result
+    def _finish(self, flight: _Flight, result: JobResult) -> None:
+        unscored = flight.unscored | dict(result.unscored)
+        cure = "mend it and run with --retry-failed, or leave it out: probe benchmarks remove"
+        study = flight.claim.study
+        told = {name: f"benchmark {name}: {why.rstrip('.')}; {cure} {name} --study {study}" for name, why in unscored.items()}
+        if not self.store.finish(flight.claim, replace(result, unscored=tuple(told.items()))):
+            print(f"{flight.claim.training_id[:8]}: the lease was lost, the scores are not written", flush=True)
+        self._land(flight)
+
+    def _fail(self, flight: _Flight, error: Exception) -> None:
+        traceback.print_exc()
+        self.store.fail(flight.claim, _reason(error))
+        self._land(flight)
+
+    def _land(self, flight: _Flight) -> None:
+        flight.land()
+        del self._flights[flight.claim.training_id]
 
     def _training(self, claim: Claim) -> Training:
         """Draw what a claim trains on.
@@ -178,22 +229,21 @@ class Worker:
             self._engine = Engine(self.study.proxy, self.study.recipe, self.workspace.features, self.device)
         return self._engine
 
-    def _go_on(self, claim: Claim) -> None:
-        if self.stop.is_set() or claim.training_id in self._lost:
+    def _go_on(self) -> None:
+        if self.stop.is_set():
             raise Stopped
 
-    @contextmanager
-    def _kept_alive(self, claim: Claim) -> Iterator[None]:
-        """Keep the lease of a claim until the end of the block; any number may be in flight."""
+    def _keep_alive(self, claim: Claim) -> Callable[[], None]:
+        """Keep the lease of a claim from now on; return what ends that."""
         finished = threading.Event()
         heart = threading.Thread(target=self._heartbeat, args=(claim, finished), daemon=True)
         heart.start()
-        try:
-            yield
-        finally:
+
+        def end() -> None:
             finished.set()
             heart.join()
-            self._lost.discard(claim.training_id)
+
+        return end
 
     def _heartbeat(self, claim: Claim, finished: threading.Event) -> None:
         beat = time.monotonic()
@@ -204,7 +254,7 @@ class Worker:
                 beat = time.monotonic()
                 try:
                     if not self.store.heartbeat(claim, LEASE_S):
-                        self._lost.add(claim.training_id)
+                        return  # somebody else has it by now; what comes out is not written
                 except StoreError:
                     traceback.print_exc()  # the store is busy: the lease outlasts several beats
 

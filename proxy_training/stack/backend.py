@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from proxy_training.evaluation import item_scores, number_candidates, unscored_items
+from proxy_training.evaluation import item_scores, number_candidates, score_each, unscored_items
 from proxy_training.families.base import LoadedBase
 from proxy_training.jobs import Backend, Cost, EvalSet, ItemScores, Job, JobResult, Progress, Recipe, Scope
 from proxy_training.peft_backend import lora_targets, step_examples, training_cost
@@ -23,7 +23,6 @@ from proxy_training.stack.scoring import ScoreBatch, candidate_log_probabilities
 from proxy_training.stack.training import Plan, Stack, Trained
 from proxy_training.stack.tuning import Choice, choose_slots
 from proxy_training.timing import Clock
-from sources.problems import RowError
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +119,7 @@ class StackBackend:
         if progress:
             progress("steps", *self._stack.position())
         for number, trained in self._stack.ended():
-            running = self._running.pop(number)
-            try:
-                yield self._finished(running, trained)
-            except (RowError, ValueError) as error:
-                yield JobResult(running.job.training.training_id(), cost=running.cost, failure=str(error))
+            yield self._finished(self._running.pop(number), trained)
 
     def _finished(self, running: _Running, trained: Trained) -> JobResult:
         job, cost = running.job, running.cost
@@ -148,9 +143,9 @@ class StackBackend:
 
     def _scored(self, job: Job, cost: Cost, losses: NDArray[np.float32], adapters: list[BlockAdapters] | None) -> JobResult:
         clock = Clock.start()
-        scores = tuple(self._score(benchmark, adapters) for benchmark in job.benchmarks)
+        scores, unscored = score_each(job.benchmarks, lambda benchmark: self._score(benchmark, adapters))
         cpu, wall = clock.lap()
-        return JobResult(job.training.training_id(), scores, losses, replace(cost, eval_cpu_s=cpu, eval_wall_s=wall))
+        return JobResult(job.training.training_id(), scores, losses, replace(cost, eval_cpu_s=cpu, eval_wall_s=wall), unscored=unscored)
 
     def _score(self, benchmark: EvalSet, adapters: list[BlockAdapters] | None) -> ItemScores:
         if benchmark.fingerprint not in self._layouts:
