@@ -33,6 +33,7 @@ class Engine:
         device: str | None = None,
         backend: Backend = Backend.AUTO,
         slots: int | None = None,
+        feature_limit: int | None = None,
     ) -> None:
         """Load the proxy.
 
@@ -43,6 +44,7 @@ class Engine:
             device: cpu, cuda, cuda:1, ...; None takes what accelerate finds.
             backend: which back end; the stack is refused by name where the model does not allow it.
             slots: how many probes at once; None measures.
+            feature_limit: bytes that the feature store may take on disk; None: no limit.
 
         Raises:
             Unsupported: `Backend.STACK` was asked for and the model is not a Llama-class decoder.
@@ -53,7 +55,7 @@ class Engine:
         self.accelerator = Accelerator(cpu=device == "cpu" or None)
         self.base = load_base(Path(proxy.path), proxy.family, recipe.precision, device or self.accelerator.device)
         self.encoder = ChatEncoder(Path(proxy.path))
-        self.features = FeatureStore(features, self.base, proxy.weights_hash)
+        self.features = FeatureStore(features, self.base, proxy.weights_hash, feature_limit)
         self.preparation = Preparation(self.encoder, self.features)
         self.reference = PeftBackend(self.base, self.preparation)
         self.stack: StackBackend | None = None

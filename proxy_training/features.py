@@ -3,6 +3,7 @@
 A *space* is everything but the image that decides a feature: image policy, processor, tower and connector weights,
 precision. Under it lie shards, each an array [tokens, width] and an index written last, so that a shard without its index
 does not exist. Readers map shards into memory; writers take a lock, so two processes never compute the same image twice.
+With a limit, the shards that were used longest ago go first.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import fcntl
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,14 +44,18 @@ class Feature:
 class FeatureStore:
     """One space of the store, for one loaded base."""
 
-    def __init__(self, root: Path, base: LoadedBase, weights_hash: str) -> None:
+    def __init__(self, root: Path, base: LoadedBase, weights_hash: str, limit: int | None = None) -> None:
+        """Open a space of the store at `root`, of which all spaces together keep to `limit` bytes; None: no limit."""
         dtype = next(base.model.parameters()).dtype
         self.base = base
         self.folder = root / content_hash([IMAGE_POLICY, base.processor_digest, weights_hash, str(dtype)])
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / NOTE).write_text(json.dumps({"weights_hash": weights_hash}), "utf-8")
+        self.limit = limit
+        self._root = root
         self._dtype = dtype
         self._places: dict[str, tuple[NDArray[np.generic], int, int, str]] = {}
+        self._shards: dict[str, Path] = {}  # key -> index file
         self._seen: set[str] = set()
 
     def ensure(self, images: Mapping[str, ImageRef], progress: Callable[[int, int], None] | None = None) -> dict[str, RowError]:
@@ -71,6 +76,7 @@ class FeatureStore:
                 failed |= self._write_shard({key: images[key] for key in chunk})
                 if progress:
                     progress(min(at + SHARD_IMAGES, len(missing)), len(missing))
+            self._keep_to_limit(images)
         return failed
 
     def get(self, key: str) -> Feature:
@@ -104,10 +110,41 @@ class FeatureStore:
     def _rescan(self) -> None:
         for index in sorted(self.folder.glob("*.json")):
             if index.name not in self._seen:
-                array = np.load(index.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
-                for key, (start, stop, expansion) in json.loads(index.read_text("utf-8")).items():
+                try:
+                    entries = json.loads(index.read_text("utf-8"))
+                    array = np.load(index.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
+                except FileNotFoundError:  # another process has just thrown it out
+                    continue
+                for key, (start, stop, expansion) in entries.items():
                     self._places[key] = (array, start, stop, expansion)
+                    self._shards[key] = index
                 self._seen.add(index.name)
+
+    def _keep_to_limit(self, used: Iterable[str]) -> None:
+        """Throw out the least recently used shards of all spaces until the limit holds, but none that is `used` now.
+
+        Whoever has a shard mapped keeps it: on POSIX a file lives until its last mapping goes.
+        """
+        if self.limit is None:
+            return
+        mine = {self._shards[key] for key in used if key in self._shards}
+        for index in mine:
+            if index.exists():
+                os.utime(index)
+        shards = []
+        for index in self._root.glob("*/*.json"):
+            try:
+                shards.append((index.stat().st_mtime_ns, index.with_suffix(".npy").stat().st_size, index))
+            except FileNotFoundError:
+                continue
+        total = sum(size for _, size, _ in shards)
+        for _, size, index in sorted(shards):
+            if total <= self.limit:
+                return
+            if index not in mine:
+                index.unlink(missing_ok=True)  # first: without its index a shard does not exist
+                index.with_suffix(".npy").unlink(missing_ok=True)
+                total -= size
 
     def _write_shard(self, images: Mapping[str, ImageRef]) -> dict[str, RowError]:
         failed, entries, arrays, at = {}, {}, [], 0

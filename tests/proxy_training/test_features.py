@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,37 @@ def test_shard_without_index_does_not_exist(store: FeatureStore, engine: Engine,
     other = FeatureStore(tmp_path, engine.base, "w")
     assert other.ensure(refs(images)) == {}
     assert len(other.get(next(iter(refs(images)))).tokens) == 16
+
+
+def test_limit_throws_out_what_was_used_longest_ago_and_it_comes_back(engine: Engine, images: Path, tmp_path: Path) -> None:
+    wanted = refs(images)
+    keys = list(wanted)
+    one_shard = 4 * 16 * engine.base.encode_images([engine.base.process_image(load_image(wanted[keys[0]]))])[0].shape[1] * 4
+    store = FeatureStore(tmp_path, engine.base, "w", limit=int(2.5 * one_shard))
+    parts = [{key: wanted[key] for key in keys[at : at + 4]} for at in (0, 4, 8)]
+    store.ensure(parts[0])
+    store.ensure(parts[1])
+    age(tmp_path)
+    FeatureStore(tmp_path, engine.base, "w", limit=int(2.5 * one_shard)).ensure(parts[0])  # used again: now the youngest
+    store.ensure(parts[2])
+    left = FeatureStore(tmp_path, engine.base, "w")
+    left._rescan()
+    assert set(left._places) == {*parts[0], *parts[2]}
+    assert len(store.get(keys[4]).tokens) == 16, "a shard that is mapped stays readable"
+    before = store.get(keys[4]).tokens
+    left.ensure(parts[1])
+    assert torch.equal(left.get(keys[4]).tokens, before)
+
+
+def test_limit_never_throws_out_what_the_job_at_hand_needs(engine: Engine, images: Path, tmp_path: Path) -> None:
+    wanted = refs(images)
+    store = FeatureStore(tmp_path, engine.base, "w", limit=1)
+    assert store.ensure(wanted) == {}
+    fresh = FeatureStore(tmp_path, engine.base, "w", limit=1)
+    fresh.ensure(wanted)
+    assert all(len(fresh.get(key).tokens) == 16 for key in wanted)
+
+
+def age(folder: Path) -> None:
+    for number, index in enumerate(sorted(folder.glob("*/*.json"), key=lambda path: path.stat().st_mtime_ns)):
+        os.utime(index, ns=(number, number))
