@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import sub
 from typing import TYPE_CHECKING, Any
 
-from db.values import Arm, BudgetUnit, Design, PlannedProbe, StudyProgress, StudyRecord
+from db.values import Arm, ArmRole, BudgetUnit, Design, PlannedProbe, StudyProgress, StudyRecord
 from probe.errors import ProbeError, UsageError
 from probe.study import designs
 from probe.study.draws import Draws
@@ -68,9 +69,9 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
             if store.benchmark(name) is None:
                 register_benchmark(store, find_benchmark(store, name))
             store.add_study_benchmark(study.name, name)
-        arms = _arms(study, request)
+        arms, repeats = _arms(study, request, store.arms(study.name))
         store.add_arms(study.name, arms)
-        probes = plan_probes(draws, arms, range(request.seeds), say, _swarm_repeats(study, request))
+        probes = plan_probes(draws, arms, range(request.seeds), say, repeats)
         new = store.plan_probes(study.name, probes)
         return Planned(study, tuple(arms), tuple(probes), new)
 
@@ -170,27 +171,32 @@ def _register_sources(store: Store, draws: Draws, slugs: Sequence[str], say: Say
             say(f"{slug}: {sum(excluded.values())} rows excluded ({', '.join(f'{n} {p}' for p, n in sorted(excluded.items()))}).")
 
 
-def _arms(study: StudyRecord, request: RunRequest) -> list[Arm]:
+def _arms(study: StudyRecord, request: RunRequest, known: Sequence[Arm]) -> tuple[list[Arm], dict[str, int]]:
+    """Return the arms that a request needs, and those of them that get other repeats than the request's."""
     design = request.design or (Design.ADD_ONE if study.base_given else Design.SOLO)
     if design is Design.SOLO:
-        return [designs.untrained_arm(), *designs.solo_arms(request.sources)]
+        return [designs.untrained_arm(), *designs.solo_arms(request.sources)], {}
     if design is Design.ADD_ONE:
-        return [designs.untrained_arm(), designs.base_arm(study.base), *designs.add_one_arms(request.sources, study.base, study.add_share)]
-    return [designs.untrained_arm(), *designs.swarm_arms([mixture for mixture, _ in _swarm(study, request)])]
+        added = designs.add_one_arms(request.sources, study.base, study.add_share)
+        return [designs.untrained_arm(), designs.base_arm(study.base), *added], {}
+    swarm = _swarm(study, request, known)
+    return [designs.untrained_arm(), *(arm for arm, _ in swarm)], {arm.name: repeats for arm, repeats in swarm}
 
 
-def _swarm(study: StudyRecord, request: RunRequest) -> list[tuple[Mixture, int]]:
-    """Return the swarm's mixtures of the sources asked for, and how many repeats each gets."""
-    from probe.decide.swarm import swarm_mixtures
+def _swarm(study: StudyRecord, request: RunRequest, known: Sequence[Arm]) -> list[tuple[Arm, int]]:
+    """Return the swarm of the sources asked for, and how many repeats each mixture gets; the study's mixtures of these come first."""
+    from probe.decide.swarm import SAME, swarm_mixtures
 
+    sources = list(dict.fromkeys(request.sources))
     base = study.base.weights()
-    weights = [base.get(slug, 0.0) for slug in request.sources]
+    weights = [base.get(slug, 0.0) for slug in sources]
     start = weights if sum(weights) > 0 else [1.0] * len(weights)
-    points = swarm_mixtures(request.sources, request.mixtures, 0, start, repeats=request.seeds)
-    return [(Mixture.of(dict(zip(request.sources, point.shares, strict=True))), point.repeats) for point in points]
-
-
-def _swarm_repeats(study: StudyRecord, request: RunRequest) -> dict[str, int]:
-    if request.design is not Design.SWARM:
-        return {}
-    return {f"swarm-{i:02d}": repeats for i, (_, repeats) in enumerate(_swarm(study, request))}
+    trained = [arm for arm in known if arm.role is ArmRole.MIXTURE and set(arm.curriculum.sources()) <= set(sources)]
+    shares = [[arm.curriculum.phases[0].mixture.weights().get(slug, 0.0) for slug in sources] for arm in trained]
+    points = swarm_mixtures(sources, request.mixtures, 0, start, repeats=request.seeds, existing=shares)
+    swarm = []
+    for point in points:
+        same = (arm for arm, own in zip(trained, shares, strict=True) if max(map(abs, map(sub, own, point.shares))) <= SAME)
+        arm = next(same, None) or designs.swarm_arms([Mixture.of(dict(zip(sources, point.shares, strict=True)))])[0]
+        swarm.append((arm, point.repeats))
+    return swarm

@@ -9,13 +9,14 @@ import pytest
 
 from db.store import Store
 from db.values import Arm, ArmRole, BenchmarkRecord, BudgetUnit, Design, PlannedProbe, SourceRecord, StudyRecord
+from probe.decide.levels import combination
 from probe.errors import ProbeError, UsageError
 from probe.manifest.write import parse_manifest
 from probe.study import designs
 from probe.study.base import parse_base
 from probe.study.decision import keep_manifest, make_manifest
-from probe.study.observations import observations
-from probe.study.optimise import CANDIDATE, SEED_STRIDE, OptimizeRequest, confirmation, confirmation_arms, search
+from probe.study.observations import observations, targets
+from probe.study.optimise import CANDIDATE, SEED_STRIDE, OptimizeRequest, confirmation, confirmation_arms, confirmation_plan, search
 from probe.study.ranking import rank
 from probe.workspace import Workspace
 from proxy_training.jobs import METRICS, Cost, ItemScores, JobResult, ProxySpec, Recipe
@@ -78,12 +79,13 @@ def test_observations_are_means_without_the_seeds_common_shift(world: World) -> 
     assert seen.sources == ("fine", "good", "noise")
     assert seen.capabilities == ("skill",)
     expected = [truth(Mixture.of(dict(zip(seen.sources, w, strict=True)))) for w in seen.weights]
-    residual = seen.targets[:, 0] - np.array(expected)
+    fitted = targets(seen, combination(seen.parts, range(len(seen.arms))))
+    residual = fitted.values[:, 0] - np.array(expected)
     # Single-run arms all have seed 0: without the correction their residuals would be shifted by its effect.
     single = np.array([name.startswith("swarm") for name in seen.arms])
     assert abs(residual[single].mean() - residual[~single].mean()) < 0.01
     assert residual.std() < 0.02
-    assert (seen.noise[single] > 2.5 * seen.noise[~single].max()).all()  # one run against the mean of three
+    assert (fitted.noise[single] > 2.5 * fitted.noise[~single].max()).all()  # one run against the mean of three
 
 
 def test_decision_finds_the_known_optimum_and_confirms_it(world: World, tmp_path: Path) -> None:
@@ -93,15 +95,16 @@ def test_decision_finds_the_known_optimum_and_confirms_it(world: World, tmp_path
     assert shares.get("noise", 0.0) < 0.05
     best = max(truth(Mixture.of({"good": g, "fine": 1 - g})) for g in np.linspace(0, 1, 101))
     assert best - truth(found.mixture()) < 0.02
-    arms = confirmation_arms(found)
-    world.finish(list(arms.values()), range(SEED_STRIDE, SEED_STRIDE + 3))
-    result = confirmation(world.store, found, arms)
+    plan = confirmation_plan(world.store, found)
+    assert plan.repeats() == range(SEED_STRIDE, SEED_STRIDE + 3)
+    world.finish(list(plan.arms.values()), plan.repeats())
+    result = confirmation(world.store, found, plan)
     assert result is not None
     true_gain = truth(found.mixture()) - truth(designs.uniform(SOURCES))
     assert result.gains["uniform"].low < true_gain < result.gains["uniform"].high
     assert result.holds["uniform"]
     assert result.holds["base"]
-    doc = make_manifest(world.store, found, arms, result)
+    doc = make_manifest(world.store, found, plan, result)
     workspace = Workspace(tmp_path / "ws")
     path = keep_manifest(workspace, world.store, doc)
     again = parse_manifest(path.read_text())
