@@ -18,12 +18,7 @@ if TYPE_CHECKING:
 @click.option("--study", default="main", show_default=True)
 @click.option("--capability", default=None, help="Rank by one capability instead of all.")
 @click.option("--level", default=0.90, show_default=True, type=click.FloatRange(0.5, 0.999), help="Level of the intervals.")
-@click.option(
-    "--margin",
-    default=None,
-    type=float,
-    help="Effects within it are `neutral`.  [default: the deviation of one repeat's paired difference]",
-)
+@click.option("--margin", default=None, type=float, help="Effects within it are `neutral`.  [default: one repeat's deviation]")
 @listing_options
 @click.pass_obj
 def command(workspace: Workspace, study: str, capability: str | None, level: float, margin: float | None, form: str) -> None:

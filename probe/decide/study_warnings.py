@@ -57,9 +57,7 @@ def _sources(inputs: StudyScores) -> Iterator[str]:
 def ceiling_notes(parts: Sequence[BenchmarkPanel]) -> Iterator[str]:
     """Yield what is said of benchmarks that every arm has all but solved."""
     full = [part for part in parts if part.at_ceiling()]
-    without = (
-        "and separates nothing" if len(full) == len(parts) else "so it separates nothing and is left out where it has others beside it"
-    )
+    without = "and separates nothing" if len(full) == len(parts) else "so it is left out where others are beside it"
     for part in full:
         yield f"benchmark {part.name} is at its ceiling for every arm (accuracy at least {CEILING}), {without}"
 

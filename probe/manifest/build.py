@@ -74,8 +74,8 @@ def build_manifest(
 ) -> Manifest:
     """Return the manifest of a decision; it is checked when it is written.
 
-    `metric` is that of the ranking's `effects`, `objective_metric` that of the gains. `readers` maps a slug to the reader that read it; by default the format's reader of this version. Sources that no phase
-    uses may be given: they are listed with 0 rows.
+    `metric` is that of the ranking's `effects`, `objective_metric` that of the gains. `readers` maps a slug to the reader that read
+    it; by default the format's reader of this version. Sources that no phase uses may be given: they are listed with 0 rows.
 
     Raises:
         LicenceError: a source's licence is no SPDX expression.

@@ -89,26 +89,12 @@ def calibration(world: World, sources: int, repeats: int, studies: int, seed: in
 
 
 def paired_effects(
-    scores: NDArray[np.float64],
-    groups: NDArray[np.int64],
-    pairs: Sequence[tuple[int, int]],
-    *,
-    one_run: Sequence[int] = (),
-    arms: Sequence[int] | None = None,
+    scores: NDArray[np.float64], groups: NDArray[np.int64], pairs: Sequence[tuple[int, int]], *, one_run: Sequence[int] = ()
 ) -> Effects:
-    """Compute the paired differences of one benchmark and metric from `scores[arm, repeat, item]` and `groups[item]`.
-
-    `pairs` are (arm, other); either all of them or none are against an arm of `one_run`. Variances are moderated over `arms` (default:
-    all trained arms).
-
-    Raises:
-        ValueError: shapes disagree, a pair has no common repeat, or pairs mix references with and without seeds.
-    """
+    """Return the paired differences of one benchmark, variances moderated over all trained arms; `pairs` are (arm, other)."""
     panel = benchmark_panel(scores, groups, one_run=one_run)
     untrained = {b for _, b in pairs if b in one_run}
-    if untrained and (len(untrained) > 1 or any(b not in one_run for _, b in pairs)):
-        raise ValueError("pairs against a reference without seeds are a family of their own: ask for them in a call of their own")
-    trained = [a for a in range(panel.means.shape[0]) if a not in one_run] if arms is None else list(arms)
+    trained = [a for a in range(panel.means.shape[0]) if a not in one_run]
     return effects(contrasts(panel, pairs), family_prior(panel, trained, untrained.pop() if untrained else None))
 
 
