@@ -28,7 +28,8 @@ def show() -> None:
         title = f"effect on {metric} against the {against}, {view.ranking.level:.0%} intervals"
         name = f"{view.study.name}-heat-map-{parts.file_name(metric)}"
         chart = charts.heat_map(cells, title, theme.palette())
-        parts.figure(chart, cells.drop(columns="place"), name, f"effect of each source on each benchmark, on {metric}", width="content")
+        width = "content" if cells["benchmark"].nunique() <= charts.MOST_ACROSS else "stretch"
+        parts.figure(chart, cells.drop(columns="place"), name, f"effect of each source on each benchmark, on {metric}", width)
     st.caption("Sources are in the order of their tiers, benchmarks in that of their capabilities.")
 
 
