@@ -55,13 +55,20 @@ def swarm_mixtures(
     given = np.asarray(base, dtype=np.float64)
     fixed = [given / given.sum(), np.full(count, 1 / count), *(np.eye(count) if vertices else [])]
     known = np.zeros((0, count)) if existing is None else np.asarray(existing, dtype=np.float64).reshape(-1, count)
-    chosen = _distinct([*bounds.project(np.array(fixed)), *known])[:n]
-    pool = bounds.project(_candidates(count, POOL, seed, min_active, least_share))
+    chosen = _distinct([*_within(bounds, np.array(fixed)), *known])[:n]
+    pool = _within(bounds, _candidates(count, POOL, seed, min_active, least_share))
     distance = np.min([_distance(pool, point) for point in chosen], axis=0)
     while len(chosen) < n and distance.max() >= SAME:  # else bounds are so tight that nothing is left
         chosen.append(pool[int(np.argmax(distance))])
         distance = np.minimum(distance, _distance(pool, chosen[-1]))
     return tuple(SwarmMixture(tuple(row.tolist()), repeats if k < repeated else 1) for k, row in enumerate(chosen))
+
+
+def _within(bounds: ShareBounds, points: Floats) -> Floats:
+    """Project into the bounds; what the projection leaves of zero shares is zero again, so that it is no source of the mixture."""
+    projected = bounds.project(points)
+    cleaned = np.where(projected < SAME, 0.0, projected)
+    return np.asarray(cleaned / cleaned.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
 def _distance(pool: Floats, point: Floats) -> Floats:
