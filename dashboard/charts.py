@@ -9,7 +9,7 @@ from dashboard.theme import Palette
 
 ROW = 36  # pixels of a table's row, so that a forest plot stands beside it line by line
 CELL_WIDTH, CELL_HEIGHT = 118, 46
-SIGNED = "+.3f"
+MOST_ACROSS = 9  # benchmarks of a heat map that a page is wide enough for
 
 
 def forest(frame: pd.DataFrame, label: str, title: str, colours: Palette, *, limit: int = 260, header: int = 0) -> alt.LayerChart:
@@ -46,22 +46,41 @@ def forest(frame: pd.DataFrame, label: str, title: str, colours: Palette, *, lim
 
 
 def heat_map(frame: pd.DataFrame, title: str, colours: Palette) -> alt.LayerChart:
-    """Return effects of sources (down) on benchmarks (across); cells whose interval holds zero are faint and hatched."""
+    """Return effects of sources (down) on benchmarks (across); cells whose interval holds zero are faint and hatched.
+
+    More than `MOST_ACROSS` benchmarks go down instead, so that the page scrolls over them, as cells without numbers that share the
+    width of the page.
+    """
     reach = max(1e-6, float(frame["value"].abs().max()))  # in this order NaN gives 1e-6
-    small = frame["benchmark"].nunique() > 9
+    small = frame["benchmark"].nunique() > MOST_ACROSS
     shown = frame.assign(
         head=[f"{value:+.2f}" for value in frame["value"]],
         range=[f"{low:+.2f} to {high:+.2f}" for low, high in zip(frame["low"], frame["high"], strict=True)],
         strong=(frame["value"].abs() > 0.7 * reach) & ~frame["inside"],
     )
+    across, down = ("source", "benchmark") if small else ("benchmark", "source")
     x_axis = alt.Axis(
-        title=None, orient="top", labelAngle=-40 if small else 0, labelLimit=CELL_WIDTH if not small else 200, domain=False, ticks=False
+        title=None,
+        orient="top",
+        labelAngle=-40 if small else 0,
+        labelLimit=160 if small else CELL_WIDTH,
+        labelOverlap=False,
+        domain=False,
+        ticks=False,
     )
-    x = alt.X("benchmark:N", sort=list(dict.fromkeys(frame["benchmark"])), axis=x_axis, scale=alt.Scale(paddingInner=0.03))
+    x = alt.X(f"{across}:N", sort=list(dict.fromkeys(frame[across])), axis=x_axis, scale=alt.Scale(paddingInner=0.03))
     y_axis = alt.Axis(
-        title=None, labelLimit=260, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False
+        title=None,
+        labelLimit=260,
+        labelOverlap=False,
+        domain=False,
+        ticks=False,
+        labelPadding=10,
+        labelFontSize=13,
+        labelBound=False,
+        labelFlush=False,
     )
-    y = alt.Y("source:N", sort=list(dict.fromkeys(frame["source"])), axis=y_axis, scale=alt.Scale(paddingInner=0.06))
+    y = alt.Y(f"{down}:N", sort=list(dict.fromkeys(frame[down])), axis=y_axis, scale=alt.Scale(paddingInner=0.06))
     scale = alt.Scale(domain=[-reach, 0, reach], range=[colours.low, colours.middle, colours.high], interpolate="lab")
     legend = alt.Legend(title=title, orient="bottom", format="+.2f", gradientLength=260, titleFontWeight="normal", titleLimit=400)
     tooltip = [alt.Tooltip(name) for name in ("source:N", "benchmark:N", "capability:N", "effect:N")]
@@ -75,12 +94,12 @@ def heat_map(frame: pd.DataFrame, title: str, colours: Palette) -> alt.LayerChar
         ink = alt.condition(alt.datum.strong, alt.value("#FFFFFF"), alt.value(colours.ink))
         layers.append(base.mark_text(dy=-7, fontSize=13, fontWeight=600).encode(text="head:N", color=ink))
         layers.append(base.mark_text(dy=10, fontSize=10).encode(text="range:N", color=ink))
-    cell = 34 if small else CELL_WIDTH
-    return alt.layer(*layers).properties(width=alt.Step(cell), height=alt.Step(30 if small else CELL_HEIGHT))
+    width = "container" if small else alt.Step(CELL_WIDTH)
+    return alt.layer(*layers).properties(width=width, height=alt.Step(30 if small else CELL_HEIGHT))
 
 
 def _hatching(base: alt.Chart, colours: Palette, small: bool) -> alt.Chart:
-    width, height = (32, 28) if small else (CELL_WIDTH - 6, CELL_HEIGHT - 6)
+    width, height = (26, 26) if small else (CELL_WIDTH - 6, CELL_HEIGHT - 6)
     path = _hatch_path(width / height)
     return base.transform_filter(alt.datum.inside).mark_point(
         shape=path, size=height * height, stroke=colours.muted, strokeWidth=0.6, opacity=0.55, filled=False

@@ -58,7 +58,7 @@ def headline(doc: Manifest) -> str:
     if doc.confirmed is None:
         return "This mixture is **predicted** to be the best. It is not confirmed yet, so it is no claim."
     held = [gain.held for gain in doc.confirmed.values()]
-    if all(held):
+    if doc.beats_all():
         return "**Train on this mixture.** It beat every baseline on items that the search never saw, with fresh seeds."
     if any(held):
         return "**This mixture beat some baselines, not all,** on items that the search never saw, with fresh seeds."

@@ -27,6 +27,16 @@ def known_text(number: float) -> str:
     return "unknown" if math.isnan(number) else f"{number:.3f}"
 
 
+def metric_text(metric: str) -> str:
+    """Return a metric in words."""
+    return metric.replace("_", " ")
+
+
+def by_metric(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return the rows of each metric in the frame's order: a scale or an axis never holds two units."""
+    return [(metric_text(str(metric)), rows.reset_index(drop=True)) for metric, rows in frame.groupby("metric", sort=False)]
+
+
 def source_link(study: str, source: str) -> str:
     """Return the address of a source's page, relative to any page."""
     return "./source?" + urlencode({"study": study, "source": source})
@@ -139,7 +149,7 @@ def _sources_of(view: Snapshot, design: str) -> Mapping[str, str]:
 
 
 def _effect(row: EffectRow) -> dict[str, object]:
-    return {"effect": interval_text(row.effect), "verdict": _verdict(row), **_numbers(row.effect), "arm": row.arm}
+    return {"effect": interval_text(row.effect), "verdict": _verdict(row), **_numbers(row.effect), "metric": row.metric, "arm": row.arm}
 
 
 def _numbers(estimate: Estimate) -> dict[str, object]:

@@ -23,8 +23,8 @@ _HEADER = (
     "illustration_only",
     "warnings",
 )
-_EFFECT = ("arm", "role", "level", "name", "accuracy", "tier", "verdict", "verdict_from", "seeds_to_decide")
-_PAIR = ("level", "name", "a", "b", "decided")
+_EFFECT = ("arm", "role", "level", "name", "accuracy", "tier", "verdict", "verdict_from", "seeds_to_decide", "source", "metric")
+_PAIR = ("level", "name", "a", "b", "decided", "a_source", "b_source")
 _ESTIMATE = ("value", "stderr", "low", "high", "n")
 
 

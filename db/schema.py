@@ -242,6 +242,8 @@ class EffectRecordRow(Base):
     verdict: Mapped[Verdict | None] = mapped_column(choice(Verdict, "verdict"))
     verdict_from: Mapped[str]
     seeds_to_decide: Mapped[int | None]
+    source: Mapped[str]
+    metric: Mapped[str]
 
 
 class PairRecordRow(Base):
@@ -262,6 +264,8 @@ class PairRecordRow(Base):
     high: Mapped[float] = mapped_column(Real, nullable=True)
     n: Mapped[int]
     decided: Mapped[bool]
+    a_source: Mapped[str]
+    b_source: Mapped[str]
 
 
 class ManifestRow(Base):

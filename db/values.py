@@ -104,7 +104,7 @@ class StudyRecord:
 class Arm:
     """One thing compared in a study."""
 
-    name: str  # unique in the study: the slug for a source, `base`, `untrained`, `swarm-03`, `confirm/uniform`
+    name: str  # unique in the study: the slug for a source, `base`, `untrained`, `swarm-1f3a9c02`, `confirm/uniform/1f3a9c`
     role: ArmRole
     design: Design | None
     curriculum: Curriculum  # without phases for the untrained proxy
@@ -199,7 +199,8 @@ class MeanScore:
 class EffectRow:
     """A materialised estimate: an arm's effect against the study's reference at one level.
 
-    `level` is `overall`, `capability` or `benchmark`, `name` which one; `accuracy` is the arm's own mean accuracy there.
+    `level` is `overall`, `capability` or `benchmark`, `name` which one; `metric` is what the effect is measured in there, `source` what
+    the arm probes; `accuracy` is the arm's own mean accuracy.
     """
 
     arm: str
@@ -212,11 +213,13 @@ class EffectRow:
     verdict: Verdict | None = None
     verdict_from: str = ""
     seeds_to_decide: int | None = None
+    source: str = ""
+    metric: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """The difference a - b between two arms at one level."""
+    """The difference a - b between two arms at one level, in the level's metric; `a_source` and `b_source` are what the arms probe."""
 
     level: str
     name: str
@@ -224,6 +227,8 @@ class PairRow:
     b: str
     difference: Estimate
     decided: bool
+    a_source: str = ""
+    b_source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

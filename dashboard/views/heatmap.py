@@ -24,11 +24,12 @@ def show() -> None:
     parts.trust(view)
     design = link_state.choose("Question", "design", designs, lambda name: frames.WORDS.get(name, name)) if len(designs) > 1 else designs[0]
     against = "base mixture" if design == "add-one" else "untrained proxy"
-    title = f"effect on {view.ranking.metric.replace('_', ' ')} against the {against}, {view.ranking.level:.0%} intervals"
-    chart = charts.heat_map(frame, title, theme.palette())
-    parts.figure(
-        chart, frame.drop(columns="place"), f"{view.study.name}-heat-map", "effect of each source on each benchmark", width="content"
-    )
+    for metric, cells in frames.by_metric(frame):
+        title = f"effect on {metric} against the {against}, {view.ranking.level:.0%} intervals"
+        name = f"{view.study.name}-heat-map-{parts.file_name(metric)}"
+        chart = charts.heat_map(cells, title, theme.palette())
+        width = "content" if cells["benchmark"].nunique() <= charts.MOST_ACROSS else "stretch"
+        parts.figure(chart, cells.drop(columns="place"), name, f"effect of each source on each benchmark, on {metric}", width)
     st.caption("Sources are in the order of their tiers, benchmarks in that of their capabilities.")
 
 

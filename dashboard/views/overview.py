@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard import charts, link_state, parts, reading, theme
 from dashboard.decision_frames import coverage_frame, gains_frame, headline, main_gain, mixture_frame, read_decision
+from dashboard.frames import metric_text
 from dashboard.live import progress_bar
 from dashboard.navigation import chosen_study
 from probe.manifest import Manifest
@@ -57,7 +58,12 @@ def _mixture(doc: Manifest, view: reading.Snapshot) -> None:
     kind, gain, against = main_gain(doc)
     budget = f"{doc.budget.amount:,} {doc.budget.unit}, {sum(doc.rows().values()):,} rows"
     parts.facts(
-        {f"{kind.capitalize()} gain": gain, "Against": against, "Budget": budget, "Measured on": f"{doc.proxy.name}, {doc.study.metric}"}
+        {
+            f"{kind.capitalize()} gain": gain,
+            "Against": against,
+            "Budget": budget,
+            "Measured on": f"{doc.proxy.name}, {metric_text(doc.objective.metric)}",
+        }
     )
     if doc.proxy.illustration_only and not (view.ranking and view.ranking.illustration_only):
         st.warning("Illustration, not evidence: this was decided on the bundled proxy.")
@@ -78,7 +84,7 @@ def _gains(doc: Manifest) -> None:
     st.caption(
         "Only confirmed gains are a claim: other items and seeds than the search had. Predicted ones are read off the searched items."
     )
-    title = f"gain in {doc.study.metric.replace('_', ' ')}, with {doc.study.level:.0%} intervals"
+    title = f"gain in {metric_text(doc.objective.metric)}, with {doc.study.level:.0%} intervals"
     parts.figure(charts.gains(frame, title, theme.palette()), frame, "gains", "gain of the mixture against each baseline, with intervals")
     if doc.confirmed is None:
         st.info("Nothing is confirmed yet. This confirms it with fresh seeds:")

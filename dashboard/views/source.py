@@ -72,9 +72,11 @@ def _effects(view: reading.Snapshot, slug: str) -> None:
         parts.empty("It was not probed in this study.", parts.command("probe", "run", "--source", slug, "--study", view.study.name))
         return
     parts.trust(view)
-    title = f"effect on {view.ranking.metric.replace('_', ' ')}, {view.ranking.level:.0%} intervals"
-    chart = charts.forest(frame.assign(tier=None), "shown", title, theme.palette())
-    parts.figure(chart, frame.drop(columns="shown"), f"{slug}-effects", "effect of this source overall, by capability and by benchmark")
+    for metric, rows in frames.by_metric(frame):
+        title = f"effect on {metric}, {view.ranking.level:.0%} intervals"
+        chart = charts.forest(rows.assign(tier=None), "shown", title, theme.palette())
+        says = f"effect of this source overall, by capability and by benchmark, on {metric}"
+        parts.figure(chart, rows.drop(columns="shown"), f"{slug}-effects-{parts.file_name(metric)}", says)
 
 
 def _rows(record: SourceRecord) -> None:

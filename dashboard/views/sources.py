@@ -27,8 +27,8 @@ def show() -> None:
     if effects.empty:
         parts.empty("No source is scored here yet.", *_fill(view))
         return
-    _about(view, design)
-    _ranking(view, effects, capability)
+    _about(view, design, frames.metric_text(str(effects["metric"][0])))
+    _ranking(view, effects, design, capability)
     _pairs(frames.pairs_frame(view, design, capability))
     parts.sentences(view.ranking.warnings, "Before you believe the ranking")
 
@@ -49,13 +49,13 @@ def _choices(view: reading.Snapshot, designs: list[str]) -> tuple[str, str]:
     return design, "" if capability == ALL else capability
 
 
-def _about(view: reading.Snapshot, design: str) -> None:
+def _about(view: reading.Snapshot, design: str, metric: str) -> None:
     ranking = view.ranking
     assert ranking is not None
     against = "base" if design == "add-one" else "untrained proxy"
     parts.facts(
         {
-            "Effect on": ranking.metric.replace("_", " "),
+            "Effect on": metric,
             "Against": against,
             "Proxy": ranking.proxy,
             "Intervals": f"{ranking.level:.0%}",
@@ -65,16 +65,19 @@ def _about(view: reading.Snapshot, design: str) -> None:
     )
 
 
-def _ranking(view: reading.Snapshot, effects: pd.DataFrame, capability: str) -> None:
+def _ranking(view: reading.Snapshot, effects: pd.DataFrame, design: str, capability: str) -> None:
     costs = frames.cost_frame(view, reading.runs(view.study.name))
     table = frames.ranking_table(effects, costs, view)
     left, right = st.columns([62, 38], gap="small")
     with left:
-        st.dataframe(
-            table,
+        st.data_editor(  # a table that cannot be sorted, so that the lines of the plot beside it stay its own: rows could be added,
+            table,  # which rules sorting out, if it were not disabled
+            disabled=True,
+            num_rows="dynamic",
             hide_index=True,
             row_height=charts.ROW,
             height=charts.ROW * (len(table) + 1) + 2,
+            key=f"ranking-{design}-{capability}",
             alt="sources by tier, with effects, intervals and cost",
             column_config={
                 "tier": st.column_config.NumberColumn("Tier", width=50, help="1 is best; the same tier means not told apart"),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from probe.cli.output import estimate_json, interval, print_json, print_table
-from probe.errors import UsageError
+from probe.errors import ProbeError, UsageError
 from probe.workspace import Workspace
 
 if TYPE_CHECKING:
+    from db.store import Store
     from probe.decide.confirm import Confirmation
     from probe.manifest.document import Manifest
     from probe.study.optimise import OptimizeRequest
@@ -48,9 +50,9 @@ def optimize(
 ) -> tuple[Manifest, Path, Confirmation | None]:
     """Search, train the confirmation, and keep the manifest; what was confirmed before is reused."""
     from probe.cli.run import run_waiting
+    from probe.manifest.write import manifest_json
     from probe.study.decision import keep_manifest, make_manifest
-    from probe.study.optimise import confirmation, confirmation_arms, plan_confirmation, search
-    from probe.study.ranking import rank
+    from probe.study.optimise import confirmation, confirmation_plan, plan_confirmation, search
 
     def say(line: str) -> None:
         click.echo(line, err=True)
@@ -58,31 +60,52 @@ def optimize(
     with workspace.open_store() as store:
         found = search(store, request)
         say(f"Searched the mixtures of {len(found.seen.sources)} sources on {len(found.seen.arms)} trained ones.")
-        arms = plan_confirmation(workspace, store, found, say) if request.confirm else confirmation_arms(found)
+        for note in found.notes:
+            say(f"Note: {note}")
+        plan = confirmation_plan(store, found)
+        _rank(store, request.study, say)
+        manifest_json(make_manifest(store, found, plan, None))  # whatever keeps it from being written is said before the confirmation
+        if request.confirm:
+            plan_confirmation(workspace, store, found, plan, say)
     if request.confirm:
         say(f"Confirming with {request.seeds} fresh seeds on the items that were set aside.")
         run_waiting(workspace, request.study, workers, device)
     with workspace.open_store() as store:
-        if any(arm.role.value == "source" for arm in store.arms(request.study)):
-            rank(store, request.study)
-        confirmed = confirmation(store, found, arms) if request.confirm else None
-        doc = make_manifest(store, found, arms, confirmed)
+        _rank(store, request.study, say)  # again, because the confirmation raised the study's revision
+        confirmed = confirmation(store, found, plan) if request.confirm else None
+        doc = make_manifest(store, found, plan, confirmed)
         return doc, keep_manifest(workspace, store, doc), confirmed
+
+
+def _rank(store: Store, study: str, say: Callable[[str], None]) -> None:
+    """Bring the ranking up to date, whose effects the manifest carries; a study that has none yet can be decided on without."""
+    from probe.study.ranking import rank
+
+    if not any(arm.role.value == "source" for arm in store.arms(study)):
+        return
+    try:
+        rank(store, study)
+    except ProbeError as error:
+        say(f"Note: the manifest carries no effects of single sources: {error}")
 
 
 def print_decision(doc: Manifest, path: Path) -> None:
     """Print a decision for people."""
+    from probe.manifest.show import claim_text
+
     counts = doc.rows()
     rows = [
         [slug, interval_of_share(weight.value, weight.low, weight.high), f"{counts.get(slug, 0):,}"]
         for slug, weight in sorted(doc.weights.items(), key=lambda pair: -pair[1].value)
     ]
     print_table(["source", "share", "rows"], rows)
-    click.echo("")
+    click.echo(f"\nGains in {doc.objective.metric}:")
     for name, estimate in doc.predicted.items():
         claim = doc.confirmed.get(name) if doc.confirmed else None
         confirmed = f"confirmed {interval(claim.gain)}{'' if claim.held else ', not beyond doubt'}" if claim else "not confirmed"
         click.echo(f"Gain against {name:<13} predicted {interval(estimate)}; {confirmed}.")
+    if doc.confirmed:
+        click.echo(f"{claim_text(doc).capitalize()}.")
     for warning in doc.warnings:
         click.echo(f"Note: {warning}")
     click.echo(f"\nManifest: {path}")
@@ -103,7 +126,9 @@ def optimize_json(doc: Manifest, path: Path) -> dict[str, Any]:
         "weights": {slug: {"value": w.value, "low": w.low, "high": w.high} for slug, w in doc.weights.items()},
         "counts": [dict(phase.counts) for phase in doc.phases],
         "predicted_gain": {name: estimate_json(gain) for name, gain in doc.predicted.items()},
+        "metric": doc.objective.metric,
         "confirmed_gain": {name: {**(estimate_json(c.gain) or {}), "held": c.held} for name, c in confirmed.items()} or None,
+        "beats_all": doc.beats_all() if confirmed else None,
         "warnings": list(doc.warnings),
     }
 

@@ -18,15 +18,19 @@ if TYPE_CHECKING:
 @click.option("--study", default="main", show_default=True)
 @click.option("--capability", default=None, help="Rank by one capability instead of all.")
 @click.option("--level", default=0.90, show_default=True, type=click.FloatRange(0.5, 0.999), help="Level of the intervals.")
-@click.option("--margin", default=None, type=float, help="Effects within it are `neutral`; by default the study's noise floor.")
+@click.option("--margin", default=None, type=float, help="Effects within it are `neutral`.  [default: one repeat's deviation]")
 @listing_options
 @click.pass_obj
 def command(workspace: Workspace, study: str, capability: str | None, level: float, margin: float | None, form: str) -> None:
-    """Rank a study's sources: effects against the reference with intervals, tiers, verdicts."""
-    from probe.study.ranking import rank
+    """Rank a study's sources: effects against the reference with intervals, tiers, verdicts.
+
+    Pages and manifests keep showing the ranking with the default level and margin.
+    """
+    from probe.study.ranking import LEVEL, computed_ranking, rank
 
     with workspace.open_store() as store:
-        ranking = rank(store, study, level=level, margin=margin)
+        default = level == LEVEL and margin is None
+        ranking = rank(store, study) if default else computed_ranking(store, study, level=level, margin=margin)
     if form == "json":
         print_json(ranking_json(ranking, capability))
     else:
@@ -55,9 +59,11 @@ def print_ranking(ranking: Ranking, capability: str | None, form: str) -> None:
     rows = rows_at(ranking, capability)
     capabilities = list(dict.fromkeys(row.name for row in ranking.effects if row.level == "capability"))
     effects = {(row.arm, row.level, row.name): row for row in ranking.effects}
+    twice = len({row.source for row in rows}) < len(rows)  # probed in two designs: their arms tell them apart
     listing = []
     for row in rows:
-        line: dict[str, Any] = {"tier": row.tier, "source": row.arm, "effect": interval(row.effect), "accuracy": round(row.accuracy, 3)}
+        line: dict[str, Any] = {"tier": row.tier, "source": row.arm if twice else row.source, "effect": interval(row.effect)}
+        line["accuracy"] = round(row.accuracy, 3)
         if any(r.verdict for r in rows):
             line["verdict"] = _verdict(row)
         if capability is None:
@@ -67,8 +73,9 @@ def print_ranking(ranking: Ranking, capability: str | None, form: str) -> None:
         listing.append(line)
     if form == "table":
         scope = f"capability {capability}" if capability else "all capabilities"
+        metric = rows[0].metric if rows else ranking.metric
         click.echo(
-            f"Study {ranking.study} on proxy {ranking.proxy}: effect on {ranking.metric} against {ranking.reference}, {scope}; "
+            f"Study {ranking.study} on proxy {ranking.proxy}: effect on {metric} against {ranking.reference}, {scope}; "
             f"{ranking.level:.0%} intervals. Same tier: not told apart.\n"
         )
     print_listing(listing, form, empty="No source has been scored yet: probe run --source S.")
@@ -86,9 +93,17 @@ def print_ranking(ranking: Ranking, capability: str | None, form: str) -> None:
 def ranking_json(ranking: Ranking, capability: str | None) -> dict[str, Any]:
     """Return the object that others script against."""
     level, name = ("overall", "overall") if capability is None else ("capability", capability)
-    sources = [_source_json(ranking, row) for row in rows_at(ranking, capability)]
+    rows = rows_at(ranking, capability)
+    sources = [_source_json(ranking, row) for row in rows]
     pairs = [
-        {"a": pair.a, "b": pair.b, "difference": estimate_json(pair.difference), "decided": pair.decided}
+        {
+            "a": pair.a_source,
+            "b": pair.b_source,
+            "a_arm": pair.a,
+            "b_arm": pair.b,
+            "difference": estimate_json(pair.difference),
+            "decided": pair.decided,
+        }
         for pair in ranking.pairs
         if (pair.level, pair.name) == (level, name)
     ]
@@ -97,7 +112,7 @@ def ranking_json(ranking: Ranking, capability: str | None) -> dict[str, Any]:
         "revision": ranking.revision,
         "proxy": ranking.proxy,
         "reference": ranking.reference,
-        "metric": ranking.metric,
+        "metric": rows[0].metric if rows else ranking.metric,
         "level": ranking.level,
         "noise_floor": ranking.noise_floor,
         "minimum_detectable_effect": ranking.minimum_detectable_effect,
@@ -111,10 +126,11 @@ def ranking_json(ranking: Ranking, capability: str | None) -> dict[str, Any]:
 def _source_json(ranking: Ranking, row: EffectRow) -> dict[str, Any]:
     def level_map(level: str) -> dict[str, Any]:
         rows = [r for r in ranking.effects if r.arm == row.arm and r.level == level]
-        return {r.name: {**(estimate_json(r.effect) or {}), "accuracy": r.accuracy, "tier": r.tier} for r in rows}
+        return {r.name: {**(estimate_json(r.effect) or {}), "metric": r.metric, "accuracy": r.accuracy, "tier": r.tier} for r in rows}
 
     return {
-        "source": row.arm,
+        "source": row.source,
+        "arm": row.arm,
         "effect": estimate_json(row.effect),
         "accuracy": row.accuracy,
         "tier": row.tier,

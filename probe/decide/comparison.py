@@ -36,6 +36,7 @@ class LevelResult:
 
     level: str
     name: str
+    metric: str
     design: Design
     reference: int
     arms: tuple[int, ...]
@@ -123,6 +124,7 @@ def _result(
     return LevelResult(
         level=found.asked.panel.level,
         name=found.asked.panel.name,
+        metric=found.asked.panel.metric,
         design=found.asked.design,
         reference=found.asked.reference,
         arms=found.arms,

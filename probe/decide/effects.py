@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from probe.decide.moderation import VariancePrior, fit_prior, pooled_degrees_of_freedom
-from probe.decide.panel import Panel, benchmark_panel
+from probe.decide.panel import Panel
 from sources.estimate import Estimate
 
 Floats = NDArray[np.float64]
@@ -178,22 +178,3 @@ def family_prior(panel: Panel, arms: Sequence[int], reference: int | None = None
     shared = done[several].all(axis=0)
     cap = pooled_degrees_of_freedom(panel.means[several][:, shared], centred=reference is None)
     return fit_prior(found.seed_variance, found.seed_df, max(cap, float(found.seed_df.max())))
-
-
-def paired_effects(
-    scores: ArrayLike, groups: ArrayLike, pairs: Sequence[Pair], *, one_run: Sequence[int] = (), arms: Sequence[int] | None = None
-) -> Effects:
-    """Compute the paired differences of one benchmark and metric from `scores[arm, repeat, item]` and `groups[item]`.
-
-    `pairs` are (arm, other); either all of them or none are against an arm of `one_run`. Variances are moderated over `arms` (default:
-    all trained arms).
-
-    Raises:
-        ValueError: shapes disagree, a pair has no common repeat, or pairs mix references with and without seeds.
-    """
-    panel = benchmark_panel(scores, groups, one_run=one_run)
-    untrained = {b for _, b in pairs if b in one_run}
-    if untrained and (len(untrained) > 1 or any(b not in one_run for _, b in pairs)):
-        raise ValueError("pairs against a reference without seeds are a family of their own: ask for them in a call of their own")
-    trained = [a for a in range(panel.means.shape[0]) if a not in one_run] if arms is None else list(arms)
-    return effects(contrasts(panel, pairs), family_prior(panel, trained, untrained.pop() if untrained else None))

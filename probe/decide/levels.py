@@ -1,18 +1,19 @@
-"""Means go up from item to benchmark to capability to overall."""
+"""Means go up from item to benchmark to capability to overall; `Combination` says how, for ranking, search and confirmation alike."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.decide.panel import Panel, combine, repeat_deviation
+from probe.decide.panel import Panel, combine, item_deviation, repeat_deviation
 
 Floats = NDArray[np.float64]
-STANDARDISED = "effect in repeat deviations"
+STANDARDISED = "standardised score"
 OVERALL, CAPABILITY, BENCHMARK = "overall", "capability", "benchmark"
+CEILING = 0.98
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +27,10 @@ class BenchmarkPanel:
     accuracy: Floats
     weight: float = 1.0
 
+    def at_ceiling(self) -> bool:
+        """Say whether every arm answers nearly everything: such a benchmark separates nothing, and its unit is next to nothing."""
+        return at_ceiling(self.accuracy)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LevelPanel:
@@ -38,41 +43,98 @@ class LevelPanel:
     accuracy: Floats
 
 
-def level_panels(benchmarks: Sequence[BenchmarkPanel], trained: Sequence[int]) -> tuple[LevelPanel, ...]:
-    """Combine benchmarks into the levels overall, each capability and each benchmark, in that order.
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One benchmark of a combined score: its weight (all of them sum to 1), and what its scores are divided by before."""
 
-    Within a capability benchmarks count by their weights, overall each capability counts once. With one metric these are plain means;
-    with several, each benchmark is first divided by its repeat deviation, pooled over the `trained` arms because three runs of the
-    reference alone would make the unit itself noise (the error left in the unit is ignored).
+    benchmark: str
+    capability: str
+    weight: float
+    unit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """A weighted sum of benchmarks; the units are settled when it is made, so the same one serves other arms and items."""
+
+    metric: str
+    terms: tuple[Term, ...]
+
+    def capabilities(self) -> dict[str, float]:
+        """Return the weight of each capability."""
+        weights: dict[str, float] = {}
+        for term in self.terms:
+            weights[term.capability] = weights.get(term.capability, 0.0) + term.weight
+        return weights
+
+    def within(self, capability: str) -> Combination:
+        """Return the capability's part by itself, in the same units."""
+        total = self.capabilities()[capability]
+        terms = tuple(Term(t.benchmark, t.capability, t.weight / total, t.unit) for t in self.terms if t.capability == capability)
+        return Combination(self.metric, terms)
+
+    def panel(self, parts: Sequence[BenchmarkPanel]) -> Panel:
+        """Return the combined score of every arm.
+
+        Raises:
+            ValueError: a benchmark of the combination is not among the parts.
+        """
+        panels = {part.name: part.panel for part in parts}
+        missing = [term.benchmark for term in self.terms if term.benchmark not in panels]
+        if missing:
+            raise ValueError(f"nothing is scored on {', '.join(missing)}")
+        return combine([panels[term.benchmark] for term in self.terms], [term.weight / term.unit for term in self.terms])
+
+
+def combination(parts: Sequence[BenchmarkPanel], trained: Sequence[int], weights: Mapping[str, float] | None = None) -> Combination:
+    """Say how benchmarks are combined: capabilities by `weights` (default: equal), in each the benchmarks by their own.
+
+    Benchmarks at their ceiling are left out beside others. With one metric the sum is a plain mean; with several, each benchmark is
+    first divided by its noise: the repeat deviation pooled over the `trained` arms, because three runs of the reference alone would make
+    the unit itself noise, and no less than the items' deviation, so that repeats which happen to agree make no unit of nearly zero (the
+    error left in the unit is ignored).
     """
+    asked = [part for part in parts if weights is None or weights.get(part.capability, 0.0) > 0]
+    used = [part for part in asked if not part.at_ceiling()] or asked
+    capabilities = {part.capability: 1.0 if weights is None else weights[part.capability] for part in used}
+    inside = {name: sum(part.weight for part in used if part.capability == name) for name in capabilities}
+    metrics = {part.metric for part in used}
+    terms = tuple(
+        Term(
+            part.name,
+            part.capability,
+            capabilities[part.capability] / sum(capabilities.values()) * part.weight / inside[part.capability],
+            1.0 if len(metrics) == 1 else _unit(part.panel, trained),
+        )
+        for part in used
+    )
+    return Combination(metrics.pop() if len(metrics) == 1 else STANDARDISED, terms)
+
+
+def level_panels(benchmarks: Sequence[BenchmarkPanel], trained: Sequence[int]) -> tuple[LevelPanel, ...]:
+    """Combine benchmarks into the levels overall, each capability and each benchmark, in that order."""
     capabilities = sorted({part.capability for part in benchmarks})
     members = {name: [part for part in benchmarks if part.capability == name] for name in capabilities}
-    inside = {name: _normalised([part.weight for part in members[name]]) for name in capabilities}
-    everything = [part for name in capabilities for part in members[name]]
-    weights = [weight / len(capabilities) for name in capabilities for weight in inside[name]]
     return (
-        _mean(OVERALL, OVERALL, everything, weights, trained),
-        *(_mean(CAPABILITY, name, members[name], inside[name], trained) for name in capabilities),
+        _combined(OVERALL, OVERALL, [part for name in capabilities for part in members[name]], trained),
+        *(_combined(CAPABILITY, name, members[name], trained) for name in capabilities),
         *(LevelPanel(BENCHMARK, part.name, part.metric, part.panel, part.accuracy) for part in benchmarks),
     )
 
 
-def _normalised(weights: Sequence[float]) -> list[float]:
-    return [weight / sum(weights) for weight in weights]
+def at_ceiling(accuracy: Floats) -> bool:
+    """Say whether every scored arm's accuracy is at the ceiling."""
+    known = accuracy[np.isfinite(accuracy)]
+    return bool(len(known) and known.min() >= CEILING)
 
 
-def _mean(level: str, name: str, parts: Sequence[BenchmarkPanel], weights: Sequence[float], trained: Sequence[int]) -> LevelPanel:
-    metrics = {part.metric for part in parts}
-    units = [1.0] * len(parts) if len(metrics) == 1 else [_unit(part.panel, trained) for part in parts]
-    panel = combine([part.panel for part in parts], [weight / unit for weight, unit in zip(weights, units, strict=True)])
-    accuracy = np.sum([weight * part.accuracy for weight, part in zip(weights, parts, strict=True)], axis=0)
-    return LevelPanel(level, name, metrics.pop() if len(metrics) == 1 else STANDARDISED, panel, accuracy)
+def _combined(level: str, name: str, parts: Sequence[BenchmarkPanel], trained: Sequence[int]) -> LevelPanel:
+    made = combination(parts, trained)
+    accuracies = {part.name: part.accuracy for part in parts}
+    accuracy = np.sum([term.weight * accuracies[term.benchmark] for term in made.terms], axis=0)
+    return LevelPanel(level, name, made.metric, made.panel(parts), accuracy)
 
 
 def _unit(panel: Panel, trained: Sequence[int]) -> float:
-    """Return the repeat deviation; with single repeats or none at all, the deviation that the items give, so that units still cancel."""
-    deviation = repeat_deviation(panel, trained)
-    if np.isfinite(deviation) and deviation > 0:
-        return deviation
-    from_items = float(np.sqrt(np.nanmean((panel.influence**2).sum(axis=2))))
-    return from_items if from_items > 0 else 1.0
+    unit = float(np.nanmax([repeat_deviation(panel, trained), item_deviation(panel, trained)]))
+    return unit if unit > 0 else 1.0

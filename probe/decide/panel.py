@@ -86,3 +86,14 @@ def repeat_deviation(panel: Panel, arms: Sequence[int]) -> float:
             squares += float(((runs - runs.mean()) ** 2).sum())
             df += len(runs) - 1
     return float(np.sqrt(squares / df)) if df else float("nan")
+
+
+def item_deviation(panel: Panel, arms: Sequence[int]) -> float:
+    """Return the deviation that other items would give an arm's mean beside the other `arms` (what moves all alike is taken out)."""
+    squares, df = 0.0, 0
+    for repeat in range(panel.means.shape[1]):
+        rows = panel.influence[[arm for arm in arms if np.isfinite(panel.means[arm, repeat])], repeat]
+        centred = rows - rows.mean(axis=0) if len(rows) > 1 else rows
+        squares += float((centred**2).sum())
+        df += max(len(rows) - 1, min(len(rows), 1))
+    return float(np.sqrt(squares / df)) if df else 0.0

@@ -8,7 +8,7 @@ import numpy as np
 
 from db.values import ArmRole, Design, EffectRow, PairRow, Ranking
 from probe.decide.comparison import Comparison, LevelResult, compare
-from probe.decide.levels import OVERALL, LevelPanel, level_panels
+from probe.decide.levels import OVERALL, BenchmarkPanel, LevelPanel, level_panels
 from probe.decide.study_scores import StudyScores
 from probe.decide.study_warnings import study_warnings
 
@@ -38,12 +38,13 @@ def rank_study(inputs: StudyScores, *, level: float = 0.90, alpha: float = 0.05,
     places = [k for k, arm in enumerate(inputs.arms) if arm.role in RANKED]
     arms = [inputs.arms[k] for k in places]
     one_run = [k for k, arm in enumerate(arms) if arm.role is ArmRole.UNTRAINED]
-    scored = [benchmark for benchmark in inputs.benchmarks if benchmark.scored()]
-    if not scored:
+    questions = _questions(inputs, places)
+    parts, left_out = _scored_parts(inputs, places, one_run, questions)
+    if not parts:
         raise ValueError(f"study {inputs.study!r} has no scores yet: finish a probe first")
     trained = [k for k in range(len(arms)) if k not in one_run]
-    panels = level_panels([benchmark.panel(places, one_run) for benchmark in scored], trained)
-    results = [compared for question in _questions(inputs, places) for compared in _answer(question, panels, level, alpha, margin)]
+    panels = level_panels(parts, trained)
+    results = [compared for question in questions for compared in _answer(question, panels, level, alpha, margin)]
     overall = [result for result in results if result.level == OVERALL and result.arms]
     if not overall:
         raise ValueError(f"study {inputs.study!r} has no arm scored together with its reference yet")
@@ -60,7 +61,7 @@ def rank_study(inputs: StudyScores, *, level: float = 0.90, alpha: float = 0.05,
         illustration_only=inputs.illustration_only,
         effects=tuple(row for result in results for row in _effect_rows(inputs, places, result)),
         pairs=tuple(row for result in results for row in _pair_rows(inputs, places, result)),
-        warnings=study_warnings(inputs, places, overall),
+        warnings=study_warnings(inputs, places, overall, parts, left_out),
     )
 
 
@@ -73,6 +74,31 @@ def _questions(inputs: StudyScores, places: list[int]) -> list[_Question]:
         if asked and reference in by_role:
             found.append(_Question(design, by_role[reference], asked))
     return found
+
+
+def _scored_parts(
+    inputs: StudyScores, places: list[int], one_run: list[int], questions: list[_Question]
+) -> tuple[list[BenchmarkPanel], dict[str, str]]:
+    """Return the panels of the benchmarks that every question's reference is scored on, and why the others are left out.
+
+    A reference that is scored on no benchmark at all rules none out: its question is not answered.
+    """
+    parts, left_out = [], {}
+    for benchmark in inputs.benchmarks:
+        if not benchmark.scored():
+            left_out[benchmark.name] = "no probe is scored on it"
+            continue
+        try:
+            parts.append(benchmark.panel(places, one_run))
+        except ValueError as error:
+            left_out[benchmark.name] = str(error)
+    scored = {part.name: set(np.flatnonzero(np.isfinite(part.panel.means).any(axis=1)).tolist()) for part in parts}
+    references = {question.reference for question in questions} & set().union(*scored.values())
+    for part in parts:
+        if missing := sorted(references - scored[part.name]):
+            names = ", ".join(inputs.arms[places[k]].name for k in missing)
+            left_out[part.name] = f"the reference {names} is not scored on it"
+    return [part for part in parts if part.name not in left_out], left_out
 
 
 def _answer(question: _Question, panels: tuple[LevelPanel, ...], level: float, alpha: float, margin: float | None) -> list[LevelResult]:
@@ -104,15 +130,17 @@ def _effect_rows(inputs: StudyScores, places: list[int], result: LevelResult) ->
                 verdict=result.verdicts[k] if result.verdicts else None,
                 verdict_from=result.design.value if result.verdicts else "",
                 seeds_to_decide=result.seeds_to_decide[k] if result.verdicts else None,
+                source=known.source,
+                metric=result.metric,
             )
         )
     return rows
 
 
 def _pair_rows(inputs: StudyScores, places: list[int], result: LevelResult) -> list[PairRow]:
-    names = [inputs.arms[place].name for place in places]
+    arms = [inputs.arms[place] for place in places]
     return [
-        PairRow(result.level, result.name, names[a], names[b], difference, decided)
+        PairRow(result.level, result.name, arms[a].name, arms[b].name, difference, decided, arms[a].source, arms[b].source)
         for (a, b), difference, decided in zip(result.pairs, result.differences, result.decided, strict=True)
     ]
 

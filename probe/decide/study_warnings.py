@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from db.values import ArmRole
 from probe.decide.comparison import LevelResult
+from probe.decide.levels import CEILING, BenchmarkPanel
 from probe.decide.study_scores import BenchmarkArrays, StudyScores
 
 FEW_REPEATS = 3
-CEILING = 0.98
 
 
-def study_warnings(inputs: StudyScores, places: list[int], overall: Sequence[LevelResult]) -> tuple[str, ...]:
-    """Return the sentences, most important first."""
-    return (*_repeats(overall), *_missing(inputs, places, overall), *_sources(inputs), *_benchmarks(inputs, places))
+def study_warnings(
+    inputs: StudyScores,
+    places: list[int],
+    overall: Sequence[LevelResult],
+    parts: Sequence[BenchmarkPanel],
+    left_out: Mapping[str, str],
+) -> tuple[str, ...]:
+    """Return the sentences, most important first; `parts` are the benchmarks that were ranked on, `left_out` says why others were not."""
+    return (
+        *_repeats(overall),
+        *(f"benchmark {name} is left out: {why}" for name, why in left_out.items()),
+        *_missing(inputs, places, overall),
+        *_sources(inputs),
+        *ceiling_notes(parts),
+        *_at_chance(inputs, places),
+    )
 
 
 def _repeats(overall: Sequence[LevelResult]) -> Iterator[str]:
@@ -32,9 +45,6 @@ def _missing(inputs: StudyScores, places: list[int], overall: Sequence[LevelResu
     absent = [arm.name for k, arm in enumerate(inputs.arms) if arm.role is ArmRole.SOURCE and k not in ranked]
     if absent:
         yield f"not ranked overall, because no repeat is scored on every benchmark together with its reference: {', '.join(absent)}"
-    unscored = [benchmark.name for benchmark in inputs.benchmarks if not benchmark.scored()]
-    if unscored:
-        yield f"benchmarks without any score are left out: {', '.join(unscored)}"
 
 
 def _sources(inputs: StudyScores) -> Iterator[str]:
@@ -43,15 +53,19 @@ def _sources(inputs: StudyScores) -> Iterator[str]:
         yield f"too small for repeats to draw other rows, so intervals leave out much of what another draw would change: {shares}"
 
 
-def _benchmarks(inputs: StudyScores, places: list[int]) -> Iterator[str]:
+def ceiling_notes(parts: Sequence[BenchmarkPanel]) -> Iterator[str]:
+    """Yield what is said of benchmarks that every arm has all but solved."""
+    full = [part for part in parts if part.at_ceiling()]
+    without = "and separates nothing" if len(full) == len(parts) else "so it is left out where others are beside it"
+    for part in full:
+        yield f"benchmark {part.name} is at its ceiling for every arm (accuracy at least {CEILING}), {without}"
+
+
+def _at_chance(inputs: StudyScores, places: list[int]) -> Iterator[str]:
     for benchmark in inputs.benchmarks:
         accuracy = benchmark.accuracy(places)
         accuracy = accuracy[np.isfinite(accuracy)]
-        if not len(accuracy):
-            continue
-        if accuracy.min() >= CEILING:
-            yield f"benchmark {benchmark.name} is at its ceiling for every arm (accuracy at least {CEILING}) and separates nothing"
-        elif benchmark.chance > 0 and (accuracy - benchmark.chance < 2 * _chance_error(benchmark)).all():
+        if len(accuracy) and benchmark.chance > 0 and (accuracy - benchmark.chance < 2 * _chance_error(benchmark)).all():
             yield f"benchmark {benchmark.name} is at chance ({benchmark.chance:.2f}) for every arm: read its effects with care"
 
 

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from probe.decide.simplex import ShareBounds, sobol_mixtures
 
 Floats = NDArray[np.float64]
+SAME = 1e-6  # shares closer than this are one mixture
+POOL = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,15 @@ def swarm_mixtures(
     repeated: int = 2,
     repeats: int = 3,
     least_share: float = 0.02,
+    existing: ArrayLike | None = None,
 ) -> tuple[SwarmMixture, ...]:
-    """Choose `n` different mixtures: the base, uniform, the vertices if asked for, then points far from all chosen ones.
+    """Choose `n` different mixtures: the base, uniform, the vertices if asked for, `existing` ones, then points far from all of these.
 
     The rest is greedy maximin (Kennard & Stone 1969, Technometrics 11, 137-148) in the metric of square-root weights over Sobol points of
     every number of active sources from `min_active` up, so edges and faces are seen and not only the middle. Solo arms of the same budget
     can serve as vertices, which is why these are left out by default. The first `repeated` mixtures (base and uniform: noise differs
-    between mixtures) get `repeats` runs each. Shares below `least_share` are set to zero. Deterministic in the seed.
+    between mixtures) get `repeats` runs each. Shares below `least_share` are set to zero. Deterministic in the seed, and the first of a
+    larger swarm are the smaller swarm: what is chosen does not depend on `n`, and `existing[mixture, source]` count as chosen.
 
     Raises:
         ValueError: `n` is below 1 or `min_active` outside 1..number of sources.
@@ -50,20 +54,31 @@ def swarm_mixtures(
     bounds = bounds or ShareBounds.of(count)
     given = np.asarray(base, dtype=np.float64)
     fixed = [given / given.sum(), np.full(count, 1 / count), *(np.eye(count) if vertices else [])]
-    chosen = _distinct(bounds.project(np.array(fixed)))[:n]
-    pool = bounds.project(_candidates(count, max(512, 32 * n), seed, min_active, least_share))
-    while len(chosen) < n:
-        distance = np.linalg.norm(np.sqrt(pool)[:, None] - np.sqrt(np.array(chosen))[None], axis=2).min(axis=1)
-        if distance.max() < 1e-9:
-            break  # bounds so tight that nothing else is left
+    known = np.zeros((0, count)) if existing is None else np.asarray(existing, dtype=np.float64).reshape(-1, count)
+    chosen = _distinct([*_within(bounds, np.array(fixed)), *known])[:n]
+    pool = _within(bounds, _candidates(count, POOL, seed, min_active, least_share))
+    distance = np.min([_distance(pool, point) for point in chosen], axis=0)
+    while len(chosen) < n and distance.max() >= SAME:  # else bounds are so tight that nothing is left
         chosen.append(pool[int(np.argmax(distance))])
+        distance = np.minimum(distance, _distance(pool, chosen[-1]))
     return tuple(SwarmMixture(tuple(row.tolist()), repeats if k < repeated else 1) for k, row in enumerate(chosen))
 
 
-def _distinct(points: Floats) -> list[Floats]:
+def _within(bounds: ShareBounds, points: Floats) -> Floats:
+    """Project into the bounds; what the projection leaves of zero shares is zero again, so that it is no source of the mixture."""
+    projected = bounds.project(points)
+    cleaned = np.where(projected < SAME, 0.0, projected)
+    return np.asarray(cleaned / cleaned.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def _distance(pool: Floats, point: Floats) -> Floats:
+    return np.asarray(np.linalg.norm(np.sqrt(pool) - np.sqrt(point), axis=1), dtype=np.float64)
+
+
+def _distinct(points: Sequence[Floats]) -> list[Floats]:
     kept: list[Floats] = []
     for point in points:
-        if all(np.abs(point - other).max() > 1e-6 for other in kept):
+        if all(np.abs(point - other).max() > SAME for other in kept):
             kept.append(point)
     return kept
 

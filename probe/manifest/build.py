@@ -58,6 +58,8 @@ def build_manifest(
     *,
     study: StudyRecord,
     metric: str,
+    objective_metric: str,
+    illustration_only: bool,
     sources: Sequence[SourceRecord],
     benchmarks: Sequence[BenchmarkEntry],
     capabilities: Mapping[str, float],
@@ -72,15 +74,16 @@ def build_manifest(
 ) -> Manifest:
     """Return the manifest of a decision; it is checked when it is written.
 
-    `readers` maps a slug to the reader that read it; by default the format's reader of this version. Sources that no phase
-    uses may be given: they are listed with 0 rows.
+    `metric` is that of the ranking's `effects`, `objective_metric` that of the gains. `readers` maps a slug to the reader that read
+    it; by default the format's reader of this version. Sources that no phase uses may be given: they are listed with 0 rows.
 
     Raises:
         LicenceError: a source's licence is no SPDX expression.
     """
     rows = _totals(decision.counts)
     ordered = sorted(sources, key=lambda record: record.spec.slug)
-    found = {row.arm: row for row in effects if row.level == "overall"}
+    overall = sorted((row for row in effects if row.level == "overall"), key=lambda row: row.verdict is not None)
+    found = {row.source: row for row in overall}  # of a source probed in two designs, the one with a verdict
     entries = tuple(
         source_entry(
             record,
@@ -93,7 +96,7 @@ def build_manifest(
     )
     return Manifest(
         study=StudyEntry(study.name, study.revision, metric, reference, level, noise_floor),
-        proxy=proxy_entry(study),
+        proxy=proxy_entry(study, illustration_only),
         budget=decision.budget,
         phases=phase_entries(decision.curriculum, decision.counts),
         sources=entries,
@@ -101,13 +104,13 @@ def build_manifest(
         baselines=decision.baselines,
         predicted=decision.predicted,
         confirmed=decision.confirmed,
-        objective=ObjectiveEntry(metric, tuple(benchmarks), capabilities),
+        objective=ObjectiveEntry(objective_metric, tuple(benchmarks), capabilities),
         optimiser=decision.optimiser,
         evidence=decision.evidence,
         image_policy=plain_value(image_policy),
         licences=summarise_licences((entry.slug, entry.licence) for entry in entries if entry.rows),
         provenance=provenance,
-        warnings=_warnings(decision, study),
+        warnings=_warnings(decision, illustration_only),
         sampling_seed=decision.sampling_seed,
     )
 
@@ -139,10 +142,10 @@ def source_entry(
     )
 
 
-def proxy_entry(study: StudyRecord) -> ProxyEntry:
-    """Return the proxy's entry: everything but the folder it lies in."""
+def proxy_entry(study: StudyRecord, illustration_only: bool) -> ProxyEntry:
+    """Return the proxy's entry: everything but the folder it lies in, and whether it says nothing of a real model on this data."""
     proxy = study.proxy
-    return ProxyEntry(proxy.name, proxy.family, proxy.weights_hash, dataclasses.asdict(study.recipe), proxy.illustration_only)
+    return ProxyEntry(proxy.name, proxy.family, proxy.weights_hash, dataclasses.asdict(study.recipe), illustration_only)
 
 
 def phase_entries(curriculum: Curriculum, counts: Sequence[Mapping[str, int]]) -> tuple[PhaseEntry, ...]:
@@ -153,13 +156,14 @@ def phase_entries(curriculum: Curriculum, counts: Sequence[Mapping[str, int]]) -
     )
 
 
-def benchmark_entry(record: BenchmarkRecord, weight: float) -> BenchmarkEntry:
+def benchmark_entry(record: BenchmarkRecord, weight: float, unit: float = 1.0) -> BenchmarkEntry:
     """Return a benchmark's entry; its split digest tells other splits of the same items apart."""
     return BenchmarkEntry(
         name=record.spec.name,
         capability=record.spec.capability,
         fingerprint=record.fingerprint,
         weight=weight,
+        unit=unit,
         selection_items=int((record.splits == 0).sum()),
         confirmation_items=int((record.splits == 1).sum()),
         prompt_form=record.spec.prompt_form.value,
@@ -175,9 +179,9 @@ def _totals(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
     return totals
 
 
-def _warnings(decision: Decision, study: StudyRecord) -> tuple[str, ...]:
+def _warnings(decision: Decision, illustration_only: bool) -> tuple[str, ...]:
     own = [*decision.warnings]
-    if study.proxy.illustration_only and not any(warning.startswith("illustration, not evidence") for warning in own):
+    if illustration_only and not any(warning.startswith("illustration, not evidence") for warning in own):
         own.insert(0, ILLUSTRATION)
     if decision.confirmed is None:
         own.append(NOT_CONFIRMED)

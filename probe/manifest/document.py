@@ -36,7 +36,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class StudyEntry:
-    """The question that was asked: what an effect is measured against, in which metric, at which interval level."""
+    """The question that was asked: what a source's effect is measured against, in which metric, at which interval level."""
 
     name: str
     revision: int
@@ -112,7 +112,7 @@ class BudgetEntry:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkEntry:
-    """A benchmark of the objective; `weight` is its share of the objective."""
+    """A benchmark of the objective; `weight` is its share of it, `unit` what its scores are divided by before they are summed."""
 
     name: str
     capability: str
@@ -122,11 +122,12 @@ class BenchmarkEntry:
     confirmation_items: int
     prompt_form: str = "text"
     split_digest: str = ""
+    unit: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveEntry:
-    """What was maximised: searched on one split, claimed on the other."""
+    """What was maximised: searched on one split, claimed on the other. All gains are in `metric`."""
 
     metric: str
     benchmarks: tuple[BenchmarkEntry, ...]
@@ -156,10 +157,14 @@ class ConfirmedGain:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceEntry:
-    """Training ids that the decision rests on, and those that confirmed it."""
+    """Training ids that the decision rests on, and those that confirmed it.
+
+    `earlier_confirmations` counts the mixtures that were confirmed on the same items before.
+    """
 
     search: tuple[str, ...]
     confirmation: tuple[str, ...] = ()
+    earlier_confirmations: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +226,10 @@ class Manifest:
             if entry.slug == slug:
                 return entry
         raise KeyError(f"the manifest has no source {slug!r}")
+
+    def beats_all(self) -> bool:
+        """Say whether the confirmed claim is that of a gain over every baseline."""
+        return bool(self.confirmed) and all(gain.held for gain in (self.confirmed or {}).values())
 
     def rows(self) -> dict[str, int]:
         """Return each source's rows over all phases."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from probe.manifest.document import Manifest
-from probe.manifest.show import estimate_text, gain_text
+from probe.manifest.show import claim_text, estimate_text, gain_text
 
 
 def mixture_markdown(doc: Manifest) -> str:
@@ -49,7 +49,7 @@ def _sources(doc: Manifest) -> Iterator[str]:
 def _gains(doc: Manifest) -> Iterator[str]:
     yield from (
         "",
-        f"## How sure ({doc.study.level:.0%} intervals, {escaped(doc.study.metric)})",
+        f"## How sure ({doc.study.level:.0%} intervals, {escaped(doc.objective.metric)})",
         "",
         "| against | gain | on |",
         "|---|---|---|",
@@ -58,6 +58,9 @@ def _gains(doc: Manifest) -> Iterator[str]:
         yield f"| {escaped(name)} | {gain_text(gain)} | confirmation items, fresh seeds |"
     for name, predicted in doc.predicted.items():
         yield f"| {escaped(name)} | {estimate_text(predicted, signed=True)} | predicted, no claim |"
+    if doc.confirmed:
+        yield ""
+        yield f"On confirmation items: {claim_text(doc)}."
 
 
 def _terms(doc: Manifest) -> Iterator[str]:

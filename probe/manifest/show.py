@@ -24,9 +24,15 @@ def gain_text(gain: ConfirmedGain) -> str:
     return f"{estimate_text(gain.gain, signed=True)}  {'held' if gain.held else 'did not hold'}"
 
 
+def claim_text(doc: Manifest) -> str:
+    """Return what a confirmed manifest claims over its baselines together."""
+    return "better than every baseline" if doc.beats_all() else "not shown to be better than every baseline"
+
+
 def _head(doc: Manifest) -> Iterator[str]:
     yield f"manifest {doc.hash}"
     yield f"study {doc.study.name}, revision {doc.study.revision}; proxy {doc.proxy.name}; metric {doc.study.metric}"
+    yield f"objective {doc.objective.metric} of {', '.join(entry.name for entry in doc.objective.benchmarks)}"
     yield f"budget {doc.budget.amount:,} {doc.budget.unit}; {sum(doc.rows().values()):,} rows in {len(doc.phases)} phase(s)"
 
 
@@ -55,6 +61,7 @@ def _gains(doc: Manifest) -> Iterator[str]:
     if doc.confirmed is not None:
         yield f"confirmed gain against ({level}; confirmation items, fresh seeds)"
         yield from _aligned({name: gain_text(gain) for name, gain in doc.confirmed.items()})
+        yield claim_text(doc)
     yield f"predicted gain against ({level}; the items searched on: no claim)"
     yield from _aligned({name: estimate_text(gain, signed=True) for name, gain in doc.predicted.items()})
     if doc.confirmed is None:

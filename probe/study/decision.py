@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from db.values import Arm, ManifestRecord
 from probe.code_version import code_version
-from probe.study.optimise import CANDIDATE, Search, tokens_per_row
+from probe.study.optimise import CANDIDATE, ConfirmationPlan, Search, tokens_per_row
+from probe.study.ranking import illustration_only
 from probe.workspace import Workspace
 from sources.canonical import content_hash
 from sources.images import IMAGE_POLICY
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from probe.manifest.document import BenchmarkEntry, EvidenceEntry, Manifest, OptimiserEntry
 
 
-def make_manifest(store: Store, found: Search, arms: Mapping[str, Arm], confirmed: Confirmation | None) -> Manifest:
-    """Build the manifest of a search."""
+def make_manifest(store: Store, found: Search, plan: ConfirmationPlan, confirmed: Confirmation | None) -> Manifest:
+    """Build the manifest of a search; without `confirmed` it claims nothing."""
     from probe.manifest.build import Decision, build_manifest
     from probe.manifest.counts import phase_counts
     from probe.manifest.document import BudgetEntry, ConfirmedGain, Provenance
@@ -42,25 +44,27 @@ def make_manifest(store: Store, found: Search, arms: Mapping[str, Arm], confirme
         predicted=found.optimum.predicted_gain,
         confirmed=gains,
         optimiser=_optimiser(found),
-        evidence=_evidence(store, found, arms),
+        evidence=_evidence(store, found, plan),
         sampling_seed=found.request.seed,
-        warnings=_same_as_candidate(arms),
+        warnings=(*found.notes, *_same_as_candidate(plan.arms), *_earlier_looks(plan if confirmed else None)),
     )
     records = {record.spec.slug: record for record in store.sources()}
     code = code_version()
     return build_manifest(
         decision,
         study=found.study,
-        metric=ranking.metric if ranking else "right_probability",
+        metric=ranking.metric if ranking else found.objective.metric,
+        objective_metric=found.objective.metric,
+        illustration_only=illustration_only(store, found.study),
         sources=[records[slug] for slug in found.seen.sources if slug in records],
         benchmarks=_benchmarks(store, found),
-        capabilities=found.objective,
+        capabilities=found.objective.capabilities(),
         image_policy=IMAGE_POLICY,
         provenance=Provenance(code.version, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), code.commit, code.dirty),
         effects=ranking.effects if ranking else (),
         tokens_per_row=per_row,
         level=found.request.level,
-        noise_floor=ranking.noise_floor if ranking else None,
+        noise_floor=ranking.noise_floor if ranking and math.isfinite(ranking.noise_floor) else None,
         reference=ranking.reference if ranking else "",
     )
 
@@ -84,29 +88,34 @@ def _optimiser(found: Search) -> OptimiserEntry:
         "least": dict(request.least),
         "greatest": dict(request.greatest),
     }
-    digest = content_hash([found.seen.arms, found.seen.weights.tolist(), found.seen.targets.tolist(), found.seen.noise.tolist()])
+    digest = content_hash([found.seen.arms, found.seen.weights.tolist(), found.fitted.values.tolist(), found.fitted.noise.tolist()])
     return OptimiserEntry("gp-ard-sqrt-weights", parameters, request.seed, len(found.seen.arms), digest)
 
 
-def _evidence(store: Store, found: Search, arms: Mapping[str, Arm]) -> EvidenceEntry:
+def _evidence(store: Store, found: Search, plan: ConfirmationPlan) -> EvidenceEntry:
     from probe.manifest.document import EvidenceEntry
 
-    confirming = {arm.name for arm in arms.values()}
+    confirming = {arm.name for arm in plan.arms.values()}
     probes = store.probes(found.study.name)
     return EvidenceEntry(
         search=tuple(sorted({p.training_id for p in probes if p.arm in found.seen.arms})),
-        confirmation=tuple(sorted({p.training_id for p in probes if p.arm in confirming})),
+        confirmation=tuple(sorted({p.training_id for p in probes if p.arm in confirming and p.repeat in plan.repeats()})),
+        earlier_confirmations=plan.earlier,
     )
 
 
 def _benchmarks(store: Store, found: Search) -> list[BenchmarkEntry]:
     from probe.manifest.build import benchmark_entry
 
-    records = [r for r in store.study_benchmarks(found.study.name) if found.objective.get(r.spec.capability)]
-    of_capability: dict[str, int] = {}
-    for record in records:
-        of_capability[record.spec.capability] = of_capability.get(record.spec.capability, 0) + 1
-    return [benchmark_entry(r, found.objective[r.spec.capability] / of_capability[r.spec.capability]) for r in records]
+    terms = {term.benchmark: term for term in found.objective.terms}
+    records = [r for r in store.study_benchmarks(found.study.name) if r.spec.name in terms]
+    return [benchmark_entry(r, terms[r.spec.name].weight, terms[r.spec.name].unit) for r in records]
+
+
+def _earlier_looks(plan: ConfirmationPlan | None) -> Iterator[str]:
+    if plan is not None and plan.earlier:
+        times = "once" if plan.earlier == 1 else f"{plan.earlier} times"
+        yield f"the confirmation items were looked at {times} before, for other mixtures: the more often, the less a gain on them proves"
 
 
 def _same_as_candidate(arms: Mapping[str, Arm]) -> tuple[str, ...]:

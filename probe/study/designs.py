@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from db.values import Arm, ArmRole, Design
+from sources.canonical import content_hash
 from sources.mixture import Curriculum, Mixture
 
 UNTRAINED = "untrained"
@@ -41,7 +42,7 @@ def with_share(base: Mixture, slug: str, share: float) -> Mixture:
 
 def swarm_arms(mixtures: Sequence[Mixture]) -> list[Arm]:
     """Return space-filling mixtures (RegMix, Olmix), named by what they hold so that a swarm can grow."""
-    return [Arm(f"swarm-{i:02d}", ArmRole.MIXTURE, Design.SWARM, Curriculum.static(mixture)) for i, mixture in enumerate(mixtures)]
+    return [Arm(f"swarm-{content_hash(mixture)[:8]}", ArmRole.MIXTURE, Design.SWARM, Curriculum.static(mixture)) for mixture in mixtures]
 
 
 def confirm_arms(candidates: Mapping[str, Mixture]) -> list[Arm]:

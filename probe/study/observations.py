@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from db.values import Arm, ArmRole, Split, StudyRecord
+from probe.decide.levels import BenchmarkPanel, Combination
+from probe.decide.panel import Panel
 from probe.errors import ProbeError
 from probe.study.ranking import study_scores
 
@@ -22,37 +24,49 @@ OBSERVED = (ArmRole.SOURCE, ArmRole.BASE, ArmRole.MIXTURE)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observations:
-    """Trained mixtures: `weights[run, source]`, `targets[run, capability]` and the variance of each target's mean over repeats."""
+    """Trained mixtures `weights[run, source]`, and their panel on every benchmark that was scored, in the order of `arms`.
+
+    `unscored` names the arms that are left out because no repeat is scored on all of these, `left_out` the benchmarks without scores.
+    """
 
     sources: tuple[str, ...]
-    capabilities: tuple[str, ...]
     arms: tuple[str, ...]
     weights: Floats
-    targets: Floats
-    noise: Floats
-    n_items: int
+    parts: tuple[BenchmarkPanel, ...]
+    unscored: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """Return what the benchmarks measure."""
+        return tuple(dict.fromkeys(part.capability for part in self.parts))
 
     def subset(self, sources: Sequence[str]) -> Observations:
         """Return the runs that use these sources alone, with their columns."""
         columns = [self.sources.index(slug) for slug in sources]
-        inside = np.isclose(self.weights[:, columns].sum(axis=1), 1.0)
-        names = tuple(name for name, keep in zip(self.arms, inside, strict=True) if keep)
-        return Observations(
-            tuple(sources),
-            self.capabilities,
-            names,
-            self.weights[inside][:, columns],
-            self.targets[inside],
-            self.noise[inside],
-            self.n_items,
+        inside = np.flatnonzero(np.isclose(self.weights[:, columns].sum(axis=1), 1.0))
+        return replace(
+            self,
+            sources=tuple(sources),
+            arms=tuple(self.arms[k] for k in inside),
+            weights=self.weights[inside][:, columns],
+            parts=tuple(_rows(part, inside) for part in self.parts),
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Targets:
+    """What is fitted: `values[run, capability]` in the objective's units, the variance of each, and the capabilities' weights."""
+
+    capabilities: tuple[str, ...]
+    weights: tuple[float, ...]
+    values: Floats
+    noise: Floats
+    n_items: int
 
 
 def observations(store: Store, study: StudyRecord) -> Observations:
     """Return a study's trained static mixtures and their scores.
-
-    Repeats share their seed over arms, so a seed's common effect, estimated from arms that have every repeat, is taken out
-    before means are formed; what is left between repeats of one arm is the noise.
 
     Raises:
         ProbeError: nothing was trained.
@@ -60,38 +74,43 @@ def observations(store: Store, study: StudyRecord) -> Observations:
     inputs = study_scores(store, study, OBSERVED, Split.SELECTION)
     arms = {arm.name: arm for arm in store.arms(study.name) if len(arm.curriculum.phases) == 1}
     places = [a for a, arm in enumerate(inputs.arms) if arm.name in arms]
-    if not places:
+    scored = [benchmark for benchmark in inputs.benchmarks if benchmark.scored()]
+    if not places or not scored:
         raise ProbeError(f"study {study.name!r} has no trained mixture yet: probe run --study {study.name} --design swarm --source S ...")
-    capabilities = tuple(dict.fromkeys(b.capability for b in inputs.benchmarks))
-    runs = np.stack([_capability_means(inputs.benchmarks, name, places) for name in capabilities], axis=-1)
-    runs -= _seed_effect(runs)
-    used = [arms[inputs.arms[a].name] for a in places]
+    try:
+        parts = [benchmark.panel(places, []) for benchmark in scored]
+    except ValueError as error:
+        raise ProbeError(f"the mixtures of study {study.name!r} cannot be compared: {error}; see `probe status`.") from None
+    complete = np.logical_and.reduce([np.isfinite(part.panel.means) for part in parts]).any(axis=1)
+    used = [arms[inputs.arms[a].name] for a, known in zip(places, complete, strict=True) if known]
     sources = tuple(sorted({slug for arm in used for slug in arm.curriculum.sources()}))
     return Observations(
         sources,
-        capabilities,
         tuple(arm.name for arm in used),
         _weights(used, sources),
-        np.nanmean(runs, axis=1),
-        _noise(runs),
-        sum(len(b.groups) for b in inputs.benchmarks),
+        tuple(_rows(part, np.flatnonzero(complete)) for part in parts),
+        tuple(inputs.arms[a].name for a, known in zip(places, complete, strict=True) if not known),
+        tuple(benchmark.name for benchmark in inputs.benchmarks if not benchmark.scored()),
     )
 
 
-def _capability_means(benchmarks: Sequence[object], capability: str, places: list[int]) -> Floats:
-    """Return mean scores [arm, repeat] of one capability, higher is better; NaN where a probe is not done."""
-    from probe.decide.study_scores import BenchmarkArrays
+def targets(seen: Observations, objective: Combination) -> Targets:
+    """Return each mixture's score per capability, in the units of the objective.
 
-    means = []
-    for b in benchmarks:
-        assert isinstance(b, BenchmarkArrays)
-        if b.capability == capability:
-            metric = b.ranking_metric()
-            sign = -1.0 if metric == 3 else 1.0
-            values = np.asarray(b.values[metric][places], np.float64)
-            known = np.isfinite(values).sum(axis=-1)
-            means.append(np.where(known > 0, sign * np.nansum(values, axis=-1) / np.maximum(known, 1), np.nan))
-    return np.mean(means, axis=0)  # type: ignore[no-any-return]
+    Repeats share their seed over arms, so a seed's common effect, estimated from arms that have every repeat, is taken out
+    before means are formed; what is left between repeats of one arm is the noise.
+    """
+    weights = objective.capabilities()
+    runs = np.stack([objective.within(name).panel(seen.parts).means for name in weights], axis=-1)
+    runs[~np.isfinite(runs).all(axis=2)] = np.nan
+    runs -= _seed_effect(runs)
+    n_items = objective.panel(seen.parts).n
+    return Targets(tuple(weights), tuple(weights.values()), np.nanmean(runs, axis=1), _noise(runs), n_items)
+
+
+def _rows(part: BenchmarkPanel, kept: NDArray[np.intp]) -> BenchmarkPanel:
+    panel = Panel(part.panel.means[kept], part.panel.influence[kept], part.panel.clusters, part.panel.n)
+    return replace(part, panel=panel, accuracy=part.accuracy[kept])
 
 
 def _seed_effect(runs: Floats) -> Floats:

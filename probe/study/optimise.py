@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from db.values import Arm, ArmRole, BudgetUnit, Split, StudyPlan, StudyRecord
+from probe.decide.levels import Combination, combination
 from probe.errors import ProbeError, UsageError
 from probe.study import designs
 from probe.study.draws import Draws
-from probe.study.observations import Observations, observations
+from probe.study.observations import Observations, Targets, observations, targets
 from probe.study.ranking import benchmark_arrays, known_study
 from probe.study.registry import find_source
 from probe.study.run import SEED_STRIDE, plan_probes
@@ -50,19 +51,39 @@ class OptimizeRequest:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A finished search: what it was asked and found, and what it was fitted to."""
+    """A finished search: what it was asked and found, what it was fitted to, and what a reader must know of it."""
 
     study: StudyRecord
     request: OptimizeRequest
     seen: Observations
-    objective: Mapping[str, float]
+    objective: Combination  # searched, predicted and confirmed in the same units
+    fitted: Targets
     optimum: Optimum
     unit: BudgetUnit
     budget: int
+    notes: tuple[str, ...] = ()
 
     def mixture(self) -> Mixture:
         """Return the mixture that was found."""
         return Mixture.of(self.optimum.shares())
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationPlan:
+    """What confirms a search: the candidate and its baselines, the first of their fresh seeds, and how many candidates came before.
+
+    Every candidate has a block of seeds of its own, so a second search never meets runs that the first one's claim rests on; the
+    confirmation items stay the same, and each look at them is counted.
+    """
+
+    arms: Mapping[str, Arm]
+    first_seed: int
+    seeds: int
+    earlier: int = 0
+
+    def repeats(self) -> range:
+        """Return the confirmation's repeats, which are their seeds."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
 
 def search(store: Store, request: OptimizeRequest, progress: Callable[[int, int], None] | None = None) -> Search:
@@ -82,8 +103,10 @@ def search(store: Store, request: OptimizeRequest, progress: Callable[[int, int]
         raise ProbeError(
             f"only {len(seen.arms)} mixtures of these {len(seen.sources)} sources were trained, too few to search: "
             f"probe run --study {study.name} --design swarm {' '.join('--source ' + s for s in seen.sources)}."
+            + (f" Not scored on every benchmark yet: {', '.join(seen.unscored)}." if seen.unscored else "")
         )
-    objective = _objective(request, seen)
+    objective = combination(seen.parts, range(len(seen.arms)), _capability_weights(request, seen))
+    fitted = targets(seen, objective)
     unit, budget = request.unit or study.budget_unit, request.budget or study.budget
     usable = _usable(store, study, seen.sources, unit)
     try:
@@ -97,9 +120,11 @@ def search(store: Store, request: OptimizeRequest, progress: Callable[[int, int]
         )
     except ValueError as error:
         raise ProbeError(f"{error}.") from None
-    used = [c for c, name in enumerate(seen.capabilities) if objective.get(name)]
-    fitted = [GaussianProcess(seed=request.seed).fit(seen.weights, seen.targets[:, c], seen.noise[:, c]) for c in used]
-    surface = Objective(fitted, [objective[seen.capabilities[c]] for c in used])
+    surrogates = [
+        GaussianProcess(seed=request.seed).fit(seen.weights, values, noise)
+        for values, noise in zip(fitted.values.T, fitted.noise.T, strict=True)
+    ]
+    surface = Objective(surrogates, fitted.weights)
     base = [study.base.weights().get(slug, 0.0) for slug in seen.sources]
     optimum = search_mixture(
         surface,
@@ -109,10 +134,25 @@ def search(store: Store, request: OptimizeRequest, progress: Callable[[int, int]
         usable=list(usable.values()),
         observed=seen.weights,
         settings=SearchSettings(trials=request.trials, seed=request.seed, level=request.level),
-        n=seen.n_items,
+        n=fitted.n_items,
         progress=progress,
     )
-    return Search(study, request, seen, objective, optimum, unit, budget)
+    return Search(study, request, seen, objective, fitted, optimum, unit, budget, tuple(_notes(study, seen)))
+
+
+def _notes(study: StudyRecord, seen: Observations) -> Iterator[str]:
+    from probe.decide.study_warnings import ceiling_notes
+
+    yield from (f"benchmark {name} is left out of the objective: no probe is scored on it" for name in seen.left_out)
+    yield from ceiling_notes(seen.parts)
+    if seen.unscored:
+        yield f"not used by the search, because they are not scored on every benchmark: {', '.join(seen.unscored)}"
+    others = [slug for slug in study.base.weights() if slug not in seen.sources]
+    covered = math.fsum(share for slug, share in study.base.shares if slug in seen.sources)
+    if others and covered > 0:
+        yield f"the baseline 'base' is the base mixture without {', '.join(others)}: the {covered:.0%} that remain were brought to 100%"
+    elif others:
+        yield "the base mixture holds none of these sources: the baseline 'base' is proportional to usable rows instead"
 
 
 def confirmation_arms(found: Search) -> dict[str, Arm]:
@@ -125,17 +165,38 @@ def confirmation_arms(found: Search) -> dict[str, Arm]:
     return arms
 
 
-def plan_confirmation(workspace: Workspace, store: Store, found: Search, say: Callable[[str], None]) -> dict[str, Arm]:
-    """Plan the candidate and every baseline with fresh seeds."""
+def confirmation_plan(store: Store, found: Search) -> ConfirmationPlan:
+    """Return what a search's confirmation trains; a candidate that was confirmed before keeps its seeds, so its runs are reused."""
     arms = confirmation_arms(found)
+    candidates = [arm.name for arm in store.arms(found.study.name) if _is_candidate(arm)]
+    known = {probe.arm: probe.repeat // SEED_STRIDE for probe in store.probes(found.study.name) if probe.arm in candidates}
+    own = arms[CANDIDATE].name
+    block = known.get(own, max(known.values(), default=0) + 1)
+    earlier = candidates.index(own) if own in candidates else len(candidates)
+    return ConfirmationPlan(arms, block * SEED_STRIDE, found.request.seeds, earlier + _looks_elsewhere(store, found))
+
+
+def _is_candidate(arm: Arm) -> bool:
+    return arm.role is ArmRole.CONFIRM and arm.name.split("/")[1] == CANDIDATE
+
+
+def _looks_elsewhere(store: Store, found: Search) -> int:
+    """Count the candidates that other studies confirmed on a benchmark of the objective."""
+    names = {term.benchmark for term in found.objective.terms}
+    others = [study.name for study in store.studies() if study.name != found.study.name]
+    shared = [name for name in others if names & {record.spec.name for record in store.study_benchmarks(name)}]
+    return sum(_is_candidate(arm) for name in shared for arm in store.arms(name))
+
+
+def plan_confirmation(workspace: Workspace, store: Store, found: Search, plan: ConfirmationPlan, say: Callable[[str], None]) -> None:
+    """Plan the probes of the candidate and of every baseline."""
     draws = Draws(found.study, lambda slug: find_source(store, slug), workspace.indexes)
-    repeats = range(SEED_STRIDE, SEED_STRIDE + found.request.seeds)
-    probes = plan_probes(draws, list(arms.values()), repeats, say)
-    store.put_plan(StudyPlan(found.study, (), store.study_benchmarks(found.study.name), tuple(arms.values()), tuple(probes)))
-    return arms
+    arms = tuple(plan.arms.values())
+    probes = plan_probes(draws, arms, plan.repeats(), say)
+    store.put_plan(StudyPlan(found.study, (), store.study_benchmarks(found.study.name), arms, tuple(probes)))
 
 
-def confirmation(store: Store, found: Search, arms: Mapping[str, Arm]) -> Confirmation | None:
+def confirmation(store: Store, found: Search, plan: ConfirmationPlan) -> Confirmation | None:
     """Compare the candidate with every other mixture on confirmation items; None when no baseline differs from it.
 
     Raises:
@@ -143,23 +204,23 @@ def confirmation(store: Store, found: Search, arms: Mapping[str, Arm]) -> Confir
     """
     from probe.decide.confirm import confirm
 
-    candidate = arms[CANDIDATE].curriculum
-    others = [name for name, arm in arms.items() if arm.curriculum != candidate]
+    candidate = plan.arms[CANDIDATE].curriculum
+    others = [name for name, arm in plan.arms.items() if arm.curriculum != candidate]
     if not others:
         return None
     names = [CANDIDATE, *others]
-    records = store.study_benchmarks(found.study.name)
+    used = {term.benchmark for term in found.objective.terms}
     arrays = []
-    for record in records:
-        if not found.objective.get(record.spec.capability):
+    for record in store.study_benchmarks(found.study.name):
+        if record.spec.name not in used:
             continue
         scores = store.scores(found.study.name, record.spec.name, (ArmRole.CONFIRM,))
-        places = [next(i for i, arm in enumerate(scores.arms) if arm.name == arms[name].name) for name in names]
-        fresh = [r for r, repeat in enumerate(scores.repeats) if SEED_STRIDE <= repeat < SEED_STRIDE + found.request.seeds]
+        places = [next(i for i, arm in enumerate(scores.arms) if arm.name == plan.arms[name].name) for name in names]
+        fresh = [r for r, repeat in enumerate(scores.repeats) if repeat in plan.repeats()]
         chosen = benchmark_arrays(scores, places, Split.CONFIRMATION)
         arrays.append(replace(chosen, values=chosen.values[:, :, fresh]))
     try:
-        return confirm(names, arrays, CANDIDATE, level=found.request.level)
+        return confirm(names, arrays, CANDIDATE, found.objective, level=found.request.level)
     except ValueError as error:
         raise ProbeError(f"the mixture cannot be confirmed: {error}; see `probe status`.") from None
 
@@ -171,7 +232,7 @@ def _chosen_sources(request: OptimizeRequest, seen: Observations) -> tuple[str, 
     return tuple(sorted(request.sources)) or seen.sources
 
 
-def _objective(request: OptimizeRequest, seen: Observations) -> dict[str, float]:
+def _capability_weights(request: OptimizeRequest, seen: Observations) -> dict[str, float]:
     given = dict(request.objective)
     unknown = [name for name in given if name not in seen.capabilities]
     if unknown:
@@ -180,7 +241,7 @@ def _objective(request: OptimizeRequest, seen: Observations) -> dict[str, float]
     total = math.fsum(weights.values())
     if total <= 0 or any(weight < 0 for weight in weights.values()):
         raise UsageError("the objective's weights must not be negative, and one must be positive.")
-    return {name: weight / total for name, weight in weights.items()}
+    return weights
 
 
 def _usable(store: Store, study: StudyRecord, sources: Sequence[str], unit: BudgetUnit) -> dict[str, float]:

@@ -8,19 +8,32 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from db.values import SPLIT_CODES, Arm, ArmRole, BenchmarkScores, Ranking, Split, StudyRecord
+from probe.decide.ranking import RANKED
 from probe.errors import ProbeError
 from probe.study.designs import MOST_OVERLAP
+from probe.study.registry import builtin_sources
 
 if TYPE_CHECKING:
     from db.store import Store
     from probe.decide.study_scores import BenchmarkArrays, StudyScores
 
 IMAGES = "images"  # cluster numbers are made of image bytes, so all benchmarks number alike
-RANKED = (ArmRole.UNTRAINED, ArmRole.BASE, ArmRole.SOURCE)
+LEVEL = 0.90
 
 
-def rank(store: Store, study: str, *, level: float = 0.90, alpha: float = 0.05, margin: float | None = None) -> Ranking:
-    """Rank a study's sources on selection items, keep the result in the store, and return it.
+def rank(store: Store, study: str) -> Ranking:
+    """Rank a study's sources on selection items, keep the result for pages and manifests, and return it.
+
+    Raises:
+        ProbeError: there is no such study, or nothing to compare yet.
+    """
+    ranking = computed_ranking(store, study)
+    store.put_ranking(ranking)
+    return ranking
+
+
+def computed_ranking(store: Store, study: str, *, level: float = LEVEL, margin: float | None = None) -> Ranking:
+    """Rank a study's sources on selection items and keep nothing: what is kept is the default ranking alone.
 
     Raises:
         ProbeError: there is no such study, or nothing to compare yet.
@@ -29,11 +42,9 @@ def rank(store: Store, study: str, *, level: float = 0.90, alpha: float = 0.05, 
 
     inputs = study_scores(store, known_study(store, study), RANKED, Split.SELECTION)
     try:
-        ranking = rank_study(inputs, level=level, alpha=alpha, margin=margin)
+        return rank_study(inputs, level=level, margin=margin)
     except ValueError as error:
         raise ProbeError(f"{error}; see `probe status`.") from None
-    store.put_ranking(ranking)
-    return ranking
 
 
 def known_study(store: Store, name: str) -> StudyRecord:
@@ -50,21 +61,20 @@ def known_study(store: Store, name: str) -> StudyRecord:
 
 
 def study_scores(store: Store, study: StudyRecord, roles: Sequence[ArmRole], split: Split) -> StudyScores:
-    """Return a study's item scores of one split, for arms of some roles that have at least one scored repeat."""
+    """Return a study's item scores of one split, for arms of some roles, scored or not."""
     from probe.decide.study_scores import StudyArm, StudyScores
 
     benchmarks = store.study_benchmarks(study.name)
     scores = [store.scores(study.name, record.spec.name, roles) for record in benchmarks]
     arms: tuple[Arm, ...] = scores[0].arms if scores else ()
-    has_all = [a for a in range(len(arms)) if all(np.isfinite(s.values[:, a]).any() for s in scores)]
     overlaps = {probe.arm: probe.overlap for probe in store.probes(study.name) if probe.overlap > MOST_OVERLAP}
     return StudyScores(
         study=study.name,
         revision=study.revision,
         proxy=study.proxy.name,
-        illustration_only=study.proxy.illustration_only and not _is_illustrative(arms),
-        arms=tuple(StudyArm.of(arms[a]) for a in has_all),
-        benchmarks=tuple(benchmark_arrays(s, has_all, split) for s in scores),
+        illustration_only=illustration_only(store, study),
+        arms=tuple(StudyArm.of(arm) for arm in arms),
+        benchmarks=tuple(benchmark_arrays(s, range(len(arms)), split) for s in scores),
         too_small=tuple((arm.name, overlaps[arm.name]) for arm in arms if arm.name in overlaps),
     )
 
@@ -79,7 +89,10 @@ def benchmark_arrays(scores: BenchmarkScores, arms: Sequence[int], split: Split)
     return BenchmarkArrays(record.spec.name, record.spec.capability, values, record.groups[items], chance=record.chance, pool=IMAGES)
 
 
-def _is_illustrative(arms: Sequence[Arm]) -> bool:
-    """Say whether all data is the tool's own (generated world, easy-VQA), for which `tiny` was made."""
-    used = {slug.split("/")[0] for arm in arms for slug in arm.curriculum.sources()}
-    return used <= {"easy-vqa", "world"}
+def illustration_only(store: Store, study: StudyRecord) -> bool:
+    """Say whether a study's results are an illustration, not evidence: the bundled proxy on data that it was not made for.
+
+    It was made for the tool's own data: the built-in sources, the generated world's and easy-VQA's.
+    """
+    used = {slug for arm in store.arms(study.name) for slug in arm.curriculum.sources()}
+    return study.proxy.illustration_only and not used <= set(builtin_sources())

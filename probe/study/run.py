@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import sub
 from typing import TYPE_CHECKING, Any
 
 from db.values import (
     Arm,
+    ArmRole,
     BenchmarkRecord,
     BudgetUnit,
     Design,
@@ -81,8 +83,8 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
         draws = Draws(draft, specs.__getitem__, workspace.indexes)
         sources = tuple(_source(draws, spec, say) for spec in specs.values())
         study = draft if draft.base.shares else replace(draft, base=designs.proportional({s.spec.slug: s.usable for s in sources}))
-        arms = _arms(study, request)
-        probes = plan_probes(draws, arms, range(request.seeds), say, _swarm_repeats(study, request))
+        arms, repeats = _arms(study, request, store.arms(study.name) if known else ())
+        probes = plan_probes(draws, arms, range(request.seeds), say, repeats)
         plan = StudyPlan(study, sources, benchmarks, tuple(arms), tuple(probes))
         return Planned(plan, store.check_plan(plan))
 
@@ -191,29 +193,34 @@ def _check_same(study: StudyRecord, request: RunRequest) -> None:
         raise ProbeError(f"study {study.name!r} has another {' and '.join(differing)}: use another --study, or leave those options out.")
 
 
-def _arms(study: StudyRecord, request: RunRequest) -> list[Arm]:
+def _arms(study: StudyRecord, request: RunRequest, known: Sequence[Arm]) -> tuple[list[Arm], dict[str, int]]:
+    """Return the arms that a request needs, and those of them that get other repeats than the request's."""
     design = request.design or (Design.ADD_ONE if study.base_given else Design.SOLO)
     if design is Design.SOLO:
-        return [designs.untrained_arm(), *designs.solo_arms(request.sources)]
+        return [designs.untrained_arm(), *designs.solo_arms(request.sources)], {}
     if design is Design.ADD_ONE:
-        return [designs.untrained_arm(), designs.base_arm(study.base), *designs.add_one_arms(request.sources, study.base, study.add_share)]
-    return [designs.untrained_arm(), *designs.swarm_arms([mixture for mixture, _ in _swarm(study, request)])]
+        added = designs.add_one_arms(request.sources, study.base, study.add_share)
+        return [designs.untrained_arm(), designs.base_arm(study.base), *added], {}
+    swarm = _swarm(study, request, known)
+    return [designs.untrained_arm(), *(arm for arm, _ in swarm)], {arm.name: repeats for arm, repeats in swarm}
 
 
-def _swarm(study: StudyRecord, request: RunRequest) -> list[tuple[Mixture, int]]:
-    """Return the swarm's mixtures of the sources asked for, and how many repeats each gets."""
-    from probe.decide.swarm import swarm_mixtures
+def _swarm(study: StudyRecord, request: RunRequest, known: Sequence[Arm]) -> list[tuple[Arm, int]]:
+    """Return the swarm of the sources asked for, and how many repeats each mixture gets; the study's mixtures of these come first."""
+    from probe.decide.swarm import SAME, swarm_mixtures
 
     if not request.sources:
         raise UsageError("name the sources to mix: probe run --design swarm --source S --source T.")
+    sources = list(dict.fromkeys(request.sources))
     base = study.base.weights()
-    weights = [base.get(slug, 0.0) for slug in request.sources]
+    weights = [base.get(slug, 0.0) for slug in sources]
     start = weights if sum(weights) > 0 else [1.0] * len(weights)
-    points = swarm_mixtures(request.sources, request.mixtures, 0, start, repeats=request.seeds)
-    return [(Mixture.of(dict(zip(request.sources, point.shares, strict=True))), point.repeats) for point in points]
-
-
-def _swarm_repeats(study: StudyRecord, request: RunRequest) -> dict[str, int]:
-    if request.design is not Design.SWARM:
-        return {}
-    return {f"swarm-{i:02d}": repeats for i, (_, repeats) in enumerate(_swarm(study, request))}
+    trained = [arm for arm in known if arm.role is ArmRole.MIXTURE and set(arm.curriculum.sources()) <= set(sources)]
+    shares = [[arm.curriculum.phases[0].mixture.weights().get(slug, 0.0) for slug in sources] for arm in trained]
+    points = swarm_mixtures(sources, request.mixtures, 0, start, repeats=request.seeds, existing=shares)
+    swarm = []
+    for point in points:
+        same = (arm for arm, own in zip(trained, shares, strict=True) if max(map(abs, map(sub, own, point.shares))) <= SAME)
+        arm = next(same, None) or designs.swarm_arms([Mixture.of(dict(zip(sources, point.shares, strict=True)))])[0]
+        swarm.append((arm, point.repeats))
+    return swarm

@@ -32,6 +32,7 @@ from sources.fingerprint import fingerprint
 from sources.mixture import Curriculum, Mixture
 from sources.spec import Licence, SourceSpec
 
+FREE_TEXT = "negative bits_per_byte"
 HOSTILE = "web/<script>alert(1)</script>[x](javascript:alert(2))"
 SCRIPT = "<script>document.title='owned'</script>"
 MARKDOWN = "[click](https://example.org) **bold** :red[red] $x^2$"
@@ -125,7 +126,14 @@ def effects(prefix, verdicts, levels=CAPABILITIES):
     rows = []
     for place, (slug, (value, half, tier)) in enumerate(OVERALL.items()):
         verdict = VERDICTS[slug] if verdicts else None
-        common = {"arm": prefix + slug, "role": ArmRole.SOURCE, "verdict_from": "add-one" if verdicts else "", "accuracy": 0.5 + value}
+        common = {
+            "arm": prefix + slug,
+            "source": slug,
+            "metric": "right_probability",
+            "role": ArmRole.SOURCE,
+            "verdict_from": "add-one" if verdicts else "",
+            "accuracy": 0.5 + value,
+        }
         seeds = 4 if verdict is Verdict.UNDECIDED else None
         rows.append(
             EffectRow(
@@ -136,14 +144,24 @@ def effects(prefix, verdicts, levels=CAPABILITIES):
         for name, capability in {**dict.fromkeys(levels.values(), None), **levels}.items():
             level = "capability" if capability is None else "benchmark"
             there = estimate(float(value + rng.normal(0, 0.06)), half * 1.6, 150)
-            rows.append(EffectRow(level=level, name=name, effect=there, tier=min(tier, 2), verdict=verdict, **common))
+            measured = common | ({"metric": FREE_TEXT} if name == "doc-test" and not verdicts else {})
+            rows.append(EffectRow(level=level, name=name, effect=there, tier=min(tier, 2), verdict=verdict, **measured))
     return rows
 
 
 def a_ranking(study, revision, prefix="", verdicts=False):
     slugs = list(OVERALL)
     pairs = [
-        PairRow("overall", "overall", prefix + a, prefix + b, estimate(OVERALL[a][0] - OVERALL[b][0], 0.03), OVERALL[a][2] != OVERALL[b][2])
+        PairRow(
+            "overall",
+            "overall",
+            prefix + a,
+            prefix + b,
+            estimate(OVERALL[a][0] - OVERALL[b][0], 0.03),
+            OVERALL[a][2] != OVERALL[b][2],
+            a,
+            b,
+        )
         for number, a in enumerate(slugs)
         for b in slugs[number + 1 :]
     ]

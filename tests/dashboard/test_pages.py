@@ -1,7 +1,8 @@
 """Each page on a workspace that is missing, on an empty store and on a filled one: what it says is what the store holds."""
 
+import pandas as pd
 import pytest
-from filled_workspace import HOSTILE, MARKDOWN, OVERALL, SCRIPT, VERDICTS
+from filled_workspace import FREE_TEXT, HOSTILE, MARKDOWN, OVERALL, SCRIPT, VERDICTS
 from page_text import shown
 
 from db.store import Store
@@ -103,9 +104,17 @@ def test_a_ranking_older_than_its_probes_names_the_command(open_page, filled):
 
 
 def test_the_heat_map_knows_what_is_inside_the_noise(open_page, filled):
-    data = open_page(filled, "heatmap", study="main").dataframe[0].value
+    data = pd.concat([frame.value for frame in open_page(filled, "heatmap", study="main").dataframe])
     assert len(data) == len(OVERALL) * 4
     assert list(data["inside"]) == [low <= 0 <= high for low, high in zip(data["low"], data["high"], strict=True)]
+
+
+@pytest.mark.parametrize(("page", "benchmarks"), [("heatmap", {"doc-test"}), ("source", {"doc-test"})])
+def test_no_scale_or_axis_holds_two_units(open_page, filled, page, benchmarks):
+    shown_frames = [frame.value for frame in open_page(filled, page, study="main", source="docs/charts").dataframe]
+    measured = [frame for frame in shown_frames if "metric" in frame]
+    assert [set(frame["metric"]) for frame in measured] == [{"right_probability"}, {FREE_TEXT}]
+    assert set(measured[1]["name" if page == "source" else "benchmark"]) == benchmarks
 
 
 def test_overview_hands_over_the_decision(open_page, filled):

@@ -205,6 +205,8 @@ def upgrade() -> None:
         ),
         sa.Column("verdict_from", sa.String(), nullable=False),
         sa.Column("seeds_to_decide", sa.Integer(), nullable=True),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("metric", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(
             ["study", "revision"],
             ["rankings.study", "rankings.revision"],
@@ -241,6 +243,8 @@ def upgrade() -> None:
         sa.Column("high", sa.Double(), nullable=True),
         sa.Column("n", sa.Integer(), nullable=False),
         sa.Column("decided", sa.Boolean(), nullable=False),
+        sa.Column("a_source", sa.String(), nullable=False),
+        sa.Column("b_source", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(
             ["study", "revision"],
             ["rankings.study", "rankings.revision"],

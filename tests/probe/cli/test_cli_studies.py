@@ -101,3 +101,28 @@ def test_clean_touches_no_features_while_a_probe_runs(probe, study, tmp_path):
     probe("clean", "--all")
     assert space.exists()
     assert orphan.exists()
+
+
+def test_a_swarm_grows_and_another_one_of_other_sources_joins_it(probe, bench):
+    from db.values import Design
+    from probe.study.run import RunRequest, plan_run
+
+    for number, name in enumerate("abcd"):
+        words = ("--option", "rows=40", "--option", f"seed={number}")
+        assert probe("sources", "add", name, "--format", "world", "--option", "skill=colour", *words).code == 0
+
+    def swarm(sources, mixtures):
+        request = RunRequest(tuple(sources), design=Design.SWARM, samples=16, seeds=2, mixtures=mixtures, benchmarks=(bench,))
+        planned = plan_run(Workspace(Path(".probe")), request, lambda line: None)
+        return [arm.name for arm in planned.arms if arm.design is Design.SWARM], planned.new
+
+    small, _ = swarm("abc", 5)
+    assert len(set(small)) == 5
+    assert swarm("abc", 5) == (small, 0)
+    large, new = swarm("abc", 9)
+    assert large[:5] == small
+    assert (len(set(large)), new) == (9, 4)
+    other, _ = swarm("cd", 5)
+    assert len(set(other)) == 5
+    both, _ = swarm("abcd", 20)
+    assert set(both) >= {*large, *other}

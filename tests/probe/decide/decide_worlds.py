@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,6 +86,16 @@ def calibration(world: World, sources: int, repeats: int, studies: int, seed: in
     ]
     mean = np.mean(np.array(rows, dtype=np.float64), axis=0).tolist()
     return dict(zip(("cover_base", "cover_untrained", "false_verdict", "false_tier"), mean, strict=True))
+
+
+def paired_effects(
+    scores: NDArray[np.float64], groups: NDArray[np.int64], pairs: Sequence[tuple[int, int]], *, one_run: Sequence[int] = ()
+) -> Effects:
+    """Return the paired differences of one benchmark, variances moderated over all trained arms; `pairs` are (arm, other)."""
+    panel = benchmark_panel(scores, groups, one_run=one_run)
+    untrained = {b for _, b in pairs if b in one_run}
+    trained = [a for a in range(panel.means.shape[0]) if a not in one_run]
+    return effects(contrasts(panel, pairs), family_prior(panel, trained, untrained.pop() if untrained else None))
 
 
 def study(

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from decide_worlds import World, calibration, null_studies
+from decide_worlds import World, calibration, null_studies, paired_effects
 
-from probe.decide.effects import contrasts, effects, family_prior, half_width, paired_effects
+from probe.decide.effects import contrasts, effects, family_prior, half_width
 from probe.decide.moderation import VariancePrior, fit_prior, pooled_degrees_of_freedom
 from probe.decide.panel import benchmark_panel, combine
 

@@ -187,6 +187,23 @@ def test_a_swarm_fills_the_simplex_with_repeats(min_active):
     assert swarm == swarm_mixtures(SOURCES, 16, 1, base, min_active=min_active)
 
 
+def test_the_first_of_a_larger_swarm_are_the_smaller_swarm():
+    base = np.array([0.4, 0.3, 0.2, 0.1])
+    small, large = (swarm_mixtures(SOURCES, n, 0, base) for n in (12, 24))
+    assert large[:12] == small
+    again = swarm_mixtures(SOURCES, 24, 0, base, existing=[m.shares for m in small])
+    assert again == large
+
+
+def test_a_swarm_keeps_away_from_the_mixtures_that_are_there():
+    known = swarm_mixtures(SOURCES, 12, 0, np.full(4, 0.25))[2:]
+    swarm = swarm_mixtures(SOURCES, 16, 5, np.full(4, 0.25), existing=[m.shares for m in known])
+    points = np.sqrt(np.array([m.shares for m in swarm]))
+    assert [m.shares for m in swarm[1:11]] == [m.shares for m in known]
+    distances = np.linalg.norm(points[:, None] - points[None], axis=2) + 9 * np.eye(16)
+    assert distances.min() > 0.1
+
+
 def test_a_swarm_can_hold_the_vertices():
     points = np.array([m.shares for m in swarm_mixtures(SOURCES, 8, 0, np.full(4, 0.25), vertices=True)])
     assert (points.max(axis=1) == 1).sum() == 4

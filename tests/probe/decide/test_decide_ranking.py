@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from decide_worlds import World, study
 
 from db.values import Design, Verdict
 from probe.decide.confirm import confirm
-from probe.decide.levels import STANDARDISED
+from probe.decide.levels import STANDARDISED, combination, level_panels
 from probe.decide.ranking import best_first, rank_study
 
 WORLD = World(seed=0.02, shared_seed=0.02)
@@ -63,6 +65,40 @@ def test_different_metrics_are_combined_in_repeat_deviations_and_bits_change_sig
     text = rows(ranking, "benchmark", "text")["a"].effect
     assert text.low < 0.5 < text.high
     assert rows(ranking)["a"].effect.value > 5  # half a point is many seed deviations
+    assert {row.name: row.metric for row in ranking.effects} == {
+        "overall": STANDARDISED, "choice": "right_probability", "text": "negative bits_per_byte",
+    }  # fmt: skip
+
+
+def saturated_with_free_text():
+    """A benchmark that every arm has solved, its repeats all but equal, beside one in bits per byte that tells the arms apart."""
+    inputs = solo({"solved": {"a": 0.0, "b": 0.0}, "text": {"a": 0.5, "b": 0.0}}, free_text=("text",))
+    rng, solved = np.random.default_rng(1), inputs.benchmarks[0].values
+    tiny = 1e-6 * rng.standard_normal(solved.shape[1:]) + np.array([0.0, 0.0003, -0.0002])[:, None, None]
+    solved[0] = np.where(np.isfinite(solved[0]), 0.999 + tiny, np.nan)
+    solved[2] = np.where(np.isfinite(solved[0]), 1.0, np.nan)
+    return inputs
+
+
+def test_a_solved_benchmark_is_left_out_of_combined_levels_with_a_note():
+    ranking = rank_study(saturated_with_free_text())
+    assert rows(ranking)["a"].effect == rows(ranking, "benchmark", "text")["a"].effect
+    assert rows(ranking, "benchmark", "solved")["a"].effect.value == pytest.approx(0.0003, rel=0.01)
+    assert any("solved is at its ceiling" in warning and "left out" in warning for warning in ranking.warnings)
+
+
+def test_a_unit_is_never_smaller_than_the_noise_of_the_items():
+    inputs = solo({"steady": {"a": 0.05, "b": 0.0}, "text": {"a": 0.5, "b": 0.0}}, free_text=("text",))
+    steady = inputs.benchmarks[0].values[0]
+    steady[1:] = steady[1:, :1]  # repeats agree to the last digit
+    overall = rows(rank_study(inputs))["a"].effect.value
+    assert 0 < overall < 50
+
+
+def test_only_solved_benchmarks_are_still_ranked():
+    inputs = solo({"q": {"a": 0.9, "b": 0.5}})
+    inputs.benchmarks[0].values[2] = 1.0
+    assert rows(rank_study(inputs))["a"].tier == 1
 
 
 def test_null_arms_share_one_tier_and_undecided_says_how_many_seeds():
@@ -113,6 +149,39 @@ def test_an_arm_without_scores_is_named_and_left_out():
     assert any("not ranked" in warning and "c" in warning for warning in ranking.warnings)
 
 
+def test_a_benchmark_without_scores_is_named_and_the_others_are_ranked():
+    inputs = solo({"q": {"a": 0.9, "b": 0.1}, "gone": {"a": 0.9, "b": 0.1}})
+    inputs.benchmarks[1].values[:] = np.nan
+    ranking = rank_study(inputs)
+    assert set(rows(ranking)) == {"a", "b"}
+    assert "benchmark gone is left out: no probe is scored on it" in ranking.warnings
+
+
+def test_a_benchmark_on_which_the_reference_failed_is_named_and_the_others_are_ranked():
+    inputs = solo({"q": {"a": 0.9, "b": 0.1}, "half": {"a": 0.9, "b": 0.1}})
+    inputs.benchmarks[1].values[:, 0] = np.nan
+    ranking = rank_study(inputs)
+    assert rows(ranking).keys() == {"a", "b"}
+    assert any("half is left out: the reference untrained" in warning for warning in ranking.warnings)
+
+
+def test_an_arm_that_lacks_a_new_benchmark_is_named_and_ranked_where_it_is_scored():
+    inputs = solo({"q": {"a": 0.9, "b": 0.1, "c": 0.5}, "new": {"a": 0.9, "b": 0.1, "c": 0.5}})
+    inputs.benchmarks[1].values[:, 3] = np.nan
+    ranking = rank_study(inputs)
+    assert rows(ranking).keys() == {"a", "b"}
+    assert rows(ranking, "benchmark", "q").keys() == {"a", "b", "c"}
+    assert any(warning.startswith("not ranked overall") and warning.endswith(": c") for warning in ranking.warnings)
+
+
+def test_rows_and_pairs_carry_the_source_beside_the_arm():
+    inputs = study({"q": WORLD.scores(np.random.default_rng(0), 3, 3)}, ["base", "a", "b"], WORLD.groups(), design=Design.ADD_ONE)
+    named = replace(inputs, arms=tuple(replace(arm, name=f"+{arm.source}" if arm.source else arm.name) for arm in inputs.arms))
+    ranking = rank_study(named)
+    assert {(row.arm, row.source) for row in ranking.effects} == {("+a", "a"), ("+b", "b")}
+    assert {(p.a, p.a_source, p.b, p.b_source) for p in ranking.pairs} == {("+a", "a", "+b", "b")}
+
+
 def test_a_study_without_scores_is_refused():
     inputs = solo({"q": {"a": 0.9, "b": 0.1}})
     inputs.benchmarks[0].values[:] = np.nan
@@ -128,15 +197,44 @@ def test_the_same_scores_give_the_same_ranking():
     assert rank_study(solo({"q": {"a": 0.5, "b": 0.1}})) == rank_study(solo({"q": {"a": 0.5, "b": 0.1}}))
 
 
+def objective_of(benchmarks, arms, weights=None):
+    return combination([benchmark.panel(list(range(arms)), []) for benchmark in benchmarks], range(arms), weights)
+
+
 def test_confirmation_claims_only_what_beats_every_baseline():
     rng = np.random.default_rng(0)
     names = ["candidate", "base", "uniform"]
     beats_all, beats_one = np.array([0.5, 0.2, 0.3]), np.array([0.5, 0.2, 0.5])
     for truth, all_of_them in ((beats_all, True), (beats_one, False)):
         made = study({"q": WORLD.scores(rng, 3, 4, truth)}, ["base", "a", "b"], WORLD.groups(), design=Design.ADD_ONE)
-        found = confirm(names, made.benchmarks, "candidate")
-        assert found.holds_against_all is all_of_them
-        assert found.holds["base"]
+        objective = objective_of(made.benchmarks, 3)
+        found = confirm(names, made.benchmarks, "candidate", objective)
+        assert found.holds == {"base": True, "uniform": all_of_them}
         assert found.gains["base"].low < 0.3 < found.gains["base"].high
     with pytest.raises(ValueError, match="baseline"):
-        confirm(["candidate"], made.benchmarks, "candidate")
+        confirm(["candidate"], made.benchmarks, "candidate", objective)
+    with pytest.raises(ValueError, match="nothing is scored on q"):
+        confirm(names, (), "candidate", objective)
+
+
+def test_a_gain_is_confirmed_in_the_objective_that_was_searched():
+    rng = np.random.default_rng(3)
+    truths = {"choice": np.array([0.5, 0.4]), "text": np.array([0.2, 0.8])}
+    scores = {name: WORLD.scores(rng, 2, 4, truth) for name, truth in truths.items()}
+    made = study(scores, ["base", "a"], WORLD.groups(), design=Design.ADD_ONE, free_text=("text",))
+    names = ["candidate", "other"]
+    for weights, sign in (({"choice": 1.0}, 1), ({"text": 1.0}, -1), ({"choice": 0.01, "text": 0.99}, -1)):
+        objective = objective_of(made.benchmarks, 2, weights)
+        panel = objective.panel([benchmark.panel([0, 1], []) for benchmark in made.benchmarks])
+        gain = confirm(names, made.benchmarks, "candidate", objective).gains["other"].value
+        assert np.sign(gain) == sign
+        assert gain == pytest.approx(float(np.subtract(*panel.means.mean(axis=1))))
+
+
+def test_the_overall_level_is_the_objective_of_equal_weights():
+    inputs = solo({"one": {"a": 0.5, "b": 0.2}, "two": {"a": 0.1, "b": 0.3}}, free_text=("two",))
+    parts = [benchmark.panel([0, 1, 2], [0]) for benchmark in inputs.benchmarks]
+    objective = combination(parts, [1, 2], {"one": 5.0, "two": 5.0})
+    assert objective.panel(parts).means == pytest.approx(level_panels(parts, [1, 2])[0].panel.means)
+    within = [objective.within(name).panel(parts).means * weight for name, weight in objective.capabilities().items()]
+    assert sum(within) == pytest.approx(objective.panel(parts).means)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from db.values import Verdict
 from probe.decide.effects import Effects, contrasts, effects, family_prior
-from probe.decide.multiplicity import holm
+from probe.decide.multiplicity import hochberg, holm
 from probe.decide.panel import benchmark_panel
 from probe.decide.tiers import tiers
 from probe.decide.verdicts import equivalence_p, minimum_detectable_effect, seeds_to_decide, verdicts
@@ -32,6 +32,17 @@ def reference_holm(p):
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_holm_is_the_definition(p):
     assert holm(p).tolist() == pytest.approx(reference_holm(p))
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_hochberg_rejects_all_exactly_when_the_largest_is_and_never_less_than_holm(p):
+    adjusted = hochberg(p)
+    assert (adjusted <= holm(p)).all()
+    assert adjusted.max() == pytest.approx(max(p))
+    # The definition: the largest k whose p-value is at most alpha / (m - k + 1), and all that are smaller.
+    ordered, alpha = sorted(p), 0.05
+    steps = [k for k, value in enumerate(ordered) if value * (len(p) - k) <= alpha]
+    assert (adjusted <= alpha).sum() == (sum(value <= ordered[steps[-1]] for value in p) if steps else 0)
 
 
 def test_verdicts_truth_table():

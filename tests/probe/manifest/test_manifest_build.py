@@ -53,12 +53,17 @@ def build(tmp_path, **changes):
         decision,
         study=StudyRecord("main", proxy, Recipe(), Mixture.single("a"), False, BudgetUnit.SAMPLES, 100),
         metric="right_probability",
+        objective_metric="right_probability",
+        illustration_only=changes.pop("illustration_only", True),
         sources=records,
         benchmarks=[benchmark_entry(benchmark, 1.0)],
         capabilities={"ocr": 1.0},
         image_policy=IMAGE_POLICY,
         provenance=Provenance("0.1.0"),
-        effects=[EffectRow("a", ArmRole.SOURCE, "overall", "", GAIN, 0.5, 1, Verdict.HELPS, "add-one")],
+        effects=[
+            EffectRow("a", ArmRole.SOURCE, "overall", "", GAIN, 0.5, 2, source="a"),
+            EffectRow("+a", ArmRole.SOURCE, "overall", "", GAIN, 0.5, 1, Verdict.HELPS, "add-one", source="a"),
+        ],
         **changes,
     )
 
@@ -72,11 +77,17 @@ def test_a_manifest_of_the_stores_values_reads_back_and_holds_no_path(tmp_path):
     assert [entry.slug for entry in again.sources] == ["a", "b", "c"]
     assert again.source("a").rows == 175 + 75
     assert again.source("a").repeat == pytest.approx(1.25)
-    assert again.source("a").verdict == "helps"
+    assert (again.source("a").verdict, again.source("a").tier) == ("helps", 1)  # the add-one arm's, which has a verdict
     assert again.source("c").rows == 0
     assert again.objective.benchmarks[0].selection_items == 2
     assert again.licences.expression == "MIT"
     assert again.warnings[0].startswith("illustration, not evidence")
+
+
+def test_data_the_bundled_proxy_was_made_for_is_no_illustration(tmp_path):
+    doc = build(tmp_path, illustration_only=False)
+    assert not doc.proxy.illustration_only
+    assert not any("illustration" in warning for warning in doc.warnings)
 
 
 def test_an_unconfirmed_manifest_says_so(tmp_path):

@@ -54,7 +54,7 @@ def probe(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line in a workspace of its own."""
 
     def call(*arguments: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(command(tmp_path, *arguments), capture_output=True, text=True, timeout=300, env=environment())
+        done = subprocess.run(command(tmp_path, *arguments), capture_output=True, text=True, timeout=900, env=environment())
         assert not ok or done.returncode == 0, done.stderr
         return done
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,15 @@ import pytest
 
 from db.store import Store
 from db.values import Arm, ArmRole, BenchmarkRecord, BudgetUnit, Design, PlannedProbe, SourceRecord, StudyRecord
+from probe.decide.levels import STANDARDISED, combination
 from probe.errors import ProbeError, UsageError
-from probe.manifest.write import parse_manifest
+from probe.manifest.write import manifest_json, parse_manifest
 from probe.study import designs
 from probe.study.base import parse_base
 from probe.study.decision import keep_manifest, make_manifest
-from probe.study.observations import observations
-from probe.study.optimise import CANDIDATE, SEED_STRIDE, OptimizeRequest, confirmation, confirmation_arms, search
-from probe.study.ranking import rank
+from probe.study.observations import observations, targets
+from probe.study.optimise import CANDIDATE, SEED_STRIDE, OptimizeRequest, confirmation, confirmation_arms, confirmation_plan, search
+from probe.study.ranking import computed_ranking, illustration_only, rank
 from probe.workspace import Workspace
 from proxy_training.jobs import METRICS, Cost, ItemScores, JobResult, ProxySpec, Recipe
 from sources.benchmark import BenchmarkSpec
@@ -40,7 +42,7 @@ class World:
     def __init__(self, store: Store) -> None:
         self.store, self.rng = store, np.random.default_rng(0)
         self.difficulty = self.rng.normal(0, 0.08, ITEMS)
-        self.seeds = {seed: self.rng.normal(0, 0.01) for seed in range(2 * SEED_STRIDE)}
+        self.seeds = {seed: self.rng.normal(0, 0.01) for seed in range(3 * SEED_STRIDE)}
         self.spec = BenchmarkSpec("bench", "skill")
         self.record = BenchmarkRecord(self.spec, "f1", ITEMS, np.arange(ITEMS, dtype=np.int32), np.arange(ITEMS, dtype=np.int8) % 2, 0.25)
         store.put_benchmark(self.record)
@@ -56,12 +58,33 @@ class World:
         self.store.plan_probes("s", one)
         by_name = {arm.name: arm for arm in arms}
         while (claim := self.store.claim("me", "s", 60)) is not None:
-            mixture = by_name[claim.arm].curriculum.phases[0].mixture
-            scores = np.full((len(METRICS), ITEMS), np.nan, np.float32)
-            scores[:3] = (
-                truth(mixture) + self.seeds[claim.seed] + self.difficulty + self.rng.normal(0, 0.01) + self.rng.normal(0, 0.05, ITEMS)
-            )
-            assert self.store.finish(claim, JobResult(claim.training_id, (ItemScores("bench", "f1", scores, ITEMS),), cost=Cost(1.0, 1.0)))
+            phases = by_name[claim.arm].curriculum.phases
+            mixture = phases[0].mixture if phases else None
+            assert self.store.finish(claim, JobResult(claim.training_id, self.scores(mixture, claim.seed), cost=Cost(1.0, 1.0)))
+
+    def scores(self, mixture: Mixture | None, seed: int) -> tuple[ItemScores, ...]:
+        scores = np.full((len(METRICS), ITEMS), np.nan, np.float32)
+        known = truth(mixture) if mixture else 0.1
+        scores[:3] = known + self.seeds[seed] + self.difficulty + self.rng.normal(0, 0.01) + self.rng.normal(0, 0.05, ITEMS)
+        return (ItemScores("bench", "f1", scores, ITEMS),)
+
+
+class MixedWorld(World):
+    """Beside the choices, free text in bits per byte: its raw differences are twenty times as large, its noise too."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.text = BenchmarkRecord(BenchmarkSpec("text", "writing"), "f2", ITEMS, self.record.groups, self.record.splits)
+        store.put_benchmark(self.text)
+        store.add_study_benchmark("s", "text")
+
+    def scores(self, mixture: Mixture | None, seed: int) -> tuple[ItemScores, ...]:
+        (choice,) = super().scores(mixture, seed)
+        bits = np.full((len(METRICS), ITEMS), np.nan, np.float32)
+        good = mixture.weights().get("good", 0.0) if mixture else 0.0
+        bits[3] = 9 + 2 * good + 20 * (self.rng.normal(0, 0.01) + self.rng.normal(0, 0.05, ITEMS))
+        bits[2] = 0.5
+        return (choice, ItemScores("text", "f2", bits, ITEMS))
 
 
 @pytest.fixture
@@ -78,12 +101,13 @@ def test_observations_are_means_without_the_seeds_common_shift(world: World) -> 
     assert seen.sources == ("fine", "good", "noise")
     assert seen.capabilities == ("skill",)
     expected = [truth(Mixture.of(dict(zip(seen.sources, w, strict=True)))) for w in seen.weights]
-    residual = seen.targets[:, 0] - np.array(expected)
+    fitted = targets(seen, combination(seen.parts, range(len(seen.arms))))
+    residual = fitted.values[:, 0] - np.array(expected)
     # Single-run arms all have seed 0: without the correction their residuals would be shifted by its effect.
     single = np.array([name.startswith("swarm") for name in seen.arms])
     assert abs(residual[single].mean() - residual[~single].mean()) < 0.01
     assert residual.std() < 0.02
-    assert (seen.noise[single] > 2.5 * seen.noise[~single].max()).all()  # one run against the mean of three
+    assert (fitted.noise[single] > 2.5 * fitted.noise[~single].max()).all()  # one run against the mean of three
 
 
 def test_decision_finds_the_known_optimum_and_confirms_it(world: World, tmp_path: Path) -> None:
@@ -93,15 +117,16 @@ def test_decision_finds_the_known_optimum_and_confirms_it(world: World, tmp_path
     assert shares.get("noise", 0.0) < 0.05
     best = max(truth(Mixture.of({"good": g, "fine": 1 - g})) for g in np.linspace(0, 1, 101))
     assert best - truth(found.mixture()) < 0.02
-    arms = confirmation_arms(found)
-    world.finish(list(arms.values()), range(SEED_STRIDE, SEED_STRIDE + 3))
-    result = confirmation(world.store, found, arms)
+    plan = confirmation_plan(world.store, found)
+    assert plan.repeats() == range(SEED_STRIDE, SEED_STRIDE + 3)
+    world.finish(list(plan.arms.values()), plan.repeats())
+    result = confirmation(world.store, found, plan)
     assert result is not None
     true_gain = truth(found.mixture()) - truth(designs.uniform(SOURCES))
     assert result.gains["uniform"].low < true_gain < result.gains["uniform"].high
     assert result.holds["uniform"]
     assert result.holds["base"]
-    doc = make_manifest(world.store, found, arms, result)
+    doc = make_manifest(world.store, found, plan, result)
     workspace = Workspace(tmp_path / "ws")
     path = keep_manifest(workspace, world.store, doc)
     again = parse_manifest(path.read_text())
@@ -112,6 +137,91 @@ def test_decision_finds_the_known_optimum_and_confirms_it(world: World, tmp_path
     assert kept.json == path.read_text().rstrip("\n") or parse_manifest(kept.json).hash == doc.hash
     # The manifest serves as a base: its mixture comes back.
     assert parse_base(str(path)).weights().keys() == found.mixture().weights().keys()
+
+
+def test_a_second_candidate_gets_seeds_of_its_own_and_the_looks_are_counted(world: World) -> None:
+    first = search(world.store, OptimizeRequest(study="s", trials=30, budget=1000))
+    plan = confirmation_plan(world.store, first)
+    assert (plan.first_seed, plan.earlier) == (SEED_STRIDE, 0)
+    world.finish(list(plan.arms.values()), plan.repeats())
+    assert confirmation_plan(world.store, first) == plan  # asked again, its runs are reused
+    second = search(world.store, OptimizeRequest(study="s", trials=30, budget=1000, greatest=(("good", 0.3),)))
+    again = confirmation_plan(world.store, second)
+    assert (again.first_seed, again.earlier) == (2 * SEED_STRIDE, 1)
+    world.finish(list(again.arms.values()), again.repeats())
+    doc = make_manifest(world.store, second, again, confirmation(world.store, second, again))
+    assert doc.evidence.earlier_confirmations == 1
+    assert any("looked at once before" in warning for warning in doc.warnings)
+    assert not set(doc.evidence.confirmation) & {f"{arm.name}-{SEED_STRIDE}" for arm in again.arms.values()}
+
+
+def test_leaving_sources_out_says_what_became_of_the_base(world: World) -> None:
+    pairs = [Mixture.of({"good": share, "fine": 1 - share}) for share in (0.2, 0.4, 0.6, 0.8)]
+    world.finish(designs.swarm_arms(pairs), range(1))
+    found = search(world.store, OptimizeRequest(study="s", trials=30, sources=("good", "fine")))
+    assert found.notes == ("the baseline 'base' is the base mixture without noise: the 50% that remain were brought to 100%",)
+    assert found.optimum.baselines["base"] == pytest.approx({"good": 0.4, "fine": 0.6})
+
+
+def test_a_study_of_single_repeats_gives_a_manifest(tmp_path: Path) -> None:
+    world = World(Store.open(tmp_path / "probe.db"))
+    points = [dict(zip(SOURCES, w, strict=True)) for w in np.random.default_rng(1).dirichlet(np.ones(3), 14)]
+    world.finish([designs.untrained_arm(), *designs.solo_arms(SOURCES), *designs.swarm_arms([Mixture.of(p) for p in points])], range(1))
+    assert np.isnan(rank(world.store, "s").noise_floor)
+    found = search(world.store, OptimizeRequest(study="s", trials=30, budget=1000))
+    doc = make_manifest(world.store, found, confirmation_plan(world.store, found), None)
+    assert parse_manifest(manifest_json(doc)).study.noise_floor is None
+
+
+def test_only_the_default_ranking_is_kept(world: World) -> None:
+    world.finish([designs.untrained_arm()], range(1))
+    kept = rank(world.store, "s")
+    other = computed_ranking(world.store, "s", level=0.5, margin=0.3)
+    assert other.level == 0.5
+    assert world.store.ranking("s") == kept
+
+
+def test_own_sources_with_a_builtin_family_name_are_still_an_illustration(world: World) -> None:
+    bundled = replace(world.study, proxy=replace(world.study.proxy, illustration_only=True))
+    assert illustration_only(world.store, bundled)
+    for slug, own in (("world/all", False), ("world/mine", True)):
+        study = replace(bundled, name=f"of {slug}")
+        world.store.create_study(study, ["bench"])
+        world.store.add_arms(study.name, designs.solo_arms([slug]))
+        assert illustration_only(world.store, study) is own
+
+
+def test_a_mixed_search_maximises_what_the_confirmation_measures(tmp_path: Path) -> None:
+    """Choices reward `good`, free text punishes it twenty times as much in its raw unit: in units of noise the two agree again."""
+    world = MixedWorld(Store.open(tmp_path / "probe.db"))
+    points = [dict(zip(SOURCES, w, strict=True)) for w in np.random.default_rng(1).dirichlet(np.ones(3), 14)]
+    world.finish(designs.solo_arms(SOURCES), range(3))
+    world.finish(designs.swarm_arms([Mixture.of(p) for p in points]), range(1))
+    found = search(world.store, OptimizeRequest(study="s", trials=30, budget=1000))
+    assert found.objective.metric == STANDARDISED
+    units = {term.benchmark: term.unit for term in found.objective.terms}
+    assert units["text"] > 5 * units["bench"]
+    plan = confirmation_plan(world.store, found)
+    world.finish(list(plan.arms.values()), plan.repeats())
+    result = confirmation(world.store, found, plan)
+    assert result is not None
+    assert result.metric == STANDARDISED
+    for name, gain in result.gains.items():
+        predicted = found.optimum.predicted_gain[name]
+        assert gain.low < predicted.high  # one unit: the intervals meet
+        assert predicted.low < gain.high
+    doc = make_manifest(world.store, found, plan, result)
+    assert doc.objective.metric == STANDARDISED
+    assert {entry.name: entry.unit for entry in doc.objective.benchmarks} == units
+
+
+def test_add_one_effects_reach_the_manifest(world: World) -> None:
+    world.finish(designs.add_one_arms(SOURCES, world.study.base, 0.3), range(3))
+    rank(world.store, "s")
+    found = search(world.store, OptimizeRequest(study="s", trials=30, budget=1000))
+    doc = make_manifest(world.store, found, confirmation_plan(world.store, found), None)
+    assert {entry.slug: entry.verdict for entry in doc.sources}["noise"] == "hurts"
+    assert all(entry.effect is not None and entry.tier is not None for entry in doc.sources)
 
 
 def test_epoch_cap_is_kept(world: World) -> None:
