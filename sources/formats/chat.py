@@ -37,7 +37,7 @@ from sources.formats.conversation import (
     split_placeholders,
     text_of,
 )
-from sources.formats.files import image_root, one_json_file
+from sources.formats.files import image_root, json_files
 from sources.formats.json_records import JsonRecords, first_records
 from sources.formats.llava import read_conversations
 from sources.formats.record_rows import RecordRows
@@ -56,17 +56,17 @@ class ChatReader:
 
     def sniff(self, path: Path) -> bool:
         """Say whether the first records have `messages`, `conversations` with `images`, or `instruction` with `output`."""
-        file = one_json_file(path)
-        return file is not None and any(_is_chat(record) for record in first_records(file))
+        files = json_files(path)
+        return bool(files) and all(any(_is_chat(record) for record in first_records(file)) for file in files)
 
     def open(self, spec: SourceSpec) -> Rows:
-        """Open the file, or the only JSON file of the folder.
+        """Open the file, or all JSON files of the folder.
 
         Raises:
             SourceError: no such file, or no records in it.
         """
         root = image_root(spec)
-        records = JsonRecords(one_json_file(Path(spec.path)) or Path(spec.path))
+        records = JsonRecords(json_files(Path(spec.path)) or [Path(spec.path)])
         return RecordRows(records, lambda record, number: read_record(record, number, root))
 
 

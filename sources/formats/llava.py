@@ -28,7 +28,7 @@ from sources.formats.conversation import (
     split_placeholders,
     text_of,
 )
-from sources.formats.files import image_root, one_json_file
+from sources.formats.files import image_root, json_files
 from sources.formats.json_records import JsonRecords, first_records
 from sources.formats.record_rows import RecordRows
 from sources.problems import Problem, RowError
@@ -45,17 +45,17 @@ class LlavaReader:
 
     def sniff(self, path: Path) -> bool:
         """Say whether the first records have `conversations`."""
-        file = one_json_file(path)
-        return file is not None and any(isinstance(record.get("conversations"), list) for record in first_records(file))
+        files = json_files(path)
+        return bool(files) and all(any(isinstance(record.get("conversations"), list) for record in first_records(file)) for file in files)
 
     def open(self, spec: SourceSpec) -> Rows:
-        """Open the file, or the only JSON file of the folder.
+        """Open the file, or all JSON files of the folder.
 
         Raises:
             SourceError: no such file, or no records in it.
         """
         root = image_root(spec)
-        records = JsonRecords(one_json_file(Path(spec.path)) or Path(spec.path))
+        records = JsonRecords(json_files(Path(spec.path)) or [Path(spec.path)])
         return RecordRows(records, lambda record, number: read_record(record, number, root))
 
 

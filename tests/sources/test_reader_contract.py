@@ -301,7 +301,7 @@ def test_array_survives_what_breaks_a_parser(tmp_path: Path) -> None:
     good = b'{"conversations": [{"from": "human", "value": "a ] } , \\" b"}, {"from": "gpt", "value": "c"}]}'
     text = b"\xef\xbb\xbf [\r\n" + good + b",\r\n" + b'{"conversations": "\xff"}' + b",\n{oops}," + good + b",\n" + good[:-9]
     rows = list(open_rows(SourceSpec("s", "llava", str(write(tmp_path / "x.json", text)))))
-    assert [row.problem for row in rows] == [None, Problem.BAD_ENCODING, Problem.MALFORMED, None, Problem.MALFORMED]
+    assert [row.problem for row in rows] == [None, Problem.BAD_ENCODING, Problem.MALFORMED, None, Problem.UNSPLIT]
     assert rows[0].sample is not None
     assert rows[0].sample.turns[0].text == 'a ] } , " b'
 
@@ -352,6 +352,27 @@ def test_shards_are_one_source_and_row_groups_do_not_show(tmp_path: Path) -> Non
     assert rows.get(9).sample == list(rows)[9].sample
 
 
+@pytest.mark.parametrize("format_", ["llava", "chat"])
+def test_json_shards_in_a_folder_are_one_source_in_the_order_of_their_names(format_: str, tmp_path: Path) -> None:
+    def record(name: str) -> dict[str, Any]:
+        return llava("a.png", id=name) if format_ == "llava" else chat("Hi", id=name)
+
+    write_jsonl(tmp_path / "2.jsonl", [record("c"), record("d")])
+    write_json(tmp_path / "1.json", [record("a"), record("b")])
+    write_json(tmp_path / "3.json", [])
+    write_json(tmp_path / "4.json", [record("e")])
+    with pytest.raises(SourceError, match=r"3\.json holds no records"):
+        detect_format(tmp_path)
+    (tmp_path / "3.json").unlink()
+    assert detect_format(tmp_path) == format_
+    rows = open_rows(SourceSpec("s", format_, str(tmp_path)))
+    assert [row.sample.id for row in rows if row.sample] == ["a", "b", "c", "d", "e"]
+    assert [rows.get(number) for number in range(len(rows))] == list(rows)
+    write_json(tmp_path / "5.json", {"license": "MIT"})  # type: ignore[arg-type]
+    with pytest.raises(SourceError, match="not all of one format"):
+        detect_format(tmp_path)
+
+
 def test_damaged_parquet_page_costs_its_row_group_only(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
@@ -374,6 +395,9 @@ def test_unknown_format_is_named_with_a_guess(tmp_path: Path) -> None:
         detect_format(write(tmp_path / "x", b"hello"))
     with pytest.raises(SourceError, match="is empty"):
         detect_format(write(tmp_path / "y", b""))
+    for nothing in (b"[]", b"\n \n", b"\xef\xbb\xbf[ ]\n"):
+        with pytest.raises(SourceError, match=r"holds no records \(0 rows\)"):
+            detect_format(write(tmp_path / "z.json", nothing))
 
 
 def test_importing_is_light() -> None:
