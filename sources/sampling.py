@@ -26,7 +26,6 @@ from sources.row_index import RowIndex
 from sources.sample import ImageRef, Sample
 from sources.spec import SourceSpec
 
-Cost = Callable[[Sample], float | None]
 _PASSES_KEPT = 16
 _MOST_AT_ONCE = 128  # rows fetched together, sorted by number, so that a parquet row group is read once for several
 
@@ -39,6 +38,10 @@ class DrawnRow:
     number: int
     sample: Sample
     digest: str
+
+
+Cost = Callable[[DrawnRow], float]
+Fits = Callable[[DrawnRow], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +107,10 @@ class SourcePool:
             if isinstance(row, DrawnRow):
                 yield row
 
-    def draw(self, budget: float, seed: int, cost: Cost | None = None) -> Draw:
+    def draw(self, budget: float, seed: int, cost: Cost | None = None, fits: Fits | None = None) -> Draw:
         """Return the prefix of the order whose cost first reaches `budget`; without `cost` a row costs 1.
 
-        A row whose cost is None or not finite is left out and counted as `TOO_LONG`.
+        A row that does not fit is left out and counted as `TOO_LONG`.
 
         Raises:
             SourceError: no row can be drawn.
@@ -124,10 +127,10 @@ class SourcePool:
             if isinstance(row, Problem):
                 rejected[number] = row
                 continue
-            price = _price(row.sample, cost)
-            if price is None:
+            if fits and not fits(row):
                 rejected[number] = Problem.TOO_LONG
                 continue
+            price = cost(row) if cost else 1.0
             rows.append(row)
             spent, spent_in_pass = spent + price, spent_in_pass + price
             if spent >= budget:
@@ -209,7 +212,9 @@ class SourcePool:
         return self._digests[identity]
 
 
-def draw_mixture(pools: Mapping[str, SourcePool], mixture: Mixture, budget: float, seed: int, cost: Cost | None = None) -> Draw:
+def draw_mixture(
+    pools: Mapping[str, SourcePool], mixture: Mixture, budget: float, seed: int, cost: Cost | None = None, fits: Fits | None = None
+) -> Draw:
     """Draw each source's share of a budget, sources in order of their slugs; without `cost`, rows by largest remainder.
 
     Raises:
@@ -218,7 +223,7 @@ def draw_mixture(pools: Mapping[str, SourcePool], mixture: Mixture, budget: floa
     shares = {slug: share * budget for slug, share in mixture.shares} if cost else {**mixture.counts(math.ceil(budget))}
     if missing := sorted(set(shares) - set(pools)):
         raise SourceError(f"The mixture needs {', '.join(missing)}; add it with `probe sources add`")
-    draws = [pools[slug].draw(shares[slug], seed, cost) for slug in sorted(shares)]
+    draws = [pools[slug].draw(shares[slug], seed, cost, fits) for slug in sorted(shares)]
     rejected = sum((draw.rejected for draw in draws), Counter[Problem]())
     rows = tuple(row for draw in draws for row in draw.rows)
     return Draw(rows, math.fsum(draw.cost for draw in draws), max(draw.passes for draw in draws), rejected)
@@ -250,11 +255,6 @@ def held_out(group: bytes, holdout: str) -> bool:
 def _in_view(spec: SourceSpec, index: RowIndex, i: int) -> bool:
     wanted, holdout = dict(spec.options).get("subsource"), spec.option("holdout")
     return (wanted is None or index.names[index.strata[i]] == wanted) and not (holdout and held_out(index.groups[i], holdout))
-
-
-def _price(sample: Sample, cost: Cost | None) -> float | None:
-    price = cost(sample) if cost else 1.0
-    return None if price is None or not math.isfinite(price) else float(price)
 
 
 def _no_rows(spec: SourceSpec, index: RowIndex) -> str:

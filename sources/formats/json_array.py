@@ -26,7 +26,7 @@ _LEAST_WINDOW = 64 * 1024
 _KINDS_KEPT = 64  # of key sets
 _MOST_FAILURES = 8  # of objects inside each other, all broken at the same place, before the search goes on behind it
 _BETWEEN = re.compile(rb"[\s,]*+(?:\][\s,\[]*+)*+")
-_OBJECT = re.compile(rb'\{(?=\s*+"[^"\\]{0,200}+"\s*+:)')  # with a key: most of what cannot be an object is not tried
+_OBJECT = re.compile(rb'\{(?=\s*+"(?:[^"\\]|\\.){0,200}+"\s*+:)')  # with a key: most of what cannot be an object is not tried
 _SPACE = re.compile(rb"\s*+")
 # Numbers as floats: Python refuses to make an int of thousands of digits, which is the record's own problem and not the array's.
 _DECODER = json.JSONDecoder(parse_int=float)

@@ -172,18 +172,18 @@ def test_hostile_rows_are_counted_by_class_and_change_nothing_that_is_drawn(tmp_
         assert all(mixed[number] in hostile for number in numbers), problem
 
 
-def test_cost_is_spent_and_rows_without_one_are_too_long(source: SourceSpec) -> None:
+def test_cost_is_spent_and_rows_that_do_not_fit_are_left_out(source: SourceSpec) -> None:
     pool = SourcePool.open(source)
 
-    def cost(sample: object) -> float | None:
-        return None if not sample.images else math.nan if sample.subsource == "sam" else 10.0  # type: ignore[attr-defined]
+    def fits(row: DrawnRow) -> bool:
+        return row.sample.subsource == "coco"
 
-    draw = pool.draw(95, 0, cost)
+    draw = pool.draw(95, 0, lambda row: 10.0, fits)
     assert (len(draw.rows), draw.cost) == (10, 100)
     assert {row.sample.subsource for row in draw.rows} == {"coco"}
-    assert pool.draw(240 + 5, 0, cost).rejected == {Problem.TOO_LONG: 24}
+    assert pool.draw(240 + 5, 0, lambda row: 10.0, fits).rejected == {Problem.TOO_LONG: 24}
     with pytest.raises(SourceError, match="48 too_long"):
-        pool.draw(1, 0, lambda sample: None)
+        pool.draw(1, 0, fits=lambda row: False)
 
 
 def test_an_image_that_fails_after_indexing_is_counted_at_the_draw(source: SourceSpec, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,8 +228,11 @@ def test_mixture_gets_exact_counts_and_shares_of_a_cost(source: SourceSpec) -> N
     draw = draw_mixture(pools, mixture, 25, 0)
     assert Counter(row.sample.subsource for row in draw.rows) == mixture.counts(25)
     assert draw.cost == 25
-    by_cost = draw_mixture(pools, mixture, 100, 0, lambda sample: 2.0)
+    by_cost = draw_mixture(pools, mixture, 100, 0, lambda row: 2.0)
     assert Counter(row.sample.subsource for row in by_cost.rows) == {"coco": 25, "sam": 15, "text": 10}
+    thirds = Mixture.of({"coco": 1.0, "sam": 1.0, "text": 1.0})
+    fitting = draw_mixture(pools, thirds, 25, 0, fits=lambda row: row.sample.id not in ("1-0", "3-1"))
+    assert (len(fitting.rows), fitting.rejected) == (25, {Problem.TOO_LONG: 1}), "what does not fit changes no count"
     with pytest.raises(SourceError, match="probe sources add"):
         draw_mixture({}, mixture, 3, 0)
 
