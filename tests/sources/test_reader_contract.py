@@ -231,6 +231,9 @@ HOSTILE: dict[str, list[tuple[Any, Problem]]] = {
         (chat("x", ""), Problem.NO_ANSWER),
         ({"instruction": "x", "output": None}, Problem.MALFORMED),
         ({"instruction": "x", "output": "y", "history": [["q"]]}, Problem.MALFORMED),
+        ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y", "loss": False}]}, Problem.NO_ANSWER),
+        ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y", "loss_scale": 0.3}]}, Problem.UNSUPPORTED_LOSS),
+        ({"messages": [{"role": "user", "content": "x", "loss": True}, {"role": "assistant", "content": "y"}]}, Problem.UNSUPPORTED_LOSS),
         (
             {"messages": [{"role": "user", "content": "x"}, {"role": "system", "content": "x"}, {"role": "assistant", "content": "x"}]},
             Problem.ROLE_ORDER,
@@ -312,6 +315,37 @@ def test_lines_with_bom_blank_lines_and_crlf(tmp_path: Path) -> None:
     line = json.dumps(llava(None, "x")).encode()
     rows = open_rows(SourceSpec("s", "llava", str(write(tmp_path / "x.jsonl", b"\xef\xbb\xbf" + line + b"\r\n\r\n  \n" + line))))
     assert [row.problem for row in rows] == [None, None]
+
+
+TALK = [("user", "a"), ("assistant", "wrong"), ("user", "b"), ("assistant", "right")]
+
+
+@pytest.mark.parametrize("mark", [{"loss": False}, {"loss": 0}, {"loss_scale": 0.0}, {"weight": 0}])
+@pytest.mark.parametrize("format_", ["chat", "parquet", "llava"])
+def test_an_answer_without_loss_is_marked_and_is_another_row(format_: str, mark: dict[str, Any], tmp_path: Path) -> None:
+    def record(**marked: Any) -> dict[str, Any]:
+        names = ("from", "value") if format_ == "llava" else ("role", "content")
+        turns = [{names[0]: role, names[1]: text, **(marked if text == "wrong" else {})} for role, text in TALK]
+        return {"conversations" if format_ == "llava" else "messages": turns}
+
+    def sample_of(name: str, record: dict[str, Any]) -> Sample:
+        return first_sample((write_parquet if format_ == "parquet" else write_jsonl)(tmp_path / name, [record]), format_)
+
+    plain, marked = sample_of("plain", record()), sample_of("marked", record(**mark))
+    assert [turn.has_loss for turn in plain.turns] == [True] * 4
+    assert [turn.has_loss for turn in marked.turns] == [True, False, True, True]
+    assert plain.text_digest() != marked.text_digest()
+    assert sample_of("null", record(**dict.fromkeys(mark))) == plain
+
+
+def test_a_system_field_is_read_with_and_without_images(tmp_path: Path) -> None:
+    text = {**llava(None, "Hi"), "system": "Be brief."}
+    seen = {**llava(None, "<image>Hi"), "images": ["coco/a.png"], "system": "Be brief."}
+    onevision = {**text, "id": "1", "data_source": "x"}
+    for path in (write_json(tmp_path / "x.json", [text]), write_json(tmp_path / "y.json", [seen]), write_parquet(tmp_path / "z", [onevision])):
+        turns = first_sample(path, detect_format(path)).turns
+        assert turns[0] == Turn(Role.SYSTEM, ("Be brief.",)), path
+        assert [turn.role for turn in turns] == [Role.SYSTEM, Role.USER, Role.ASSISTANT]
 
 
 def test_literal_image_in_an_answer_is_text(tmp_path: Path) -> None:
