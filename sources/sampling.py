@@ -16,7 +16,7 @@ from pathlib import Path
 from sources.canonical import content_hash
 from sources.fingerprint import fingerprint
 from sources.formats.registry import open_rows
-from sources.images import check_image, image_digest
+from sources.images import check_image
 from sources.indexing import Progress, open_index
 from sources.mixture import Mixture
 from sources.ordering import permutation, seeded_key
@@ -73,7 +73,7 @@ class SourcePool:
         self.subsources: Counter[str] = Counter(index.names[index.strata[i]] for i in chosen)
         self._rows = rows
         self._chosen = chosen
-        self._digests = dict(index.image_hashes)
+        self._decoded: set[str] = set()  # of the images that the index did not decode
         self._failed: dict[int, RowError] = {}
         self._passes: dict[tuple[int, int], array[int]] = {}
 
@@ -87,7 +87,7 @@ class SourcePool:
             SourceError: the source cannot be used at all, or no row of it is usable.
         """
         rows = open_rows(spec)
-        return cls(spec, rows, open_index(rows, spec, cache_dir, progress, hash_all=bool(spec.option("holdout"))))
+        return cls(spec, rows, open_index(rows, spec, cache_dir, progress))
 
     def view(self, spec: SourceSpec) -> SourcePool:
         """Return the pool of the same source under other view options, without reading it again.
@@ -205,11 +205,11 @@ class SourcePool:
         return content_hash([sample.text_digest(), [self._image_digest(ref) for ref in sample.images]])
 
     def _image_digest(self, ref: ImageRef) -> str:
-        identity = ref.identity()
-        if identity not in self._digests:
+        digest = self.index.image_hash(ref)
+        if digest > self.index.decoded_to and digest not in self._decoded:
             check_image(ref, decode=True)
-            self._digests[identity] = image_digest(ref)
-        return self._digests[identity]
+            self._decoded.add(digest)
+        return digest
 
 
 def draw_mixture(

@@ -53,7 +53,8 @@ def split_holdout(
     """Hold out a fraction of a source's groups of images, or as many whole groups as give at least `n` rows.
 
     Each held-out row's first question becomes an item of a TSV in `out_dir`, its images before its text, unless its answer is
-    empty or not to be learned. Where the answers to a type of question are a small closed set they are its choices, else it is free text; the two kinds go to two benchmarks.
+    empty or not to be learned. Where the answers to a type of question are a small closed set they are its choices, else it is
+    free text; the two kinds go to two benchmarks.
 
     Raises:
         SourceError: the source is unusable, already split, or nothing would be left on one of the sides.

@@ -123,8 +123,13 @@ def test_what_cannot_be_split_is_a_problem_of_its_own(tmp_path: Path) -> None:
 
 def test_an_array_that_is_closed_too_early_goes_on(tmp_path: Path) -> None:
     one, two = (json.dumps(record).encode() for record in records(2, 1))
-    for text in (b"[" + one + b"]," + two + b"]", b"[" + one + b"]\n[" + two + b"]", b"[" + one + b" " + two, b"[,," + one + b",," + two + b",]"):
-        assert [record["id"] for record in JsonRecords([write(tmp_path / "x.json", text)])] == ["row 0", "row 1"]
+    for text in (
+        b"[" + one + b"]," + two + b"]",
+        b"[" + one + b"]\n[" + two + b"]",
+        b"[" + one + b" " + two,
+        b"[,," + one + b",," + two + b",]",
+    ):
+        assert [record["id"] for record in JsonRecords([write(tmp_path / "x.json", text % (one, two))])] == ["row 0", "row 1"]
 
 
 def test_elements_larger_than_the_window_are_whole(tmp_path: Path) -> None:
@@ -142,7 +147,14 @@ def test_elements_larger_than_the_window_are_whole(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [b'{"a":' * 200_000, b'{"a":[0,' * 100_000, b'{"' * 1_000_000, b'[{"a": "' * 50_000, b',{"a":1' * 50_000, (b'{"a":{"b":[1,2}') * 50_000],
+    [
+        b'{"a":' * 200_000,
+        b'{"a":[0,' * 100_000,
+        b'{"' * 1_000_000,
+        b'[{"a": "' * 50_000,
+        b',{"a":1' * 50_000,
+        b'{"a":{"b":[1,2}' * 50_000,
+    ],
     ids=["deep", "deep lists", "quotes", "strings", "no ends", "wrong ends"],
 )
 def test_hostile_arrays_take_linear_time(text: bytes, tmp_path: Path) -> None:

@@ -19,6 +19,10 @@ def chat(content: Any, answer: Any = "A cat.", **more: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": content}, {"role": "assistant", "content": answer}], **more}
 
 
+def with_loss(user: dict[str, Any], assistant: dict[str, Any]) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": "x", **user}, {"role": "assistant", "content": "y", **assistant}]}
+
+
 def fine(user: Any = "What is it?", assistant: Any = "A cat.", **more: Any) -> dict[str, Any]:
     return {"images": [{"bytes": png(0), "path": None}], "texts": [{"user": user, "assistant": assistant}], "source": "ai2d", **more}
 
@@ -231,9 +235,10 @@ HOSTILE: dict[str, list[tuple[Any, Problem]]] = {
         (chat("x", ""), Problem.NO_ANSWER),
         ({"instruction": "x", "output": None}, Problem.MALFORMED),
         ({"instruction": "x", "output": "y", "history": [["q"]]}, Problem.MALFORMED),
-        ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y", "loss": False}]}, Problem.NO_ANSWER),
-        ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y", "loss_scale": 0.3}]}, Problem.UNSUPPORTED_LOSS),
-        ({"messages": [{"role": "user", "content": "x", "loss": True}, {"role": "assistant", "content": "y"}]}, Problem.UNSUPPORTED_LOSS),
+        (with_loss({}, {"loss": False}), Problem.NO_ANSWER),
+        (with_loss({}, {"loss_scale": 0.3}), Problem.UNSUPPORTED_LOSS),
+        (with_loss({}, {"weight": "all"}), Problem.UNSUPPORTED_LOSS),
+        (with_loss({"loss": True}, {}), Problem.UNSUPPORTED_LOSS),
         (
             {"messages": [{"role": "user", "content": "x"}, {"role": "system", "content": "x"}, {"role": "assistant", "content": "x"}]},
             Problem.ROLE_ORDER,
@@ -342,7 +347,11 @@ def test_a_system_field_is_read_with_and_without_images(tmp_path: Path) -> None:
     text = {**llava(None, "Hi"), "system": "Be brief."}
     seen = {**llava(None, "<image>Hi"), "images": ["coco/a.png"], "system": "Be brief."}
     onevision = {**text, "id": "1", "data_source": "x"}
-    for path in (write_json(tmp_path / "x.json", [text]), write_json(tmp_path / "y.json", [seen]), write_parquet(tmp_path / "z", [onevision])):
+    for path in (
+        write_json(tmp_path / "x.json", [text]),
+        write_json(tmp_path / "y.json", [seen]),
+        write_parquet(tmp_path / "z", [onevision]),
+    ):
         turns = first_sample(path, detect_format(path)).turns
         assert turns[0] == Turn(Role.SYSTEM, ("Be brief.",)), path
         assert [turn.role for turn in turns] == [Role.SYSTEM, Role.USER, Role.ASSISTANT]

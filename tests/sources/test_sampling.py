@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import math
 import random
 from collections import Counter
 from itertools import islice
@@ -12,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from making_sources import data_url, good_rows, llava, llava_source, pair, pixel_bomb, png, text_bomb, write, write_json, write_jsonl
 
+from sources.canonical import hash_bytes
 from sources.mixture import Mixture, largest_remainder
 from sources.ordering import permutation, seeded_key, stratified
 from sources.problems import Problem, SourceError
@@ -186,16 +186,46 @@ def test_cost_is_spent_and_rows_that_do_not_fit_are_left_out(source: SourceSpec)
         pool.draw(1, 0, fits=lambda row: False)
 
 
-def test_an_image_that_fails_after_indexing_is_counted_at_the_draw(source: SourceSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sources.indexing as indexing
+def few_decoded(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    monkeypatch.setattr("sources.indexing.FULL_DECODE_IMAGES", limit)
+    monkeypatch.setattr("sources.check.FULL_DECODE_IMAGES", limit)
 
-    write(Path(source.image_root) / "coco" / "1.png", png(1, (64, 64))[:700])  # its header is fine
-    monkeypatch.setattr(indexing, "FULL_DECODE_IMAGES", 5)
+
+def cut_image_behind(hashes: set[str]) -> bytes:
+    """An image that breaks off behind its header, with a hash that sorts behind others."""
+    whole = png(1, (64, 64))
+    return next(whole[:n] for n in range(700, 2000) if hash_bytes(whole[:n]) > max(hashes))
+
+
+def test_an_image_that_fails_after_indexing_is_counted_at_the_draw(source: SourceSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    others = {hash_bytes(png(image)) for image in range(12)}
+    write(Path(source.image_root) / "coco" / "1.png", cut_image_behind(others))
+    few_decoded(monkeypatch, 5)
     pool = SourcePool.open(source)
-    assert pool.usable == 48
+    assert (pool.usable, pool.index.undecoded_images) == (48, 7)
     draw = pool.draw(90, 0)
     assert draw.rejected == {Problem.UNDECODABLE_IMAGE: 3}
     assert len({row.digest for row in draw.rows}) == 45
+
+
+def test_broken_rows_change_nothing_also_where_they_make_the_images_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "root"
+    good = good_rows(root)
+    hostile, expected = hostile_rows(root)
+    more = [pair(f"broken/missing-{number}.png", 1000 + number) for number in range(30)]
+    clean, dirty = (llava_source(write_jsonl(root / name, rows)) for name, rows in (("a", good), ("b", [*more, *hostile, *good])))
+    few_decoded(monkeypatch, 14)
+    pools = SourcePool.open(clean), SourcePool.open(dirty)
+    assert pools[1].excluded == expected + Counter({Problem.MISSING_IMAGE: 30})
+    assert digests(pools[0], 100) == digests(pools[1], 100)
+    assert pools[0].index.images == pools[1].index.images
+
+
+def test_the_number_of_decoded_images_changes_no_draw(source: SourceSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = digests(SourcePool.open(source), 100)
+    few_decoded(monkeypatch, 5)
+    assert digests(SourcePool.open(source, tmp_path / "cache"), 100) == expected
+    assert digests(SourcePool.open(source, tmp_path / "cache"), 100) == expected
 
 
 def test_index_is_kept_and_dropped_when_an_image_changes(source: SourceSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
