@@ -67,6 +67,7 @@ class CheckReport:
 
     slug: str
     fingerprint: str
+    content: str
     licence: Licence
     rows: int
     usable: int
@@ -100,8 +101,12 @@ def check_source(
     Raises:
         SourceError: the source cannot be used at all, or no row of it is usable.
     """
-    pool = SourcePool.open(spec, cache_dir, progress)
-    index = pool.index
+    return check_pool(SourcePool.open(spec, cache_dir, progress), count_tokens, seed)
+
+
+def check_pool(pool: SourcePool, count_tokens: Callable[[Sample], int | None] | None = None, seed: int = 0) -> CheckReport:
+    """Check a source that is open."""
+    spec, index = pool.spec, pool.index
     facts = _facts(pool)
     lengths = [count_tokens(row.sample) for row in islice(pool.order(seed), min(TOKEN_SAMPLE, pool.usable))] if count_tokens else []
     known = [float(length) for length in lengths if length is not None]
@@ -109,6 +114,7 @@ def check_source(
     report = CheckReport(
         slug=spec.slug,
         fingerprint=pool.fingerprint,
+        content=pool.content,
         licence=spec.licence,
         rows=index.total,
         usable=pool.usable,

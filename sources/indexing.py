@@ -181,7 +181,6 @@ def _add_usable(index: RowIndex, usable: list[_Read], hashes: dict[str, str]) ->
     paths = set(index.image_paths)
     index.path_hashes = {image: digest for image, digest in hashes.items() if image in used and image in paths}
     index.distinct_images, index.duplicate_images = len(distinct), len(used) - len(distinct)
-    index.images = content_hash(sorted(distinct))
 
 
 def _image_groups(images: list[list[str]], texts: list[str]) -> list[bytes]:

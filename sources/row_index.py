@@ -26,7 +26,6 @@ _PLAIN = (
     "duplicate_images",
     "undecoded_images",
     "decoded_to",
-    "images",
     "duplicate_rows",
 )
 
@@ -53,7 +52,6 @@ class RowIndex:
     duplicate_images: int = 0  # usable images with the bytes of another one under another path
     undecoded_images: int = 0
     decoded_to: str = EVERY_HASH
-    images: str = ""  # hash of the usable rows' images
     duplicate_rows: int = 0
 
     def image_hash(self, ref: ImageRef) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sources.canonical import content_hash
+from sources.canonical import content_hash, hash_bytes
 from sources.fingerprint import fingerprint
 from sources.formats.registry import open_rows
 from sources.images import check_image
@@ -136,6 +136,11 @@ class SourcePool:
             if spent >= budget:
                 break
         return Draw(tuple(rows), spent, len(rows) / self.usable, Counter(rejected.values()))
+
+    @property
+    def content(self) -> str:
+        """The hash of what the usable rows say and show, their images' bytes included, whatever their order."""
+        return hash_bytes(*sorted(self.index.keys[i] for i in self._chosen))
 
     def numbers(self) -> list[int]:
         """Return the usable rows' numbers in file order."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from db.values import Arm, ManifestRecord
+from probe import DISTRIBUTION
 from probe.study.optimise import CANDIDATE, Search, tokens_per_row
 from probe.workspace import Workspace
 from sources.canonical import content_hash
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from db.store import Store
     from probe.decide.confirm import Confirmation
     from probe.manifest.document import BenchmarkEntry, EvidenceEntry, Manifest, OptimiserEntry
-
-DISTRIBUTION = "vlm-source-probe"
 
 
 def make_manifest(store: Store, found: Search, arms: Mapping[str, Arm], confirmed: Confirmation | None) -> Manifest:

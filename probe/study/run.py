@@ -163,9 +163,9 @@ def _register_sources(store: Store, draws: Draws, slugs: Sequence[str], say: Say
     for slug in dict.fromkeys(slugs):
         pool = draws.pool(slug)
         excluded = {problem.value: n for problem, n in pool.excluded.items()}
-        known = store.source(slug)
-        if known is None or (known.fingerprint, known.usable) != (pool.fingerprint, pool.usable):
-            store.put_source(source_record(find_source(store, slug), pool.fingerprint, pool.usable, excluded))
+        known, now = store.source(slug), source_record(find_source(store, slug), pool)
+        if known is None or replace(known, added_at="") != now:
+            store.put_source(now)
         if excluded:
             say(f"{slug}: {sum(excluded.values())} rows excluded ({', '.join(f'{n} {p}' for p, n in sorted(excluded.items()))}).")
 
