@@ -123,12 +123,7 @@ def test_what_cannot_be_split_is_a_problem_of_its_own(tmp_path: Path) -> None:
 
 def test_an_array_that_is_closed_too_early_goes_on(tmp_path: Path) -> None:
     one, two = (json.dumps(record).encode() for record in records(2, 1))
-    for text in (
-        b"[" + one + b"]," + two + b"]",
-        b"[" + one + b"]\n[" + two + b"]",
-        b"[" + one + b" " + two,
-        b"[,," + one + b",," + two + b",]",
-    ):
+    for text in (b"[%b],%b]", b"[%b]\n[%b]", b"[%b %b", b"[,,%b,,%b,]"):
         assert [record["id"] for record in JsonRecords([write(tmp_path / "x.json", text % (one, two))])] == ["row 0", "row 1"]
 
 
