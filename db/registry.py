@@ -10,7 +10,7 @@ from db.schema import ArmSourceRow, BenchmarkRow, EvaluationRow, ProbeRow, Sourc
 from db.values import BenchmarkRecord, SourceRecord
 from proxy_training.jobs import evaluation_id
 
-_SOURCE = sa.select(SourceRow.spec, SourceRow.fingerprint, SourceRow.usable, SourceRow.excluded, SourceRow.added_at)
+_SOURCE = sa.select(SourceRow.spec, SourceRow.fingerprint, SourceRow.usable, SourceRow.excluded, SourceRow.content, SourceRow.added_at)
 _BENCHMARK = sa.select(
     BenchmarkRow.spec,
     BenchmarkRow.fingerprint,
@@ -29,6 +29,7 @@ def put_source(connection: sa.Connection, record: SourceRecord, now: str) -> Non
         "fingerprint": record.fingerprint,
         "usable": record.usable,
         "excluded": record.excluded,
+        "content": record.content,
     }
     same = SourceRow.slug == record.spec.slug
     if connection.execute(sa.update(SourceRow).where(same).values(values)).rowcount == 0:

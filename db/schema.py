@@ -40,6 +40,7 @@ class SourceRow(Base):
     fingerprint: Mapped[str]
     usable: Mapped[int]
     excluded: Mapped[tuple[tuple[str, int], ...]] = mapped_column(Document(tuple[tuple[str, int], ...]))
+    content: Mapped[str]
     added_at: Mapped[str]
 
 

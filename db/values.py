@@ -68,6 +68,7 @@ class SourceRecord:
     fingerprint: str
     usable: int
     excluded: tuple[tuple[str, int], ...] = ()  # problem -> rows
+    content: str = ""  # hash of the usable rows' texts and images
     added_at: str = ""
 
 

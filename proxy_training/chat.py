@@ -27,7 +27,7 @@ _SLOT = re.compile("\x0b?\ue000(\\d+)\ue001(\x0b?)")
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One conversation: `input_ids` [tokens] int32 and `is_label` [tokens], true on assistant text and its end token."""
+    """One conversation: `input_ids` [tokens] int32 and `is_label` [tokens], true on learned assistant text and its end token."""
 
     input_ids: NDArray[np.int32]
     is_label: NDArray[np.bool_]
@@ -81,7 +81,7 @@ class ChatEncoder:
 
     def _pieces(self, turns: Sequence[Turn], expansions: Sequence[str]) -> list[_Piece]:
         skeleton = self._skeleton(turns)
-        texts = [(part, turn.role is Role.ASSISTANT) for turn in turns for part in turn.parts if isinstance(part, str)]
+        texts = [(part, turn.role is Role.ASSISTANT and turn.has_loss) for turn in turns for part in turn.parts if isinstance(part, str)]
         places = [place for turn in turns for place in turn.image_places]
         pieces, used = [], 0
         for i, piece in enumerate(skeleton):

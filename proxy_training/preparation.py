@@ -33,7 +33,9 @@ class Preparation:
         Raises:
             RowError: the file cannot be read.
         """
-        place = (str(ref.root or ""), ref.identity())  # an identity is one inside its source
+        if ref.path is None:
+            return ref.identity()
+        place = (str(ref.root or ""), ref.path)
         if place not in self._image_keys:
             self._image_keys[place] = hash_bytes(read_image_bytes(ref))
         return self._image_keys[place]

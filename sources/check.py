@@ -60,10 +60,14 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a check found. `duplicate_images` counts images whose bytes stood before under another name."""
+    """What a check found. `duplicate_images` counts images whose bytes stood before under another name.
+
+    Rotated, misnamed and extreme images are counted among `images_looked_at`: all of them, or a sample of very many.
+    """
 
     slug: str
     fingerprint: str
+    content: str
     licence: Licence
     rows: int
     usable: int
@@ -71,12 +75,13 @@ class CheckReport:
     subsources: tuple[tuple[str, int], ...]
     distinct_images: int
     images_per_row: Spread | None
+    images_looked_at: int
     rotated_images: int
     extension_mismatches: int
     extreme_images: int
     duplicate_rows: int
     duplicate_images: int
-    fully_decoded: bool
+    undecoded_images: int
     tokens_per_row: Spread | None
     too_long: int
     warnings: tuple[str, ...]
@@ -91,34 +96,39 @@ def check_source(
 ) -> CheckReport:
     """Check a source. `count_tokens` gives a row's tokens under the proxy's own processor, None for a row over its context.
 
-    Tokens are measured on a seeded sample of up to 2,000 rows; what headers say, on every image up to 20,000 of them.
+    Tokens are measured on a seeded sample of up to 2,000 rows; what headers say, on every image up to 20,000 of them, else a sample.
 
     Raises:
         SourceError: the source cannot be used at all, or no row of it is usable.
     """
-    pool = SourcePool.open(spec, cache_dir, progress)
-    index = pool.index
+    return check_pool(SourcePool.open(spec, cache_dir, progress), count_tokens, seed)
+
+
+def check_pool(pool: SourcePool, count_tokens: Callable[[Sample], int | None] | None = None, seed: int = 0) -> CheckReport:
+    """Check a source that is open."""
+    spec, index = pool.spec, pool.index
     facts = _facts(pool)
     lengths = [count_tokens(row.sample) for row in islice(pool.order(seed), min(TOKEN_SAMPLE, pool.usable))] if count_tokens else []
     known = [float(length) for length in lengths if length is not None]
     per_row = [float(n) for n, count in index.images_per_row.items() for _ in range(count)]
-    hashes = index.image_hashes
     report = CheckReport(
         slug=spec.slug,
         fingerprint=pool.fingerprint,
+        content=pool.content,
         licence=spec.licence,
         rows=index.total,
         usable=pool.usable,
         excluded=_excluded(pool),
         subsources=tuple(sorted(pool.subsources.items())),
-        distinct_images=len(set(hashes.values())) if index.by_bytes else len(index.image_paths),
+        distinct_images=index.distinct_images,
         images_per_row=Spread.of(per_row),
+        images_looked_at=len(facts),
         rotated_images=sum(fact.rotated for fact in facts),
         extension_mismatches=sum(fact.extension_mismatch for fact in facts),
         extreme_images=sum(_extreme(fact) for fact in facts),
         duplicate_rows=index.duplicate_rows,
-        duplicate_images=len(hashes) - len(set(hashes.values())),
-        fully_decoded=len(index.image_paths) <= FULL_DECODE_IMAGES,
+        duplicate_images=index.duplicate_images,
+        undecoded_images=index.undecoded_images,
         tokens_per_row=Spread.of(known),
         too_long=len(lengths) - len(known),
         warnings=(),
@@ -151,7 +161,7 @@ def _distinct_images(pool: SourcePool) -> Iterator[ImageRef]:
         for ref in sample.images:
             if ref.identity() not in seen:
                 seen.add(ref.identity())
-                if _in_sample(ref, len(pool.index.image_paths)):
+                if _in_sample(ref, pool.index.distinct_images):
                     yield ref
 
 
@@ -179,13 +189,17 @@ def _warnings(report: CheckReport) -> Iterator[str]:
         yield f"{report.duplicate_rows} rows are exact copies of other rows"
     if report.duplicate_images:
         yield f"{report.duplicate_images} images have the bytes of another image under another name"
+    looked_at = f" of {report.images_looked_at}" if report.images_looked_at < report.distinct_images else ""
     if report.rotated_images:
-        yield f"{report.rotated_images} images are turned by EXIF; trainers that ignore EXIF see them sideways"
+        yield f"{report.rotated_images}{looked_at} images are turned by EXIF; trainers that ignore EXIF see them sideways"
     if report.extension_mismatches:
-        yield f"{report.extension_mismatches} images are of another format than their extension says"
+        yield f"{report.extension_mismatches}{looked_at} images are of another format than their extension says"
     if report.extreme_images:
-        yield f"{report.extreme_images} images are under {SMALL_SIDE} pixels or more than {EXTREME_ASPECT:.0f} times as long as wide"
+        how = f"under {SMALL_SIDE} pixels or more than {EXTREME_ASPECT:.0f} times as long as wide"
+        yield f"{report.extreme_images}{looked_at} images are {how}"
     if report.too_long:
         yield f"{report.too_long} sampled rows are longer than the proxy's context and would be left out"
-    if not report.fully_decoded:
-        yield f"over {FULL_DECODE_IMAGES} images: headers were checked, pixels will be at the draw"
+    if report.undecoded_images:
+        yield f"of {report.undecoded_images} images only the header was checked; they are decoded when they are drawn"
+    if any(entry.problem is Problem.UNSPLIT for entry in report.excluded):
+        yield "the end of a JSON file could not be split into rows: it is broken or was cut off, and rows are missing; download it again"

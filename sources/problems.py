@@ -9,6 +9,7 @@ class Problem(enum.StrEnum):
     """Why a row is not used. A row with a problem is excluded and counted, never replaced."""
 
     MALFORMED = "malformed"  # not JSON, not an object, a field of the wrong type
+    UNSPLIT = "unsplit"  # the rest of a broken or truncated JSON array: any number of rows, none of which could be found
     BAD_ENCODING = "bad_encoding"  # bytes that are not UTF-8
     NO_ANSWER = "no_answer"  # no assistant turn, or only empty ones
     ROLE_ORDER = "role_order"  # turns do not alternate, or the assistant speaks first
@@ -19,6 +20,7 @@ class Problem(enum.StrEnum):
     IMAGE_TOO_LARGE = "image_too_large"  # pixels, file size, or decompressed size over the policy's bound
     UNSAFE_PATH = "unsafe_path"  # absolute, `..`, or a link out of the image root
     UNSUPPORTED_MODALITY = "unsupported_modality"  # video, audio
+    UNSUPPORTED_LOSS = "unsupported_loss"  # an answer that counts neither fully nor not at all
     TOO_LONG = "too_long"  # more tokens than the proxy's context
 
 

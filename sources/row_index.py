@@ -17,14 +17,27 @@ from sources.problems import Problem, RowError
 from sources.sample import ImageRef
 
 EXAMPLES = 5
+EVERY_HASH = "~"  # sorts behind every hash
+
+_PLAIN = (
+    "path_hashes",
+    "image_paths",
+    "distinct_images",
+    "duplicate_images",
+    "undecoded_images",
+    "decoded_to",
+    "duplicate_rows",
+)
 
 
 @dataclass(slots=True)
 class RowIndex:
-    """What the rows of a source are, in file order. Images are named by their bytes where all were read, else by path."""
+    """What the rows of a source are, in file order. Images are named by their bytes, whatever path they lie at.
+
+    Of very many images only some were decoded, those with the smallest hashes: every image whose hash is up to `decoded_to`.
+    """
 
     total: int
-    by_bytes: bool
     numbers: array[int] = field(default_factory=lambda: array("q"))
     strata: array[int] = field(default_factory=lambda: array("i"))
     names: list[str] = field(default_factory=list)  # of strata
@@ -33,9 +46,17 @@ class RowIndex:
     excluded: Counter[Problem] = field(default_factory=Counter)
     examples: dict[Problem, list[tuple[int, str]]] = field(default_factory=dict)
     images_per_row: Counter[int] = field(default_factory=Counter)
-    image_hashes: dict[str, str] = field(default_factory=dict)  # identity of a usable image -> hash of its bytes
-    image_paths: list[str] = field(default_factory=list)
+    path_hashes: dict[str, str] = field(default_factory=dict)  # path of a usable image -> hash of its bytes
+    image_paths: list[str] = field(default_factory=list)  # of broken images too
+    distinct_images: int = 0  # by their bytes, of usable rows
+    duplicate_images: int = 0  # usable images with the bytes of another one under another path
+    undecoded_images: int = 0
+    decoded_to: str = EVERY_HASH
     duplicate_rows: int = 0
+
+    def image_hash(self, ref: ImageRef) -> str:
+        """Return the hash of a usable image's bytes."""
+        return ref.identity() if ref.path is None else self.path_hashes[ref.path]
 
     def exclude(self, problem: Problem, number: int, detail: str) -> None:
         """Count a row that is not used."""
@@ -83,7 +104,6 @@ def _to_json(index: RowIndex, root: str) -> dict[str, Any]:
     return {
         "listing": _listing(index.image_paths, root),
         "total": index.total,
-        "by_bytes": index.by_bytes,
         "numbers": index.numbers.tolist(),
         "strata": index.strata.tolist(),
         "names": index.names,
@@ -92,16 +112,13 @@ def _to_json(index: RowIndex, root: str) -> dict[str, Any]:
         "excluded": {problem.value: count for problem, count in index.excluded.items()},
         "examples": {problem.value: rows for problem, rows in index.examples.items()},
         "images_per_row": list(index.images_per_row.items()),
-        "image_hashes": index.image_hashes,
-        "image_paths": index.image_paths,
-        "duplicate_rows": index.duplicate_rows,
+        **{name: getattr(index, name) for name in _PLAIN},
     }
 
 
 def _from_json(held: dict[str, Any]) -> RowIndex:
     return RowIndex(
         total=held["total"],
-        by_bytes=held["by_bytes"],
         numbers=array("q", held["numbers"]),
         strata=array("i", held["strata"]),
         names=held["names"],
@@ -110,9 +127,7 @@ def _from_json(held: dict[str, Any]) -> RowIndex:
         excluded=Counter({Problem(name): count for name, count in held["excluded"].items()}),
         examples={Problem(name): [(number, detail) for number, detail in rows] for name, rows in held["examples"].items()},
         images_per_row=Counter(dict(held["images_per_row"])),
-        image_hashes=held["image_hashes"],
-        image_paths=held["image_paths"],
-        duplicate_rows=held["duplicate_rows"],
+        **{name: held[name] for name in _PLAIN},
     )
 
 

@@ -47,10 +47,14 @@ class ImageRef:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message: text parts and image places (an `int` is an index into the sample's images), in order."""
+    """One message: text parts and image places (an `int` is an index into the sample's images), in order.
+
+    An answer without loss is read as context and not learned.
+    """
 
     role: Role
     parts: tuple[str | int, ...]
+    has_loss: bool = True
 
     @property
     def text(self) -> str:
@@ -73,8 +77,8 @@ class Sample:
     subsource: str = ""
 
     def text_digest(self) -> str:
-        """Return the hash of roles, texts and image places: the part of a row's identity that is not pixels."""
-        return content_hash([[turn.role.value, list(turn.parts)] for turn in self.turns])
+        """Return the hash of roles, texts, image places and losses: the part of a row's identity that is not pixels."""
+        return content_hash([[turn.role.value, list(turn.parts), *([] if turn.has_loss else [False])] for turn in self.turns])
 
     def group(self) -> str:
         """Return the key under which rows share images: the first image, or the row's own text where there is none."""

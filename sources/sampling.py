@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sources.canonical import content_hash
+from sources.canonical import content_hash, hash_bytes
 from sources.fingerprint import fingerprint
 from sources.formats.registry import open_rows
-from sources.images import check_image, image_digest
+from sources.images import check_image
 from sources.indexing import Progress, open_index
 from sources.mixture import Mixture
 from sources.ordering import permutation, seeded_key
@@ -26,7 +26,6 @@ from sources.row_index import RowIndex
 from sources.sample import ImageRef, Sample
 from sources.spec import SourceSpec
 
-Cost = Callable[[Sample], float | None]
 _PASSES_KEPT = 16
 _MOST_AT_ONCE = 128  # rows fetched together, sorted by number, so that a parquet row group is read once for several
 
@@ -39,6 +38,10 @@ class DrawnRow:
     number: int
     sample: Sample
     digest: str
+
+
+Cost = Callable[[DrawnRow], float]
+Fits = Callable[[DrawnRow], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class SourcePool:
         self.subsources: Counter[str] = Counter(index.names[index.strata[i]] for i in chosen)
         self._rows = rows
         self._chosen = chosen
-        self._digests = dict(index.image_hashes)
+        self._decoded: set[str] = set()  # of the images that the index did not decode
         self._failed: dict[int, RowError] = {}
         self._passes: dict[tuple[int, int], array[int]] = {}
 
@@ -86,7 +89,7 @@ class SourcePool:
             SourceError: the source cannot be used at all, or no row of it is usable.
         """
         rows = open_rows(spec)
-        return cls(spec, rows, open_index(rows, spec, cache_dir, progress, hash_all=bool(spec.option("holdout"))))
+        return cls(spec, rows, open_index(rows, spec, cache_dir, progress))
 
     def view(self, spec: SourceSpec) -> SourcePool:
         """Return the pool of the same source under other view options, without reading it again.
@@ -106,10 +109,10 @@ class SourcePool:
             if isinstance(row, DrawnRow):
                 yield row
 
-    def draw(self, budget: float, seed: int, cost: Cost | None = None) -> Draw:
+    def draw(self, budget: float, seed: int, cost: Cost | None = None, fits: Fits | None = None) -> Draw:
         """Return the prefix of the order whose cost first reaches `budget`; without `cost` a row costs 1.
 
-        A row whose cost is None or not finite is left out and counted as `TOO_LONG`.
+        A row that does not fit is left out and counted as `TOO_LONG`.
 
         Raises:
             SourceError: no row can be drawn.
@@ -127,10 +130,10 @@ class SourcePool:
             if isinstance(row, Problem):
                 rejected[number] = row
                 continue
-            price = _price(row.sample, cost)
-            if price is None:
+            if fits and not fits(row):
                 rejected[number] = Problem.TOO_LONG
                 continue
+            price = cost(row) if cost else 1.0
             rows.append(row)
             spent, spent_in_pass = spent + price, spent_in_pass + price
             if spent >= budget:
@@ -138,6 +141,11 @@ class SourcePool:
         # What was seen of the order, rejected rows too, is the chance of a row to be in another prefix of as many rows.
         overlap = min(1.0, visited / self.usable)
         return Draw(tuple(rows), spent, len(rows) / self.usable, overlap, Counter(rejected.values()))
+
+    @property
+    def content(self) -> str:
+        """The hash of what the usable rows say and show, their images' bytes included, whatever their order."""
+        return hash_bytes(*sorted(self.index.keys[i] for i in self._chosen))
 
     def numbers(self) -> list[int]:
         """Return the usable rows' numbers in file order."""
@@ -207,14 +215,16 @@ class SourcePool:
         return content_hash([sample.text_digest(), [self._image_digest(ref) for ref in sample.images]])
 
     def _image_digest(self, ref: ImageRef) -> str:
-        identity = ref.identity()
-        if identity not in self._digests:
+        digest = self.index.image_hash(ref)
+        if digest > self.index.decoded_to and digest not in self._decoded:
             check_image(ref, decode=True)
-            self._digests[identity] = image_digest(ref)
-        return self._digests[identity]
+            self._decoded.add(digest)
+        return digest
 
 
-def draw_mixture(pools: Mapping[str, SourcePool], mixture: Mixture, budget: float, seed: int, cost: Cost | None = None) -> Draw:
+def draw_mixture(
+    pools: Mapping[str, SourcePool], mixture: Mixture, budget: float, seed: int, cost: Cost | None = None, fits: Fits | None = None
+) -> Draw:
     """Draw each source's share of a budget, sources in order of their slugs; without `cost`, rows by largest remainder.
 
     Raises:
@@ -223,7 +233,7 @@ def draw_mixture(pools: Mapping[str, SourcePool], mixture: Mixture, budget: floa
     shares = {slug: share * budget for slug, share in mixture.shares} if cost else {**mixture.counts(math.ceil(budget))}
     if missing := sorted(set(shares) - set(pools)):
         raise SourceError(f"The mixture needs {', '.join(missing)}; add it with `probe sources add`")
-    draws = [pools[slug].draw(shares[slug], seed, cost) for slug in sorted(shares)]
+    draws = [pools[slug].draw(shares[slug], seed, cost, fits) for slug in sorted(shares)]
     rejected = sum((draw.rejected for draw in draws), Counter[Problem]())
     rows = tuple(row for draw in draws for row in draw.rows)
     overlap = math.fsum(draw.overlap * len(draw.rows) for draw in draws) / max(1, len(rows))
@@ -256,11 +266,6 @@ def held_out(group: bytes, holdout: str) -> bool:
 def _in_view(spec: SourceSpec, index: RowIndex, i: int) -> bool:
     wanted, holdout = dict(spec.options).get("subsource"), spec.option("holdout")
     return (wanted is None or index.names[index.strata[i]] == wanted) and not (holdout and held_out(index.groups[i], holdout))
-
-
-def _price(sample: Sample, cost: Cost | None) -> float | None:
-    price = cost(sample) if cost else 1.0
-    return None if price is None or not math.isfinite(price) else float(price)
 
 
 def _no_rows(spec: SourceSpec, index: RowIndex) -> str:

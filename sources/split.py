@@ -52,8 +52,9 @@ def split_holdout(
 ) -> Holdout:
     """Hold out a fraction of a source's groups of images, or as many whole groups as give at least `n` rows.
 
-    Each held-out row's first question becomes an item of a TSV in `out_dir`, its images before its text. Where the answers to
-    a type of question are a small closed set they are its choices, else it is free text; the two kinds go to two benchmarks.
+    Each held-out row's first question becomes an item of a TSV in `out_dir`, its images before its text, unless its answer is
+    empty or not to be learned. Where the answers to a type of question are a small closed set they are its choices, else it is
+    free text; the two kinds go to two benchmarks.
 
     Raises:
         SourceError: the source is unusable, already split, or nothing would be left on one of the sides.
@@ -82,12 +83,12 @@ def _fraction_for(pool: SourcePool, n: int, seed: int) -> float:
 
 
 def _write(spec: SourceSpec, pool: SourcePool, held: set[int], out_dir: Path) -> tuple[tuple[BenchmarkSpec, ...], tuple[int, ...]]:
-    pairs = [(number, *first_pair(sample)) for number, sample in pool.numbered_samples()]
+    pairs = [(number, *pair) for number, sample in pool.numbered_samples() if (pair := first_pair(sample))[1]]
     choices = answer_choices([(question, answer) for _, question, answer in pairs])
     asked = {number: (question, answer, options) for (number, question, answer), options in zip(pairs, choices, strict=True)}
     made = []
     for kind, suffix in ((True, ""), (False, "-text")):
-        numbers = [number for number in sorted(held) if bool(asked[number][2]) is kind]
+        numbers = [number for number in sorted(held & asked.keys()) if bool(asked[number][2]) is kind]
         if numbers:
             name = f"{spec.slug}-holdout{suffix}"
             path = out_dir / f"{name.replace('/', '--')}.tsv"
@@ -97,10 +98,9 @@ def _write(spec: SourceSpec, pool: SourcePool, held: set[int], out_dir: Path) ->
 
 
 def first_pair(sample: Sample) -> tuple[str, str]:
-    """Return a conversation's first question, without its images, and the answer to it."""
-    question = next(turn for turn in sample.turns if turn.role is Role.USER)
-    answer = next(turn for turn in sample.turns if turn.role is Role.ASSISTANT)
-    return question.text.strip(), answer.text.strip()
+    """Return a conversation's first question, without its images, and the answer to it: nothing where it is not to be learned."""
+    question, answer = (next(turn for turn in sample.turns if turn.role is role) for role in (Role.USER, Role.ASSISTANT))
+    return question.text.strip(), answer.text.strip() if answer.has_loss else ""
 
 
 def _lines(pool: SourcePool, numbers: Iterable[int], asked: dict[int, tuple[str, str, tuple[str, ...]]]) -> Iterator[list[str]]:

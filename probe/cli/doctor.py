@@ -16,10 +16,10 @@ from typing import Any
 
 import click
 
+from probe import DISTRIBUTION
 from probe.cli.output import bytes_text, listing_options, print_listing
 from probe.workspace import Workspace
 
-DISTRIBUTION = "vlm-source-probe"
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "sqlalchemy", "optuna", "streamlit", "pillow", "numpy")
 FAIL_BYTES, WARN_BYTES = 500e6, 5e9
 # Runs in a process of its own: a broken torch must not take the doctor with it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from probe.workspace import Workspace
 if TYPE_CHECKING:
     from db.store import Store
     from probe.manifest.document import Manifest
-    from probe.manifest.verify import VerifyReport
+    from probe.manifest.verify import RowsNow, VerifyReport
     from sources.spec import SourceSpec
 
 
@@ -107,18 +107,18 @@ def verify_here(workspace: Workspace, doc: Manifest, quick: bool) -> VerifyRepor
 
     with workspace.open_store() as store:
         specs = specs_here(store, doc)
-        rows = None if quick else _count_rows(workspace)
-        return verify_manifest(doc, specs, count_rows=rows, benchmark_fingerprint=None if quick else _benchmark_fingerprint(store))
+        rows = None if quick else _read_rows(workspace)
+        return verify_manifest(doc, specs, read_rows=rows, benchmark_fingerprint=None if quick else _benchmark_fingerprint(store))
 
 
-def _count_rows(workspace: Workspace) -> Callable[[SourceSpec], tuple[int, Mapping[str, int]]]:
+def _read_rows(workspace: Workspace) -> Callable[[SourceSpec], RowsNow]:
     from probe.manifest import rows_now
 
-    def count(spec: SourceSpec) -> tuple[int, Mapping[str, int]]:
+    def read(spec: SourceSpec) -> RowsNow:
         with counting(f"reading {spec.slug}") as progress:
             return rows_now(spec, workspace.indexes, progress)
 
-    return count
+    return read
 
 
 def _benchmark_fingerprint(store: Store) -> Callable[[str], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,14 +111,19 @@ def _catalogue_fields(entry: CatalogueEntry) -> dict[str, Any]:
 
 
 def checked_source(workspace: Workspace, slug: str, proxy: str) -> CheckReport:
-    """Check one source, with tokens as a proxy's processor makes them."""
+    """Check one source, with tokens as a proxy's processor makes them, and bring what is registered of it up to date."""
+    from probe.study.registering import refresh_source
     from probe.study.registry import find_source
-    from sources.check import check_source
+    from sources.check import check_pool
+    from sources.sampling import SourcePool
 
     with workspace.open_store() as store:
         spec = find_source(store, slug)
-    with counting(f"reading {slug}") as progress:
-        return check_source(spec, _token_count(proxy), progress, workspace.indexes)
+        with counting(f"reading {slug}") as progress:
+            pool = SourcePool.open(spec, workspace.indexes, progress)
+        report = check_pool(pool, _token_count(proxy))
+        stale = refresh_source(store, pool)
+    return replace(report, warnings=(*report.warnings, stale)) if stale else report
 
 
 def _token_count(proxy: str) -> Callable[[Sample], int | None]:
@@ -144,7 +150,8 @@ def report_lines(report: CheckReport, proxy: str) -> Iterator[str]:
         yield f"  {outside:,} more rows are held out, or of other sub-sources"
     if len(report.subsources) > 1:
         yield "sub-sources: " + ", ".join(f"{plain(name) or '(none)'} {rows:,}" for name, rows in report.subsources)
-    yield f"images: {report.distinct_images:,} distinct, a row {_spread(report.images_per_row)}"
+    undecoded = f" ({report.undecoded_images:,} by their headers alone)" if report.undecoded_images else ""
+    yield f"images: {report.distinct_images:,} distinct{undecoded}, a row {_spread(report.images_per_row)}"
     yield f"tokens a row under {proxy}: {_spread(report.tokens_per_row)}"
     yield f"duplicates: {report.duplicate_rows:,} rows, {report.duplicate_images:,} images"
     yield f"licence: declared {report.licence.declared}, concluded {report.licence.concluded}"

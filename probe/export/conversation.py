@@ -27,6 +27,8 @@ def inexpressible(sample: Sample) -> str:
     expected = [Role.USER, Role.ASSISTANT] * ((len(turns) + 1) // 2)
     if not turns or len(turns) % 2 or [turn.role for turn in turns] != expected:
         return "turns do not alternate between user and assistant to the end"
+    if not all(turn.has_loss for turn in turns):
+        return "an answer is not to be learned, which trainers say in other ways or not at all"
     if turns is not sample.turns and sample.turns[0].image_places:
         return "an image stands in the system turn"
     if set(range(len(sample.images))) - {place for turn in turns for place in turn.image_places}:

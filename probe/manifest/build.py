@@ -134,6 +134,7 @@ def source_entry(
         subset=spec.subset,
         revision=spec.revision,
         excluded=dict(record.excluded),
+        content=record.content,
         tokens=None if tokens_per_row is None else round(chosen * tokens_per_row),
         effect=effect.effect if effect else None,
         tier=effect.tier if effect else None,

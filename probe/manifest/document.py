@@ -70,6 +70,7 @@ class SourceEntry:
     """A source: what it is, under which terms, what of it is used and what was found about it.
 
     `rows` is the sum of its counts over all phases, `share` that over all rows, `repeat` that over its usable rows (epochs).
+    `fingerprint` hashes the data files, `content` what its usable rows say and show, images included; empty where nobody looked.
     """
 
     slug: str
@@ -85,6 +86,7 @@ class SourceEntry:
     subset: str = ""
     revision: str = ""
     excluded: Mapping[str, int] | None = None
+    content: str = ""
     tokens: int | None = None
     effect: Estimate | None = None
     tier: int | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from probe.manifest.document import Manifest, ReaderEntry, SourceEntry
 from probe.manifest.readers import current_reader
@@ -13,9 +13,26 @@ from probe.manifest.typed_json import plain_value
 from sources.problems import RowError, SourceError
 from sources.spec import SourceSpec
 
+if TYPE_CHECKING:
+    from sources.sampling import SourcePool
+
 Fingerprint = Callable[[SourceSpec], str]
 ReaderOf = Callable[[SourceSpec], ReaderEntry]
-CountRows = Callable[[SourceSpec], tuple[int, Mapping[str, int]]]
+ReadRows = Callable[[SourceSpec], "RowsNow"]
+
+
+@dataclass(frozen=True, slots=True)
+class RowsNow:
+    """What a source's rows are now: usable, excluded by problem, and the hash of the usable ones' texts and images."""
+
+    usable: int
+    excluded: Mapping[str, int]
+    content: str
+
+    @classmethod
+    def of(cls, pool: SourcePool) -> RowsNow:
+        """Return what an opened source holds."""
+        return cls(pool.usable, {problem.value: rows for problem, rows in pool.excluded.items()}, pool.content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +72,7 @@ def verify_manifest(
     *,
     fingerprint: Fingerprint | None = None,
     reader_of: ReaderOf | None = None,
-    count_rows: CountRows | None = None,
+    read_rows: ReadRows | None = None,
     benchmark_fingerprint: Callable[[str], str] | None = None,
     image_policy: Any = None,
 ) -> VerifyReport:
@@ -66,23 +83,23 @@ def verify_manifest(
         specs: where each source lies now, by slug.
         fingerprint: hashes a source; by default `sources.fingerprint.fingerprint`.
         reader_of: the reader that would read a source now; by default the registered one of the source's format.
-        count_rows: usable and excluded rows of a source now, such as `rows_now`, which notices missing images; not compared without it.
+        read_rows: the rows of a source now, such as `rows_now`, which notices missing and replaced images; not compared without it.
         benchmark_fingerprint: the fingerprint of a benchmark by name; benchmarks are not checked without it.
         image_policy: the policy in force; by default `sources.images.IMAGE_POLICY`.
     """
     findings: list[Finding] = []
     for entry in doc.sources:
-        findings += _check_source(entry, specs.get(entry.slug), fingerprint or _fingerprint, reader_of or current_reader, count_rows)
+        findings += _check_source(entry, specs.get(entry.slug), fingerprint or _fingerprint, reader_of or current_reader, read_rows)
     if benchmark_fingerprint is not None:
         findings += _check_benchmarks(doc, benchmark_fingerprint)
     findings += _check_policy(doc, image_policy)
-    optional = {"rows and their images": count_rows, "benchmarks": benchmark_fingerprint}
+    optional = {"rows and their images": read_rows, "benchmarks": benchmark_fingerprint}
     not_checked = tuple(what for what, how in optional.items() if how is None)
     return VerifyReport(tuple(findings), len(doc.sources), len(doc.objective.benchmarks) if benchmark_fingerprint else 0, not_checked)
 
 
 def _check_source(
-    entry: SourceEntry, spec: SourceSpec | None, fingerprint: Fingerprint, reader_of: ReaderOf, count_rows: CountRows | None
+    entry: SourceEntry, spec: SourceSpec | None, fingerprint: Fingerprint, reader_of: ReaderOf, read_rows: ReadRows | None
 ) -> list[Finding]:
     if spec is None:
         message = f"source {entry.slug} is not registered here: add it with `probe sources add {entry.slug} --path ...`"
@@ -91,7 +108,7 @@ def _check_source(
         return [
             *_compare_fingerprint(entry, fingerprint(spec)),
             *_compare_reader(entry, reader_of(spec)),
-            *(_compare_rows(entry, *count_rows(spec)) if count_rows else ()),
+            *(_compare_rows(entry, read_rows(spec)) if read_rows else ()),
         ]
     except (SourceError, RowError, OSError, KeyError, ValueError) as error:
         return [Finding("source", entry.slug, f"source {entry.slug} cannot be read any more: {_sentence(error)}")]
@@ -111,12 +128,15 @@ def _compare_reader(entry: SourceEntry, now: ReaderEntry) -> Iterator[Finding]:
         yield Finding("reader", entry.slug, message)
 
 
-def _compare_rows(entry: SourceEntry, usable: int, excluded: Mapping[str, int]) -> Iterator[Finding]:
-    if usable != entry.usable:
-        yield Finding("rows", entry.slug, f"source {entry.slug} has {usable} usable rows, the manifest says {entry.usable}")
-    then = entry.excluded if entry.excluded is not None else excluded
-    for problem in sorted({*excluded, *then}):
-        now, before = excluded.get(problem, 0), then.get(problem, 0)
+def _compare_rows(entry: SourceEntry, found: RowsNow) -> Iterator[Finding]:
+    if found.usable != entry.usable:
+        yield Finding("rows", entry.slug, f"source {entry.slug} has {found.usable} usable rows, the manifest says {entry.usable}")
+    elif entry.content and found.content != entry.content:
+        message = f"source {entry.slug} has rows with other texts or images: content {found.content}, the manifest says {entry.content}"
+        yield Finding("rows", entry.slug, message)
+    then = entry.excluded if entry.excluded is not None else found.excluded
+    for problem in sorted({*found.excluded, *then}):
+        now, before = found.excluded.get(problem, 0), then.get(problem, 0)
         if now != before:
             yield Finding("rows", entry.slug, f"source {entry.slug} has {now} rows excluded as {problem}, the manifest says {before}")
 
@@ -143,19 +163,15 @@ def _check_policy(doc: Manifest, policy: Any) -> Iterator[Finding]:
         yield Finding("image_policy", "images", f"images are turned into pixels by another policy now: {now}, the manifest says {then}")
 
 
-def rows_now(
-    spec: SourceSpec, cache_dir: Path | None = None, progress: Callable[[int, int], None] | None = None
-) -> tuple[int, dict[str, int]]:
-    """Return a source's usable rows and its excluded rows by problem: a `count_rows`, which reads every row and image again
-    unless an index of the same files lies in `cache_dir`.
+def rows_now(spec: SourceSpec, cache_dir: Path | None = None, progress: Callable[[int, int], None] | None = None) -> RowsNow:
+    """Read every row and image of a source again, unless an index of the same files lies in `cache_dir`: a `read_rows`.
 
     Raises:
         SourceError: it cannot be used at all.
     """
     from sources.sampling import SourcePool
 
-    pool = SourcePool.open(spec, cache_dir, progress)
-    return pool.usable, {problem.value: rows for problem, rows in pool.excluded.items()}
+    return RowsNow.of(SourcePool.open(spec, cache_dir, progress))
 
 
 def _fingerprint(spec: SourceSpec) -> str:

@@ -10,10 +10,9 @@ from pathlib import Path
 from db.values import BudgetUnit, StudyRecord
 from proxy_training.image_text import token_counter
 from proxy_training.jobs import Stage, Training
-from sources.mixture import Curriculum
+from sources.mixture import Curriculum, largest_remainder
 from sources.problems import RowError
-from sources.sample import Sample
-from sources.sampling import SourcePool, draw_mixture, training_order
+from sources.sampling import DrawnRow, SourcePool, draw_mixture, training_order
 from sources.spec import SourceSpec
 
 
@@ -36,7 +35,7 @@ class Draws:
         self._cache_dir = cache_dir
         self._pools: dict[str, SourcePool] = {}
         self._count = token_counter(Path(study.proxy.path))
-        self._tokens: dict[Sample, float] = {}
+        self._tokens: dict[bytes, float] = {}  # by the row's digest, so that no row is held
 
     def pool(self, slug: str, progress: Callable[[int, int], None] | None = None) -> SourcePool:
         """Return a source's pool, opened on first use."""
@@ -51,27 +50,33 @@ class Draws:
     def draw(self, curriculum: Curriculum, seed: int) -> Drawn:
         """Draw one probe's rows: the study's budget, shared over phases and sources."""
         stages, rows, tokens, shared = [], 0, 0, 0.0
-        for phase in curriculum.phases:
+        in_tokens = self.study.budget_unit is BudgetUnit.TOKENS
+        for budget, phase in zip(self._budgets(curriculum), curriculum.phases, strict=True):
             pools = self.pools(tuple(slug for slug, _ in phase.mixture.shares))
-            drawn = draw_mixture(pools, phase.mixture, self.study.budget * phase.share, seed, self._cost)
+            drawn = draw_mixture(pools, phase.mixture, budget, seed, self._tokens_of if in_tokens else None, self._fits)
             ordered = training_order(drawn.rows, seed)
             stages.append(Stage(tuple(ordered)))
             rows += len(ordered)
-            tokens += int(sum(self._tokens_of(row.sample) for row in ordered))
+            tokens += int(sum(self._tokens_of(row) for row in ordered))
             shared += drawn.overlap * len(ordered)
         return Drawn(Training(self.study.proxy, self.study.recipe, tuple(stages), seed), rows, tokens, shared / max(1, rows))
 
-    def _cost(self, sample: Sample) -> float:
-        """Return what a row takes from the budget; NaN for one that is too long for the recipe."""
-        tokens = self._tokens_of(sample)
-        if not tokens <= self.study.recipe.max_length:
-            return math.nan
-        return tokens if self.study.budget_unit is BudgetUnit.TOKENS else 1.0
+    def _budgets(self, curriculum: Curriculum) -> list[float]:
+        """Return each phase's budget; in samples whole rows that sum to the study's budget exactly."""
+        shares = [phase.share for phase in curriculum.phases]
+        if self.study.budget_unit is BudgetUnit.TOKENS or not shares:
+            return [self.study.budget * share for share in shares]
+        rows = largest_remainder(self.study.budget, {f"{number:06d}": share for number, share in enumerate(shares)})
+        return [float(rows[number]) for number in sorted(rows)]
 
-    def _tokens_of(self, sample: Sample) -> float:
-        if sample not in self._tokens:
+    def _fits(self, row: DrawnRow) -> bool:
+        return self._tokens_of(row) <= self.study.recipe.max_length
+
+    def _tokens_of(self, row: DrawnRow) -> float:
+        key = bytes.fromhex(row.digest)
+        if key not in self._tokens:
             try:
-                self._tokens[sample] = float(self._count(sample))
+                self._tokens[key] = float(self._count(row.sample))
             except RowError:
-                self._tokens[sample] = math.nan
-        return self._tokens[sample]
+                self._tokens[key] = math.nan
+        return self._tokens[key]

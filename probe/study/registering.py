@@ -40,13 +40,14 @@ def new_spec(
 
     Raises:
         SourceError: nothing is at the path, or no reader understands it.
-        UsageError: a name, licence or option cannot be read.
+        UsageError: a name, licence or option cannot be read, or the name is one of what is built in.
     """
     from sources.catalogue import catalogue
     from sources.formats.registry import detect_format, find_reader
     from sources.spec import SourceSpec
 
     check_name(slug)
+    refuse_builtin_family(slug)
     if path is None and form not in WITHOUT_PATH:
         raise UsageError("say where the data lies: --path FILE or --path FOLDER")
     known = catalogue()[slug].spec() if slug in catalogue() else SourceSpec(slug, "")
@@ -71,13 +72,11 @@ def add_source(workspace: Workspace, spec: SourceSpec, progress: Progress | None
 
     Raises:
         SourceError: no row of it is usable.
-        ProbeError: a study uses another source of that name, or it is built in.
+        ProbeError: a study uses another source of that name.
     """
-    from probe.study.registry import builtin_sources, source_record
+    from probe.study.registry import source_record
     from sources.sampling import SourcePool
 
-    if spec.slug in builtin_sources():
-        raise ProbeError(f"{spec.slug!r} is built in: give your own source another name.")
     with workspace.open_store() as store:
         known = store.source(spec.slug)
         if known and known.spec.option("holdout"):  # a script that adds and splits may run again
@@ -86,8 +85,33 @@ def add_source(workspace: Workspace, spec: SourceSpec, progress: Progress | None
         users = store.studies_using(spec.slug)
         if known and users and known.fingerprint != pool.fingerprint:
             raise ProbeError(f"study {users[0]!r} used {spec.slug!r} with other rows: add the new data under another name.")
-        store.put_source(source_record(spec, pool.fingerprint, pool.usable, _counts(pool)))
+        store.put_source(source_record(spec, pool))
     return pool
+
+
+def refresh_source(store: Store, pool: SourcePool) -> str:
+    """Bring a registered source's counts up to date with what its data holds now; return what kept them from being, else nothing."""
+    from probe.study.registry import source_record
+
+    known, now = store.source(pool.spec.slug), source_record(pool.spec, pool)
+    if known is None or replace(known, added_at="") == now:
+        return ""
+    users = store.studies_using(pool.spec.slug)
+    if users and (known.fingerprint, known.content) != (now.fingerprint, now.content):
+        return f"the data is not what study {users[0]!r} used, so what is registered of it stays: put it back, or add it under another name"
+    store.put_source(now)
+    return ""
+
+
+def refuse_builtin_family(name: str) -> None:
+    """Refuse a name that would hide what is built in, or be hidden by it.
+
+    Raises:
+        UsageError: it begins as the built-in sources do.
+    """
+    family = name.partition("/")[0]
+    if family in WITHOUT_PATH:
+        raise UsageError(f"{name!r}: names that begin with {family} are built in; take another, for example my-{name.replace('/', '-')}")
 
 
 def check_name(name: str) -> None:
@@ -140,10 +164,6 @@ def _options(given: tuple[str, ...]) -> Mapping[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _counts(pool: SourcePool) -> dict[str, int]:
-    return {problem.value: n for problem, n in pool.excluded.items()}
-
-
 def split_source(
     workspace: Workspace, slug: str, fraction: float, seed: int, name: str, capability: str, progress: Progress | None = None
 ) -> Holdout | None:
@@ -168,7 +188,7 @@ def split_source(
         for benchmark in named:
             register_benchmark(store, benchmark)
         pool = SourcePool.open(made.training, workspace.indexes)
-        store.put_source(source_record(made.training, pool.fingerprint, pool.usable, _counts(pool)))
+        store.put_source(source_record(made.training, pool))
         for record in store.sources():  # parts are found anew, as parts of the split source
             if record.spec.slug.startswith(f"{slug}/") and record.spec.option("subsource"):
                 store.remove_source(record.spec.slug)

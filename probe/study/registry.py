@@ -13,6 +13,7 @@ from sources.spec import SourceSpec
 
 if TYPE_CHECKING:
     from db.store import Store
+    from sources.sampling import SourcePool
 
 
 def builtin_sources() -> dict[str, SourceSpec]:
@@ -86,9 +87,10 @@ def easy_vqa_installed() -> bool:
     return importlib.util.find_spec("easy_vqa") is not None
 
 
-def source_record(spec: SourceSpec, fingerprint: str, usable: int, excluded: dict[str, int]) -> SourceRecord:
+def source_record(spec: SourceSpec, pool: SourcePool) -> SourceRecord:
     """Return the record of a source as its index found it."""
-    return SourceRecord(spec, fingerprint, usable, tuple(sorted(excluded.items())))
+    excluded = tuple(sorted((problem.value, rows) for problem, rows in pool.excluded.items()))
+    return SourceRecord(spec, pool.fingerprint, pool.usable, excluded, pool.content)
 
 
 def benchmark_record(spec: BenchmarkSpec) -> BenchmarkRecord:

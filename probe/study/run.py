@@ -171,7 +171,7 @@ def _source(draws: Draws, spec: SourceSpec, say: Say) -> SourceRecord:
     excluded = {problem.value: n for problem, n in pool.excluded.items()}
     if excluded:
         say(f"{spec.slug}: {sum(excluded.values())} rows excluded ({', '.join(f'{n} {p}' for p, n in sorted(excluded.items()))}).")
-    return source_record(spec, pool.fingerprint, pool.usable, excluded)
+    return source_record(spec, pool)
 
 
 def _check_same(study: StudyRecord, request: RunRequest) -> None:

@@ -12,7 +12,7 @@ r"""Chat JSON: messages with roles, as JSON lines or one array.
 Defined by OpenAI's chat API, `ms-swift/docs/.../Custom-dataset.md` and `LLaMA-Factory/data/README.md`. A string's `<image>`
 in a user turn is a place; inside a content part text is text. No place at all: every listed image comes before the first
 question; too few or too many: a mismatch. Keys that Arrow added as null are ignored. The sub-source is `channel` or `source`,
-else the first image's folder, else "text".
+else the first image's folder, else "text". A message with `loss` false (ms-swift) or `weight` 0 (OpenAI) is not learned.
 """
 
 from __future__ import annotations
@@ -30,14 +30,16 @@ from sources.formats.conversation import (
     Prepend,
     build_sample,
     list_of,
+    loss_of,
     mapping_of,
     refuse_other_media,
     role_of,
     row_id,
     split_placeholders,
+    system_message,
     text_of,
 )
-from sources.formats.files import image_root, one_json_file
+from sources.formats.files import image_root, json_files
 from sources.formats.json_records import JsonRecords, first_records
 from sources.formats.llava import read_conversations
 from sources.formats.record_rows import RecordRows
@@ -52,21 +54,21 @@ class ChatReader:
     """Reads chat JSON and JSON lines of OpenAI, TRL, ms-swift and LLaMA-Factory."""
 
     name = "chat"
-    version = 1
+    version = 2
 
     def sniff(self, path: Path) -> bool:
         """Say whether the first records have `messages`, `conversations` with `images`, or `instruction` with `output`."""
-        file = one_json_file(path)
-        return file is not None and any(_is_chat(record) for record in first_records(file))
+        files = json_files(path)
+        return bool(files) and all(any(_is_chat(record) for record in first_records(file)) for file in files)
 
     def open(self, spec: SourceSpec) -> Rows:
-        """Open the file, or the only JSON file of the folder.
+        """Open the file, or all JSON files of the folder.
 
         Raises:
             SourceError: no such file, or no records in it.
         """
         root = image_root(spec)
-        records = JsonRecords(one_json_file(Path(spec.path)) or Path(spec.path))
+        records = JsonRecords(json_files(Path(spec.path)) or [Path(spec.path)])
         return RecordRows(records, lambda record, number: read_record(record, number, root))
 
 
@@ -121,8 +123,7 @@ def _is_chat(record: Mapping[str, Any]) -> bool:
 
 
 def _messages(record: Mapping[str, Any], root: str) -> list[Message]:
-    system = record.get("system")
-    messages = [Message(Role.SYSTEM, [text_of(system, "system")])] if system else []
+    messages = system_message(record)
     if record.get("messages") is not None:
         turns = (mapping_of(turn, "a message") for turn in list_of(record["messages"], "messages"))
         return messages + [_message(turn, root) for turn in turns]
@@ -136,9 +137,8 @@ def _messages(record: Mapping[str, Any], root: str) -> list[Message]:
 def _message(turn: Mapping[str, Any], root: str) -> Message:
     role = role_of(turn.get("role"))
     content = turn.get("content")
-    if isinstance(content, str):
-        return Message(role, split_placeholders(role, content))
-    return Message(role, [_part(part, root) for part in list_of(content, "content")])
+    parts = split_placeholders(role, content) if isinstance(content, str) else [_part(part, root) for part in list_of(content, "content")]
+    return Message(role, parts, loss_of(turn, role))
 
 
 def _part(value: Any, root: str) -> Part:

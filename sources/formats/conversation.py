@@ -42,6 +42,7 @@ class Message:
 
     role: Role
     parts: list[Part] = field(default_factory=list)
+    has_loss: bool = True
 
 
 class Prepend(enum.Enum):
@@ -106,6 +107,29 @@ def split_placeholders(role: Role, text: str) -> list[Part]:
     return parts
 
 
+def system_message(record: Mapping[str, Any]) -> list[Message]:
+    """Return a record's `system` field, which ms-swift and LLaMA-Factory put before the turns, as a message; none where it is empty.
+
+    Raises:
+        RowError: it is no text.
+    """
+    system = record.get("system")
+    return [Message(Role.SYSTEM, [text_of(system, "system")])] if system else []
+
+
+def loss_of(turn: Mapping[str, Any], role: Role) -> bool:
+    """Say whether a turn is learned: `loss` and `loss_scale` of ms-swift, `weight` of OpenAI. Anything but an answer never is.
+
+    Raises:
+        RowError: an answer that counts neither fully nor not at all, or another turn that is to be learned.
+    """
+    given = [(name, turn[name]) for name in ("loss", "loss_scale", "weight") if turn.get(name) is not None]
+    for name, value in given:
+        if value not in (0, 1) or (value and role is not Role.ASSISTANT):
+            raise RowError(Problem.UNSUPPORTED_LOSS, f"{name} {str(value)[:20]} of a turn of the {role.value}")
+    return all(value for _, value in given)
+
+
 def refuse_other_media(record: Mapping[str, Any]) -> None:
     """Refuse a row that holds video or audio.
 
@@ -158,6 +182,8 @@ def _check_roles(messages: Sequence[Message]) -> None:
     answers = [message for message in spoken if message.role is Role.ASSISTANT]
     if not any(isinstance(part, str) and part.strip() for message in answers for part in message.parts):
         raise RowError(Problem.NO_ANSWER, "every answer is empty" if answers else "no assistant turn")
+    if not any(message.has_loss for message in answers):
+        raise RowError(Problem.NO_ANSWER, "no answer is to be learned")
     if any(message.role is Role.SYSTEM for message in messages[1:]):
         raise RowError(Problem.ROLE_ORDER, "a system turn after the first turn")
     expected = [Role.USER, Role.ASSISTANT] * len(spoken)
@@ -193,7 +219,7 @@ def _number_images(messages: Sequence[Message], listed: Sequence[ImageRef]) -> t
                 raise RowError(Problem.PLACEHOLDER_MISMATCH, f"an image stands in the {message.role.value}'s turn")
             parts.append(len(images))
             images.append(next(remaining) if isinstance(part, Place) else part)
-        turns.append(Turn(message.role, tuple(parts)))
+        turns.append(Turn(message.role, tuple(parts), message.has_loss))
     return images, turns
 
 

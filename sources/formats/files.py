@@ -1,4 +1,4 @@
-"""Which files of a source hold its records: a file is itself, a folder is its parquet shards or its only JSON file."""
+"""Which files of a source hold its records: a file is itself, a folder is its parquet shards or the JSON files directly in it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def data_files(path: Path) -> list[Path]:
     """Return the files that hold a source's records, sorted by relative name.
 
     Raises:
-        SourceError: nothing is there, or a folder leaves open which file is meant.
+        SourceError: nothing is there.
     """
     if path.is_file():
         return [path]
@@ -22,12 +22,8 @@ def data_files(path: Path) -> list[Path]:
         raise SourceError(f"There is nothing at {path}; give the data file or the folder that holds it with --path")
     if shards := parquet_files(path):
         return shards
-    found = _json_files(path)
-    if len(found) == 1:
+    if found := json_files(path):
         return found
-    names = ", ".join(file.name for file in found[:5])
-    if found:
-        raise SourceError(f"The folder {path} holds several JSON files ({names}); give one of them with --path")
     raise SourceError(f"The folder {path} holds neither parquet shards nor a JSON file; give the data file with --path")
 
 
@@ -39,22 +35,17 @@ def parquet_files(path: Path) -> list[Path]:
     return sorted(found, key=lambda file: file.relative_to(path).as_posix())
 
 
-def one_json_file(path: Path) -> Path | None:
-    """Return the file itself, or the only JSON file directly in a folder."""
+def json_files(path: Path) -> list[Path]:
+    """Return the file itself, or the JSON files directly in a folder, sorted by name."""
     if path.is_file():
-        return path
-    found = _json_files(path) if path.is_dir() else []
-    return found[0] if len(found) == 1 else None
+        return [path]
+    return sorted(file for file in path.iterdir() if file.suffix.lower() in _JSON and file.is_file()) if path.is_dir() else []
 
 
 def image_root(spec: SourceSpec) -> str:
     """Return the folder that image paths are relative to: the spec's, or the folder of the data."""
     path = Path(spec.path)
     return spec.image_root or str(path if path.is_dir() else path.parent)
-
-
-def _json_files(path: Path) -> list[Path]:
-    return sorted(file for file in path.iterdir() if file.suffix.lower() in _JSON and file.is_file())
 
 
 def _is_parquet(path: Path) -> bool:

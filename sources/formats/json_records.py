@@ -1,76 +1,106 @@
 """JSON records on disk: the byte span of each, found once, and single records parsed on demand.
 
-A file is one JSON array (`[{...}, {...}]`) or JSON lines. A record that is broken costs that record only: the array is
-split by its brackets, not by parsing it, so bad UTF-8 or a missing comma in one element leaves the others readable.
+A file is one JSON array (`[{...}, {...}]`) or JSON lines, a source is one file or several. A record that is broken costs that
+record only, in an array too: see `sources.formats.json_array`.
 """
 
 from __future__ import annotations
 
+import bisect
 import json
 import mmap
 import re
 from array import array
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from sources.formats.json_array import Data, Span, array_spans
 from sources.problems import Problem, RowError, SourceError
 
 MAX_RECORD_BYTES = 256 * 1024 * 1024
 _HEAD_BYTES = 16 * 1024 * 1024  # of a sniff: more than one record with its images inside
 _BOM = b"\xef\xbb\xbf"
-# A whole string, or one structural byte. Possessive, so that hostile input cannot make it backtrack.
-_TOKEN = re.compile(rb'"(?>[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
-_STRING = rb'"(?>[^"\\]++|\\.)*+"'
-
-
-def _nested(depth: int) -> bytes:
-    inner = rb"|" + _nested(depth - 1) if depth else b""
-    return rb'[\[{](?>[^"{}\[\]]++|' + _STRING + inner + rb")*+[\]}]"
-
-
-# A whole element and what follows it in one match, for elements nested as ordinary records are: 20 times as fast as by token.
-_ELEMENT = re.compile(rb"\s*+(" + _nested(5) + rb")\s*+([,\]])", re.DOTALL)
 
 
 class JsonRecords:
-    """The records of one file by number. Holds two integers a record."""
+    """The records of some files by number, file after file. Holds two integers a record."""
 
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = [_JsonFile(file) for file in files]
+        self._ends = list(accumulate(len(file) for file in self._files))
+        if not self._ends[-1]:
+            raise SourceError(no_records_message(files[0]))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __iter__(self) -> Iterator[dict[str, Any] | RowError]:
+        for file in self._files:
+            yield from file
+
+    def get(self, number: int) -> dict[str, Any] | RowError:
+        """Return one record, or why it is none."""
+        place = bisect.bisect_right(self._ends, number)
+        return self._files[place].get(number - (self._ends[place] - len(self._files[place])))
+
+
+class _JsonFile:
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._starts, self._ends = _spans(path)
-        if not self._starts:
-            raise SourceError(f"{path} holds no records (0 rows); check that the download finished, or give another --path")
+        self._starts, self._ends = array("q"), array("q")
+        self._has_rest = False  # the last span is no record but what could not be split
+        for span in _file_spans(path):
+            self._starts.append(span.start)
+            self._ends.append(span.end)
+            self._has_rest = span.rest
 
     def __len__(self) -> int:
         return len(self._starts)
 
     def __iter__(self) -> Iterator[dict[str, Any] | RowError]:
         with self.path.open("rb") as file:
-            for start, end in zip(self._starts, self._ends, strict=True):
-                yield _record_at(file, start, end)
+            for number in range(len(self)):
+                yield self._record(file, number)
 
     def get(self, number: int) -> dict[str, Any] | RowError:
-        """Return one record, or why it is none."""
         with self.path.open("rb") as file:
-            return _record_at(file, self._starts[number], self._ends[number])
+            return self._record(file, number)
+
+    def _record(self, file: BinaryIO, number: int) -> dict[str, Any] | RowError:
+        start, end = self._starts[number], self._ends[number]
+        try:
+            file.seek(start)
+            return parse_record(file.read(min(end - start, MAX_RECORD_BYTES + 1)))
+        except RowError as error:
+            if self._has_rest and number == len(self) - 1:
+                return RowError(Problem.UNSPLIT, f"the last {end - start} bytes of {self.path.name}: {error.detail}")
+            return error
+        except OSError as error:
+            return RowError(Problem.MALFORMED, str(error))
 
 
 def first_records(path: Path, count: int = 50) -> list[dict[str, Any]]:
     """Return the good ones among a JSON file's first records, for a sniff; empty if it is no such file."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-    except OSError:
-        return []
     records: list[dict[str, Any]] = []
-    for start, end in islice(_record_spans(head), count):
+    head = _head(path)
+    for span in islice(_spans(head), count):
         try:
-            records.append(parse_record(head[start:end]))
+            records.append(parse_record(head[span.start : span.end]))
         except RowError:
             continue
     return records
+
+
+def has_no_records(path: Path) -> bool:
+    """Say whether a file holds nothing, or nothing but an empty array."""
+    return next(iter(_spans(_head(path))), None) is None
+
+
+def no_records_message(path: Path) -> str:
+    """Return the sentence for a file without a record."""
+    return f"{path} holds no records (0 rows); check that the download finished, or give another --path"
 
 
 def parse_record(data: bytes) -> dict[str, Any]:
@@ -101,72 +131,39 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return record
 
 
-def _record_at(file: Any, start: int, end: int) -> dict[str, Any] | RowError:
+def _head(path: Path) -> bytes:
     try:
-        file.seek(start)
-        return parse_record(file.read(min(end - start, MAX_RECORD_BYTES + 1)))
-    except RowError as error:
-        return error
-    except OSError as error:
-        return RowError(Problem.MALFORMED, str(error))
+        with path.open("rb") as file:
+            return file.read(_HEAD_BYTES)
+    except OSError:
+        return b""
 
 
-def _spans(path: Path) -> tuple[array[int], array[int]]:
-    starts, ends = array("q"), array("q")
+def _file_spans(path: Path) -> Iterator[Span]:
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            for start, end in _record_spans(data):
-                starts.append(start)
-                ends.append(end)
+        with path.open("rb") as file:
+            if not file.seek(0, 2):
+                return  # which cannot be mapped
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                yield from _spans(data)
     except FileNotFoundError as error:
         raise SourceError(f"There is no file {path}; give the data file with --path") from error
-    except ValueError:  # mmap's word for an empty file
-        return starts, ends
     except OSError as error:
         raise SourceError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
-    return starts, ends
 
 
-def _record_spans(data: mmap.mmap | bytes) -> Iterator[tuple[int, int]]:
+def _spans(data: Data) -> Iterator[Span]:
     start = len(_BOM) if data[:3] == _BOM else 0
     first = re.compile(rb"\S").search(data, start)
     if first is None:
         return iter(())
-    return _array_spans(data, first.start()) if first.group() == b"[" else _line_spans(data, start)
+    return array_spans(data, first.end()) if first.group() == b"[" else _line_spans(data, start)
 
 
-def _line_spans(data: mmap.mmap | bytes, start: int) -> Iterator[tuple[int, int]]:
+def _line_spans(data: Data, start: int) -> Iterator[Span]:
     while start < len(data):
         end = data.find(b"\n", start)
         end = len(data) if end < 0 else end
         if data[start:end].strip():
-            yield start, end
+            yield Span(start, end)
         start = end + 1
-
-
-def _array_spans(data: mmap.mmap | bytes, opening: int) -> Iterator[tuple[int, int]]:
-    start, delimiter = opening + 1, b","
-    while delimiter == b",":
-        element = _ELEMENT.match(data, start)
-        if element:
-            end, delimiter, following = element.end(1), element.group(2), element.end()
-        else:
-            end, delimiter = _element_end(data, start)
-            following = end + 1
-        if delimiter == b"," or data[start:end].strip():
-            yield start, end
-        start = following
-
-
-def _element_end(data: mmap.mmap | bytes, start: int) -> tuple[int, bytes]:
-    """Return where an element ends, however deep or broken it is, and what ends it: a comma, a bracket, or the file."""
-    depth = 0
-    for token in _TOKEN.finditer(data, start):
-        byte = data[token.start() : token.start() + 1]
-        if byte in b"[{":
-            depth += 1
-        elif byte in b"]}":
-            depth -= 1
-        if depth < 0 or (depth == 0 and byte == b","):
-            return token.start(), byte
-    return len(data), b""

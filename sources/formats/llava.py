@@ -7,7 +7,7 @@ r"""LLaVA JSON: one array, or one object a line. Defined by `LLaVA/docs/Finetune
 Also ShareGPT4V, ALLaVA, LLaVA-OneVision JSON, and M4-Instruct with `"image": ["a.jpg", "b.jpg"]`. Rows without an image
 (`image` absent, null, "" or []) are text and as good as any other. `<image>` counts in human turns only; a row with one image
 and no placeholder has it before the first question, any other difference in number is a mismatch. The sub-source is the
-first folder of the first image, or "text".
+first folder of the first image, or "text". Text-only rows of LLaMA-Factory look the same, so `system` is read as there.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ from sources.formats.conversation import (
     Prepend,
     build_sample,
     list_of,
+    loss_of,
     mapping_of,
     refuse_other_media,
     role_of,
     row_id,
     split_placeholders,
+    system_message,
     text_of,
 )
-from sources.formats.files import image_root, one_json_file
+from sources.formats.files import image_root, json_files
 from sources.formats.json_records import JsonRecords, first_records
 from sources.formats.record_rows import RecordRows
 from sources.problems import Problem, RowError
@@ -41,21 +43,21 @@ class LlavaReader:
     """Reads LLaVA JSON and JSON lines."""
 
     name = "llava"
-    version = 1
+    version = 2
 
     def sniff(self, path: Path) -> bool:
         """Say whether the first records have `conversations`."""
-        file = one_json_file(path)
-        return file is not None and any(isinstance(record.get("conversations"), list) for record in first_records(file))
+        files = json_files(path)
+        return bool(files) and all(any(isinstance(record.get("conversations"), list) for record in first_records(file)) for file in files)
 
     def open(self, spec: SourceSpec) -> Rows:
-        """Open the file, or the only JSON file of the folder.
+        """Open the file, or all JSON files of the folder.
 
         Raises:
             SourceError: no such file, or no records in it.
         """
         root = image_root(spec)
-        records = JsonRecords(one_json_file(Path(spec.path)) or Path(spec.path))
+        records = JsonRecords(json_files(Path(spec.path)) or [Path(spec.path)])
         return RecordRows(records, lambda record, number: read_record(record, number, root))
 
 
@@ -66,7 +68,7 @@ def read_record(record: Mapping[str, Any], number: int, root: str) -> Sample:
         RowError: it cannot be used.
     """
     refuse_other_media(record)
-    messages = read_conversations(record.get("conversations"))
+    messages = system_message(record) + read_conversations(record.get("conversations"))
     return build_sample(row_id(record.get("id"), number), messages, _images(record, root), Prepend.ONE)
 
 
@@ -80,7 +82,8 @@ def read_conversations(value: Any) -> list[Message]:
     for turn in list_of(value, "conversations"):
         turn = mapping_of(turn, "a turn")
         role = role_of(turn.get("from", turn.get("role")))
-        messages.append(Message(role, split_placeholders(role, text_of(turn.get("value", turn.get("content")), "a turn's value"))))
+        text = text_of(turn.get("value", turn.get("content")), "a turn's value")
+        messages.append(Message(role, split_placeholders(role, text), loss_of(turn, role)))
     return messages
 
 

@@ -19,7 +19,18 @@ from pathlib import Path
 from typing import Any
 
 from sources.formats import chat, llava
-from sources.formats.conversation import Message, Part, Place, Prepend, build_sample, list_of, mapping_of, row_id, text_of
+from sources.formats.conversation import (
+    Message,
+    Part,
+    Place,
+    Prepend,
+    build_sample,
+    list_of,
+    mapping_of,
+    row_id,
+    system_message,
+    text_of,
+)
 from sources.formats.files import image_root, parquet_files
 from sources.formats.record_rows import RecordRows
 from sources.problems import Problem, RowError, SourceError
@@ -36,7 +47,7 @@ class ParquetReader:
     """Reads parquet with images inside, by row group."""
 
     name = "parquet"
-    version = 1
+    version = 2
 
     def sniff(self, path: Path) -> bool:
         """Say whether it is parquet with a column of turns."""
@@ -70,7 +81,7 @@ def read_record(record: Mapping[str, Any], number: int, root: str) -> Sample:
     images = chat.listed_images(record, root)
     texts = record.get("texts")
     if texts is None:
-        messages = llava.read_conversations(record.get("conversations"))
+        messages = system_message(record) + llava.read_conversations(record.get("conversations"))
         return build_sample(row_id(record.get("id"), number), messages, images, Prepend.ONE, _subsource(record, None))
     pairs = [mapping_of(pair, "a text") for pair in list_of(texts, "texts")]
     return build_sample(row_id(record.get("id"), number), _messages(pairs, len(images)), images, Prepend.ALL, _subsource(record, pairs))

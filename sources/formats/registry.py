@@ -67,9 +67,22 @@ def detect_format(path: Path | str) -> str:
     for name in reader_names():
         if find_reader(name).sniff(path):
             return name
+    raise SourceError(_not_understood(path))
+
+
+def _not_understood(path: Path) -> str:
+    from sources.formats.files import json_files
+    from sources.formats.json_records import has_no_records, no_records_message
+
     if path.is_file() and path.stat().st_size == 0:
-        raise SourceError(f"{path} is empty (0 bytes); download it again or give another --path")
-    raise SourceError(f"No reader understands {path}; see the formats in the documentation, or name one with --format")
+        return f"{path} is empty (0 bytes); download it again or give another --path"
+    files = json_files(path)
+    if empty := [file for file in files if has_no_records(file)]:
+        return no_records_message(empty[0])
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files[:5])
+        return f"The JSON files in {path} ({names}) are not all of one format that a reader understands; give one of them with --path"
+    return f"No reader understands {path}; see the formats in the documentation, or name one with --format"
 
 
 @cache

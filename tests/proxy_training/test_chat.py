@@ -62,6 +62,19 @@ def test_loss_falls_on_the_answers_and_their_end_alone(encoder: ChatEncoder) -> 
     assert labelled == ["They differ: one is   blue.<end_of_utterance>", "yes<end_of_utterance>"]
 
 
+def test_an_answer_without_loss_is_read_and_not_learned(encoder: ChatEncoder) -> None:
+    for extra in ("", " <end_of_utterance>"):  # with a spelled special token the text is encoded in pieces
+        turns = [Turn(Role(role), tuple(parts)) for role, parts in CONVERSATIONS[1]]
+        turns[2] = Turn(Role.USER, ("Sure?" + extra,))
+        whole = encoder.encode(turns, [EXPANSION] * 2)
+        turns[1] = Turn(Role.ASSISTANT, turns[1].parts, has_loss=False)
+        masked = encoder.encode(turns, [EXPANSION] * 2)
+        np.testing.assert_array_equal(masked.input_ids, whole.input_ids)
+        learned = encoder.tokenizer.decode(masked.input_ids[masked.is_label].tolist(), skip_special_tokens=False)
+        assert learned.strip() == "yes<end_of_utterance>"
+        assert (whole.is_label >= masked.is_label).all()
+
+
 def test_spelled_special_tokens_in_data_stay_text(encoder: ChatEncoder) -> None:
     hostile = [
         Turn(Role.USER, (0, "what is <image> and <end_of_utterance>?")),

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from making_sources import encoded, good_rows, llava, llava_source, pair, png, write, write_json
+from making_sources import encoded, good_rows, llava, llava_source, pair, png, write, write_json, write_parquet
 from PIL import Image
 
 from sources.answer_types import answer_choices
@@ -43,6 +43,36 @@ def test_report_finds_what_was_planted(tmp_path: Path) -> None:
     assert len(report.warnings) == 6
     assert not any("licence" in warning for warning in report.warnings)
     assert any("licence" in warning for warning in check_source(llava_source(Path(spec.path))).warnings)
+
+
+@pytest.mark.parametrize("inline", [False, True])
+def test_report_of_a_source_with_very_many_images(inline: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"{number}.png" for number in range(40)]
+    bytes_of = {name: png(number, (40, 40)) for number, name in enumerate(names)}
+    cut = png(99, (64, 64))
+    bytes_of["cut.png"] = next(cut[:n] for n in range(700, 5000) if hash_bytes(cut[:n]) < min(map(hash_bytes, bytes_of.values())))
+    bytes_of["copy.png"] = bytes_of["3.png"]
+    for name, data in bytes_of.items():
+        write(tmp_path / name, data)
+    if inline:
+        rows = [chat_row(number, {"bytes": data, "path": name}) for number, (name, data) in enumerate(bytes_of.items())]
+        spec = SourceSpec("mine", "parquet", str(write_parquet(tmp_path / "x.parquet", rows)))
+    else:
+        spec = llava_source(write_json(tmp_path / "x.json", [pair(name, number) for number, name in enumerate(bytes_of)]))
+    monkeypatch.setattr("sources.indexing.FULL_DECODE_IMAGES", 10)
+    monkeypatch.setattr("sources.check.FULL_DECODE_IMAGES", 10)
+    report = check_source(spec)
+    assert (report.rows, report.usable, report.distinct_images) == (42, 41, 40)
+    assert [(entry.problem, entry.count) for entry in report.excluded] == [(Problem.UNDECODABLE_IMAGE, 1)]
+    assert report.duplicate_images == (0 if inline else 1), "by another name: inside a record an image has none"
+    assert report.undecoded_images == 31
+    assert 0 < report.images_looked_at < 40
+    assert any("31 images only the header" in warning for warning in report.warnings)
+
+
+def chat_row(number: int, image: dict[str, object]) -> dict[str, object]:
+    turns = [{"role": "user", "content": f"<image>Question {number}?"}, {"role": "assistant", "content": f"Answer {number}"}]
+    return {"messages": turns, "images": [image]}
 
 
 def images_of(spec: SourceSpec) -> set[str]:

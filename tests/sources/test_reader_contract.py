@@ -19,6 +19,10 @@ def chat(content: Any, answer: Any = "A cat.", **more: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": content}, {"role": "assistant", "content": answer}], **more}
 
 
+def with_loss(user: dict[str, Any], assistant: dict[str, Any]) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": "x", **user}, {"role": "assistant", "content": "y", **assistant}]}
+
+
 def fine(user: Any = "What is it?", assistant: Any = "A cat.", **more: Any) -> dict[str, Any]:
     return {"images": [{"bytes": png(0), "path": None}], "texts": [{"user": user, "assistant": assistant}], "source": "ai2d", **more}
 
@@ -231,6 +235,10 @@ HOSTILE: dict[str, list[tuple[Any, Problem]]] = {
         (chat("x", ""), Problem.NO_ANSWER),
         ({"instruction": "x", "output": None}, Problem.MALFORMED),
         ({"instruction": "x", "output": "y", "history": [["q"]]}, Problem.MALFORMED),
+        (with_loss({}, {"loss": False}), Problem.NO_ANSWER),
+        (with_loss({}, {"loss_scale": 0.3}), Problem.UNSUPPORTED_LOSS),
+        (with_loss({}, {"weight": "all"}), Problem.UNSUPPORTED_LOSS),
+        (with_loss({"loss": True}, {}), Problem.UNSUPPORTED_LOSS),
         (
             {"messages": [{"role": "user", "content": "x"}, {"role": "system", "content": "x"}, {"role": "assistant", "content": "x"}]},
             Problem.ROLE_ORDER,
@@ -301,7 +309,7 @@ def test_array_survives_what_breaks_a_parser(tmp_path: Path) -> None:
     good = b'{"conversations": [{"from": "human", "value": "a ] } , \\" b"}, {"from": "gpt", "value": "c"}]}'
     text = b"\xef\xbb\xbf [\r\n" + good + b",\r\n" + b'{"conversations": "\xff"}' + b",\n{oops}," + good + b",\n" + good[:-9]
     rows = list(open_rows(SourceSpec("s", "llava", str(write(tmp_path / "x.json", text)))))
-    assert [row.problem for row in rows] == [None, Problem.BAD_ENCODING, Problem.MALFORMED, None, Problem.MALFORMED]
+    assert [row.problem for row in rows] == [None, Problem.BAD_ENCODING, Problem.MALFORMED, None, Problem.UNSPLIT]
     assert rows[0].sample is not None
     assert rows[0].sample.turns[0].text == 'a ] } , " b'
 
@@ -312,6 +320,41 @@ def test_lines_with_bom_blank_lines_and_crlf(tmp_path: Path) -> None:
     line = json.dumps(llava(None, "x")).encode()
     rows = open_rows(SourceSpec("s", "llava", str(write(tmp_path / "x.jsonl", b"\xef\xbb\xbf" + line + b"\r\n\r\n  \n" + line))))
     assert [row.problem for row in rows] == [None, None]
+
+
+TALK = [("user", "a"), ("assistant", "wrong"), ("user", "b"), ("assistant", "right")]
+
+
+@pytest.mark.parametrize("mark", [{"loss": False}, {"loss": 0}, {"loss_scale": 0.0}, {"weight": 0}])
+@pytest.mark.parametrize("format_", ["chat", "parquet", "llava"])
+def test_an_answer_without_loss_is_marked_and_is_another_row(format_: str, mark: dict[str, Any], tmp_path: Path) -> None:
+    def record(**marked: Any) -> dict[str, Any]:
+        names = ("from", "value") if format_ == "llava" else ("role", "content")
+        turns = [{names[0]: role, names[1]: text, **(marked if text == "wrong" else {})} for role, text in TALK]
+        return {"conversations" if format_ == "llava" else "messages": turns}
+
+    def sample_of(name: str, record: dict[str, Any]) -> Sample:
+        return first_sample((write_parquet if format_ == "parquet" else write_jsonl)(tmp_path / name, [record]), format_)
+
+    plain, marked = sample_of("plain", record()), sample_of("marked", record(**mark))
+    assert [turn.has_loss for turn in plain.turns] == [True] * 4
+    assert [turn.has_loss for turn in marked.turns] == [True, False, True, True]
+    assert plain.text_digest() != marked.text_digest()
+    assert sample_of("null", record(**dict.fromkeys(mark))) == plain
+
+
+def test_a_system_field_is_read_with_and_without_images(tmp_path: Path) -> None:
+    text = {**llava(None, "Hi"), "system": "Be brief."}
+    seen = {**llava(None, "<image>Hi"), "images": ["coco/a.png"], "system": "Be brief."}
+    onevision = {**text, "id": "1", "data_source": "x"}
+    for path in (
+        write_json(tmp_path / "x.json", [text]),
+        write_json(tmp_path / "y.json", [seen]),
+        write_parquet(tmp_path / "z", [onevision]),
+    ):
+        turns = first_sample(path, detect_format(path)).turns
+        assert turns[0] == Turn(Role.SYSTEM, ("Be brief.",)), path
+        assert [turn.role for turn in turns] == [Role.SYSTEM, Role.USER, Role.ASSISTANT]
 
 
 def test_literal_image_in_an_answer_is_text(tmp_path: Path) -> None:
@@ -352,6 +395,27 @@ def test_shards_are_one_source_and_row_groups_do_not_show(tmp_path: Path) -> Non
     assert rows.get(9).sample == list(rows)[9].sample
 
 
+@pytest.mark.parametrize("format_", ["llava", "chat"])
+def test_json_shards_in_a_folder_are_one_source_in_the_order_of_their_names(format_: str, tmp_path: Path) -> None:
+    def record(name: str) -> dict[str, Any]:
+        return llava("a.png", id=name) if format_ == "llava" else chat("Hi", id=name)
+
+    write_jsonl(tmp_path / "2.jsonl", [record("c"), record("d")])
+    write_json(tmp_path / "1.json", [record("a"), record("b")])
+    write_json(tmp_path / "3.json", [])
+    write_json(tmp_path / "4.json", [record("e")])
+    with pytest.raises(SourceError, match=r"3\.json holds no records"):
+        detect_format(tmp_path)
+    (tmp_path / "3.json").unlink()
+    assert detect_format(tmp_path) == format_
+    rows = open_rows(SourceSpec("s", format_, str(tmp_path)))
+    assert [row.sample.id for row in rows if row.sample] == ["a", "b", "c", "d", "e"]
+    assert [rows.get(number) for number in range(len(rows))] == list(rows)
+    write_json(tmp_path / "5.json", {"license": "MIT"})  # type: ignore[arg-type]
+    with pytest.raises(SourceError, match="not all of one format"):
+        detect_format(tmp_path)
+
+
 def test_damaged_parquet_page_costs_its_row_group_only(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
@@ -374,6 +438,9 @@ def test_unknown_format_is_named_with_a_guess(tmp_path: Path) -> None:
         detect_format(write(tmp_path / "x", b"hello"))
     with pytest.raises(SourceError, match="is empty"):
         detect_format(write(tmp_path / "y", b""))
+    for nothing in (b"[]", b"\n \n", b"\xef\xbb\xbf[ ]\n"):
+        with pytest.raises(SourceError, match=r"holds no records \(0 rows\)"):
+            detect_format(write(tmp_path / "z.json", nothing))
 
 
 def test_importing_is_light() -> None:

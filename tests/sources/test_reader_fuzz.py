@@ -119,6 +119,6 @@ def test_array_and_lines_split_as_json_does(records: list[dict[str, Any]], inden
     path = Path(tmp_path_factory.getbasetemp() / "array")
     for text in (json.dumps(records, indent=indent or None), "\n".join(json.dumps(record) for record in records)):
         path.write_text(text)
-        read = JsonRecords(path)
+        read = JsonRecords([path])
         assert list(read) == records
         assert [read.get(n) for n in range(len(read))] == records

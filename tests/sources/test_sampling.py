@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import math
 import random
 from collections import Counter
 from itertools import islice
@@ -12,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from making_sources import data_url, good_rows, llava, llava_source, pair, pixel_bomb, png, text_bomb, write, write_json, write_jsonl
 
+from sources.canonical import hash_bytes
 from sources.mixture import Mixture, largest_remainder
 from sources.ordering import permutation, seeded_key, stratified
 from sources.problems import Problem, SourceError
@@ -172,30 +172,60 @@ def test_hostile_rows_are_counted_by_class_and_change_nothing_that_is_drawn(tmp_
         assert all(mixed[number] in hostile for number in numbers), problem
 
 
-def test_cost_is_spent_and_rows_without_one_are_too_long(source: SourceSpec) -> None:
+def test_cost_is_spent_and_rows_that_do_not_fit_are_left_out(source: SourceSpec) -> None:
     pool = SourcePool.open(source)
 
-    def cost(sample: object) -> float | None:
-        return None if not sample.images else math.nan if sample.subsource == "sam" else 10.0  # type: ignore[attr-defined]
+    def fits(row: DrawnRow) -> bool:
+        return row.sample.subsource == "coco"
 
-    draw = pool.draw(95, 0, cost)
+    draw = pool.draw(95, 0, lambda row: 10.0, fits)
     assert (len(draw.rows), draw.cost) == (10, 100)
     assert {row.sample.subsource for row in draw.rows} == {"coco"}
-    assert pool.draw(240 + 5, 0, cost).rejected == {Problem.TOO_LONG: 24}
+    assert pool.draw(240 + 5, 0, lambda row: 10.0, fits).rejected == {Problem.TOO_LONG: 24}
     with pytest.raises(SourceError, match="48 too_long"):
-        pool.draw(1, 0, lambda sample: None)
+        pool.draw(1, 0, fits=lambda row: False)
+
+
+def few_decoded(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    monkeypatch.setattr("sources.indexing.FULL_DECODE_IMAGES", limit)
+    monkeypatch.setattr("sources.check.FULL_DECODE_IMAGES", limit)
+
+
+def cut_image_behind(hashes: set[str]) -> bytes:
+    """An image that breaks off behind its header, with a hash that sorts behind others."""
+    whole = png(1, (64, 64))
+    return next(whole[:n] for n in range(700, 2000) if hash_bytes(whole[:n]) > max(hashes))
 
 
 def test_an_image_that_fails_after_indexing_is_counted_at_the_draw(source: SourceSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sources.indexing as indexing
-
-    write(Path(source.image_root) / "coco" / "1.png", png(1, (64, 64))[:700])  # its header is fine
-    monkeypatch.setattr(indexing, "FULL_DECODE_IMAGES", 5)
+    others = {hash_bytes(png(image)) for image in range(12)}
+    write(Path(source.image_root) / "coco" / "1.png", cut_image_behind(others))
+    few_decoded(monkeypatch, 5)
     pool = SourcePool.open(source)
-    assert pool.usable == 48
+    assert (pool.usable, pool.index.undecoded_images) == (48, 7)
     draw = pool.draw(90, 0)
     assert draw.rejected == {Problem.UNDECODABLE_IMAGE: 3}
     assert len({row.digest for row in draw.rows}) == 45
+
+
+def test_broken_rows_change_nothing_also_where_they_make_the_images_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "root"
+    good = good_rows(root)
+    hostile, expected = hostile_rows(root)
+    more = [pair(f"broken/missing-{number}.png", 1000 + number) for number in range(30)]
+    clean, dirty = (llava_source(write_jsonl(root / name, rows)) for name, rows in (("a", good), ("b", [*more, *hostile, *good])))
+    few_decoded(monkeypatch, 14)
+    pools = SourcePool.open(clean), SourcePool.open(dirty)
+    assert pools[1].excluded == expected + Counter({Problem.MISSING_IMAGE: 30})
+    assert digests(pools[0], 100) == digests(pools[1], 100)
+    assert pools[0].content == pools[1].content
+
+
+def test_the_number_of_decoded_images_changes_no_draw(source: SourceSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = digests(SourcePool.open(source), 100)
+    few_decoded(monkeypatch, 5)
+    assert digests(SourcePool.open(source, tmp_path / "cache"), 100) == expected
+    assert digests(SourcePool.open(source, tmp_path / "cache"), 100) == expected
 
 
 def test_index_is_kept_and_dropped_when_an_image_changes(source: SourceSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,8 +258,11 @@ def test_mixture_gets_exact_counts_and_shares_of_a_cost(source: SourceSpec) -> N
     draw = draw_mixture(pools, mixture, 25, 0)
     assert Counter(row.sample.subsource for row in draw.rows) == mixture.counts(25)
     assert draw.cost == 25
-    by_cost = draw_mixture(pools, mixture, 100, 0, lambda sample: 2.0)
+    by_cost = draw_mixture(pools, mixture, 100, 0, lambda row: 2.0)
     assert Counter(row.sample.subsource for row in by_cost.rows) == {"coco": 25, "sam": 15, "text": 10}
+    thirds = Mixture.of({"coco": 1.0, "sam": 1.0, "text": 1.0})
+    fitting = draw_mixture(pools, thirds, 25, 0, fits=lambda row: row.sample.id not in ("1-0", "3-1"))
+    assert (len(fitting.rows), fitting.rejected) == (25, {Problem.TOO_LONG: 1}), "what does not fit changes no count"
     with pytest.raises(SourceError, match="probe sources add"):
         draw_mixture({}, mixture, 3, 0)
 

@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("fingerprint", sa.String(), nullable=False),
         sa.Column("usable", sa.Integer(), nullable=False),
         sa.Column("excluded", sa.JSON(), nullable=False),
+        sa.Column("content", sa.String(), nullable=False),
         sa.Column("added_at", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("slug", name=op.f("pk_sources")),
     )

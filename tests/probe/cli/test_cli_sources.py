@@ -68,6 +68,20 @@ def test_check_reports_problems_tokens_and_licence(probe, mine):
     assert report["tokens_per_row"]["n"] == 40
 
 
+def test_check_brings_the_registered_counts_up_to_date(probe, mine, images):
+    (images / "0.png").unlink()
+    assert probe("sources", "check", mine).code == 0
+    shown = probe("sources", "show", mine, "--json").json()
+    assert (shown["usable"], shown["excluded"]) == (39, "missing_image=2 no_answer=1")
+
+
+def test_check_leaves_what_a_study_used(probe, study, llava):
+    before = probe("sources", "show", "mine", "--json").json()
+    llava.write_text("".join(llava.read_text().splitlines(keepends=True)[:20]))
+    assert "is not what study 'main' used" in probe("sources", "check", "mine").out
+    assert probe("sources", "show", "mine", "--json").json() == before
+
+
 def test_remove(probe, mine):
     assert probe("sources", "remove", mine).code == 0
     ended = probe("sources", "remove", mine)
@@ -81,7 +95,9 @@ def test_remove(probe, mine):
         (("add", "a", "--path", "empty.json"), 1, "is empty (0 bytes)"),
         (("add", "a", "--path", "data.jsonl", "--images", "nowhere"), 1, "there is no folder nowhere"),
         (("add", "a", "--path", "data.jsonl", "--format", "lava"), 1, "did you mean 'llava'?"),
-        (("add", "easy-vqa/all", "--path", "data.jsonl"), 1, "is built in"),
+        (("add", "easy-vqa/all", "--path", "data.jsonl"), 2, "are built in"),
+        (("add", "world/mine", "--path", "data.jsonl"), 2, "are built in"),
+        (("add", "world", "--path", "data.jsonl"), 2, "are built in"),
         (("add", "a"), 2, "--path"),
         (("add", "a b", "--path", "data.jsonl"), 2, "is no name"),
         (("add", "base", "--path", "data.jsonl"), 2, "studies use themselves"),

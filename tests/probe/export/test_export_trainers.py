@@ -236,3 +236,17 @@ def test_unknown_trainers_are_met_with_a_suggestion():
 def size_of(path):
     with Image.open(path) as image:
         return image.size
+
+
+def test_rows_with_an_answer_that_is_not_learned_are_left_out(tmp_path, export):
+    spec = write_source(tmp_path, "big", 30)
+    path = Path(spec.path)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows[:10]:
+        row["conversations"] += [{"from": "human", "value": "And?"}, {"from": "gpt", "value": "wrong", "loss": False}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pools = open_pools([spec])
+    report = export(manifest_for(pools, [{"big": 25}]), pools, tmp_path / "out")
+    assert sum(report.excluded["big"].values()) > 0
+    assert all("not to be learned" in reason for reason in report.excluded["big"])
+    assert not any("wrong" in file.read_text() for file in (tmp_path / "out").rglob("*.jsonl"))

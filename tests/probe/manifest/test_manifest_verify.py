@@ -6,12 +6,13 @@ from collections import Counter
 import pytest
 from PIL import Image
 
-from probe.manifest import ReaderEntry, read_manifest, rows_now, verify_manifest, write_manifest
+from probe.manifest import ReaderEntry, RowsNow, read_manifest, rows_now, verify_manifest, write_manifest
 from probe.manifest.example import example_manifest
 from probe.manifest.readers import current_reader
 from sources.fingerprint import fingerprint
 from sources.formats.registry import open_rows
 from sources.images import IMAGE_POLICY
+from sources.sampling import SourcePool
 from sources.spec import SourceSpec
 
 SLUG = "mine/chat"
@@ -75,7 +76,7 @@ def test_another_reader_version_is_noticed(case):
     doc, spec = case
     now = current_reader(spec)
     found = messages(doc, spec, reader_of=lambda spec: ReaderEntry(now.name, now.version + 1))
-    assert found == [f"source {SLUG} would be read by llava version 2, the manifest says llava version 1"]
+    assert found == [f"source {SLUG} would be read by llava version {now.version + 1}, the manifest says llava version {now.version}"]
 
 
 def test_a_changed_or_missing_benchmark_is_noticed(case):
@@ -98,15 +99,15 @@ def test_another_image_policy_is_noticed(case):
 
 def test_rows_that_became_unusable_are_noticed(case):
     doc, spec = case
-    found = messages(doc, spec, count_rows=lambda spec: (2, {"missing_image": 4}))
+    found = messages(doc, spec, read_rows=lambda spec: RowsNow(2, {"missing_image": 4}, ""))
     assert found == [
         f"source {SLUG} has 2 usable rows, the manifest says 3",
         f"source {SLUG} has 4 rows excluded as missing_image, the manifest says 3",
     ]
-    assert messages(doc, spec, count_rows=count_rows)[0] == f"source {SLUG} has 0 rows excluded as missing_image, the manifest says 3"
+    assert messages(doc, spec, read_rows=count_rows)[0] == f"source {SLUG} has 0 rows excluded as missing_image, the manifest says 3"
 
 
-def test_a_missing_image_is_noticed(tmp_path):
+def test_a_replaced_and_a_missing_image_are_noticed(tmp_path):
     for name in ("0.png", "1.png"):
         Image.new("RGB", (3, 3), "red" if name == "0.png" else "blue").save(tmp_path / name)
     rows = [
@@ -115,14 +116,18 @@ def test_a_missing_image_is_noticed(tmp_path):
     (tmp_path / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     spec = SourceSpec(SLUG, "chat", str(tmp_path / "d.jsonl"), str(tmp_path))
     doc = example_manifest(({SLUG: 6},), {SLUG: 2}, {SLUG: fingerprint(spec)}, IMAGE_POLICY)
-    entry = dataclasses.replace(doc.sources[0], reader=current_reader(spec), excluded={})
+    entry = dataclasses.replace(doc.sources[0], reader=current_reader(spec), excluded={}, content=SourcePool.open(spec).content)
     doc = dataclasses.replace(doc, sources=(entry,))
-    assert verify_manifest(doc, {SLUG: spec}, count_rows=rows_now).ok
+    assert verify_manifest(doc, {SLUG: spec}, read_rows=rows_now).ok
+    Image.new("RGB", (3, 3), "green").save(tmp_path / "1.png")
+    found = messages(doc, spec, read_rows=rows_now)
+    assert len(found) == 1
+    assert found[0].startswith(f"source {SLUG} has rows with other texts or images: content ")
     (tmp_path / "1.png").unlink()
-    found = messages(doc, spec, count_rows=rows_now)
+    found = messages(doc, spec, read_rows=rows_now)
     assert f"source {SLUG} has 1 rows excluded as missing_image, the manifest says 0" in found
 
 
 def count_rows(spec):
     rows = list(open_rows(spec))
-    return sum(row.sample is not None for row in rows), Counter(row.problem.value for row in rows if row.problem)
+    return RowsNow(sum(row.sample is not None for row in rows), Counter(row.problem.value for row in rows if row.problem), "")
