@@ -137,12 +137,15 @@ def machine() -> dict[str, Any]:
     import torch
 
     torch.set_num_threads(1)
-    a = torch.randn(512, 512)
-    torch.mm(a, a)
-    began = time.process_time()
-    for _ in range(20):
-        torch.mm(a, a)
-    gflops = 20 * 2 * 512**3 / (time.process_time() - began) / 1e9
+
+    def gflops(kind: torch.dtype) -> int:
+        a, b = torch.randn(512, 128).to(kind), torch.randn(128, 384).to(kind)
+        torch.mm(a, b)
+        began = time.process_time()
+        for _ in range(200):
+            torch.mm(a, b)
+        return round(200 * 2 * 512 * 128 * 384 / (time.process_time() - began) / 1e9)
+
     model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "")
     capability = torch.backends.cpu.get_cpu_capability()
     return {
@@ -150,7 +153,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "isa": capability,
         "load": os.getloadavg()[0],
-        "matmul_gflops_1_thread": round(gflops),
+        "matmul_gflops": {"fp32": gflops(torch.float32), "bf16": gflops(torch.bfloat16)},
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
