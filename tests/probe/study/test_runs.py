@@ -124,7 +124,7 @@ def test_a_worker_killed_on_the_last_probe_is_replaced(own_data: Path, tmp_path:
 DIES_SCORING = """
 import os, signal
 from probe.study import worker
-worker.Worker._score = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+worker.Worker._scoring = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 worker.main()
 """
 
