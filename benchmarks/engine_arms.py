@@ -50,13 +50,13 @@ def jobs(numbers: list[int], steps: int, items: int, spec: Any) -> Iterator[Any]
 def ours(numbers: list[int], steps: int, items: int, folder: str, backend: str, slots: int | None) -> list[dict[str, Any]]:
     """A3 (the reference back end: features once, head on labels alone, choices by likelihood) and B (the stack)."""
     from proxy_training.engine import Engine
-    from proxy_training.jobs import Backend
+    from proxy_training.jobs import Backend, EngineSettings
     from proxy_training.proxies import proxy_spec
 
     spec = proxy_spec(folder)
     results = []
     with tempfile.TemporaryDirectory() as features:
-        engine = Engine(spec, spec.recipe, Path(features), backend=Backend(backend), slots=slots)
+        engine = Engine(spec, spec.recipe, Path(features), EngineSettings(backend=Backend(backend), slots=slots))
         for result in engine.run(jobs(numbers, steps, items, spec)):
             accuracy = [float(score.values[2].mean()) for score in result.scores]
             results.append({"losses": result.losses.tolist(), "accuracy": accuracy, "failure": result.failure})

@@ -22,7 +22,7 @@ from engine_arms import Chats, eval_sets, jobs
 
 from proxy_training import peft_backend
 from proxy_training.engine import Engine
-from proxy_training.jobs import Backend, Recipe, Stage
+from proxy_training.jobs import Backend, EngineSettings, Recipe, Stage
 from proxy_training.proxies import proxy_spec
 from proxy_training.stack.training import Plan, Stack
 
@@ -102,7 +102,7 @@ def narrow_model() -> Iterator[str]:
 
 def training(steps: int, slots: tuple[int, ...], reuses: tuple[int, ...], features: Path) -> dict[str, Any]:
     spec = proxy_spec("tiny")
-    engine = Engine(spec, spec.recipe, features, backend=Backend.STACK, slots=1)
+    engine = Engine(spec, spec.recipe, features, EngineSettings(backend=Backend.STACK, slots=1))
     assert engine.stack is not None
     start = engine.stack._skeleton.fresh(spec.recipe, 0)
     chats = Chats(spec.path)
@@ -141,7 +141,7 @@ def overhead_bound(steps: int, features: Path) -> dict[str, Any]:
         spec = proxy_spec(folder)
         recipe = dataclasses.replace(spec.recipe, batch_size=1)
         spec = dataclasses.replace(spec, recipe=recipe)
-        engine = Engine(spec, recipe, features, backend=Backend.STACK, slots=1)
+        engine = Engine(spec, recipe, features, EngineSettings(backend=Backend.STACK, slots=1))
         assert engine.stack is not None
         rows = next(iter(jobs([0], 120, 0, spec))).training.stages[0].rows[:steps]
         stage_of_rows = Stage(rows)
@@ -159,7 +159,9 @@ def evaluation(items: int, features: Path) -> dict[str, Any]:
 
     spec = proxy_spec("tiny")
     job = Job(Training(spec, spec.recipe, (), 0), eval_sets(items))
-    engines = {name: Engine(spec, spec.recipe, features / name, backend=Backend(name), slots=1) for name in ("reference", "stack")}
+    engines = {
+        name: Engine(spec, spec.recipe, features / name, EngineSettings(backend=Backend(name), slots=1)) for name in ("reference", "stack")
+    }
     chats = Chats(spec.path)
     model = chats.model(0).eval()
     n = sum(len(benchmark.items) for benchmark in job.benchmarks)
@@ -203,7 +205,7 @@ def generate_batched(chats: Chats, model: Any, items: int, batch: int = 32) -> N
 def marginal(features: Path) -> dict[str, Any]:
     """CPU seconds of one more probe of 120 steps of 16 and 900 items, in an engine that is warm."""
     spec = proxy_spec("tiny")
-    engine = Engine(spec, spec.recipe, features, backend=Backend.STACK, slots=1)
+    engine = Engine(spec, spec.recipe, features, EngineSettings(backend=Backend.STACK, slots=1))
     work = list(jobs([0, 1, 2], 120, 300, spec))
     list(engine.run(work[:1]))
     return {"probe_cpu_s": seconds(lambda: list(engine.run(work[1:]))) / 2}

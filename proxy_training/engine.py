@@ -12,7 +12,7 @@ from pathlib import Path
 from proxy_training.chat import ChatEncoder
 from proxy_training.families.registry import load_base
 from proxy_training.features import FeatureStore
-from proxy_training.jobs import Backend, Job, JobResult, Progress, ProxySpec, Recipe
+from proxy_training.jobs import ANY_ENGINE, Backend, EngineSettings, Job, JobResult, Progress, ProxySpec, Recipe
 from proxy_training.peft_backend import PeftBackend, TrainingFailed
 from proxy_training.preparation import Preparation
 from proxy_training.stack.backend import StackBackend
@@ -30,10 +30,7 @@ class Engine:
         proxy: ProxySpec,
         recipe: Recipe,
         features: Path,
-        device: str | None = None,
-        backend: Backend = Backend.AUTO,
-        slots: int | None = None,
-        feature_limit: int | None = None,
+        settings: EngineSettings = ANY_ENGINE,
     ) -> None:
         """Load the proxy.
 
@@ -41,10 +38,7 @@ class Engine:
             proxy: what to load.
             recipe: for its precision; each job brings its own.
             features: folder of the feature store.
-            device: cpu, cuda, cuda:1, ...; None takes what accelerate finds.
-            backend: which back end; the stack is refused by name where the model does not allow it.
-            slots: how many probes at once; None measures.
-            feature_limit: bytes that the feature store may take on disk; None: no limit.
+            settings: device, back end, slots and the feature store's limit.
 
         Raises:
             Unsupported: `Backend.STACK` was asked for and the model is not a Llama-class decoder.
@@ -52,17 +46,18 @@ class Engine:
         from accelerate import Accelerator
 
         self.proxy = proxy
+        device, backend = settings.device, settings.backend
         self.accelerator = Accelerator(cpu=device == "cpu" or None)
         self.base = load_base(Path(proxy.path), proxy.family, recipe.precision, device or self.accelerator.device)
         self.encoder = ChatEncoder(Path(proxy.path))
-        self.features = FeatureStore(features, self.base, proxy.weights_hash, feature_limit)
+        self.features = FeatureStore(features, self.base, proxy.weights_hash, settings.cache_limit)
         self.preparation = Preparation(self.encoder, self.features)
         self.reference = PeftBackend(self.base, self.preparation)
         self.stack: StackBackend | None = None
         self.why_no_stack = "" if backend is not Backend.REFERENCE else "the reference back end was asked for"
         if backend is not Backend.REFERENCE:
             try:
-                self.stack = StackBackend(self.base, self.preparation, proxy.path, slots)
+                self.stack = StackBackend(self.base, self.preparation, proxy.path, settings.slots)
             except Unsupported as error:
                 if backend is Backend.STACK:
                     raise

@@ -49,6 +49,19 @@ class Backend(enum.StrEnum):
     REFERENCE = "reference"
 
 
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """How a machine runs jobs; nothing of it changes what comes out."""
+
+    device: str | None = None  # cpu, cuda, cuda:1, ...; None: what is there
+    backend: Backend = Backend.AUTO
+    slots: int | None = None  # probes at once; None: measured
+    cache_limit: int | None = None  # bytes that image features may take on disk; None: no limit
+
+
+ANY_ENGINE = EngineSettings()
+
+
 class Precision(enum.StrEnum):
     """The type of the frozen base's weights and activations; adapters and losses stay in fp32."""
 

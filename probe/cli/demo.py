@@ -9,6 +9,7 @@ import click
 
 from probe.errors import ProbeError
 from probe.workspace import Workspace
+from proxy_training.jobs import ANY_ENGINE
 
 SOURCES = ("all", "colour", "shape", "presence", "half-a", "half-b", "half-wrong", "shuffled")
 BENCHMARKS = ("colour", "shape", "presence")
@@ -51,7 +52,7 @@ def rank_sources(workspace: Workspace, seeds: int, workers: int | None) -> None:
         benchmarks=tuple(f"easy-vqa/{name}" for name in BENCHMARKS),
     )
     store_plan(workspace, plan_run(workspace, request, _say))
-    run_and_rank(workspace, "main", workers, None, "table")
+    run_and_rank(workspace, "main", workers, ANY_ENGINE, "table")
 
 
 def find_mixture(workspace: Workspace, mixtures: int, workers: int | None) -> Path:
@@ -66,7 +67,7 @@ def find_mixture(workspace: Workspace, mixtures: int, workers: int | None) -> Pa
     sources = tuple(f"easy-vqa/{name}" for name in SOURCES)
     request = RunRequest(sources=sources, samples=SAMPLES, seeds=2, design=Design.SWARM, mixtures=mixtures)
     store_plan(workspace, plan_run(workspace, request, _say))
-    run_waiting(workspace, "main", workers, None)
+    run_waiting(workspace, "main", workers, ANY_ENGINE)
     doc, path, _ = optimize(workspace, OptimizeRequest(unit=BudgetUnit.SAMPLES, budget=FULL_SCALE_SAMPLES), workers, None)
     print_decision(doc, path)
     return path

@@ -53,6 +53,7 @@ def optimize(
     from probe.manifest.write import manifest_json
     from probe.study.decision import keep_manifest, make_manifest
     from probe.study.optimise import confirmation, confirmation_plan, plan_confirmation, search
+    from proxy_training.jobs import EngineSettings
 
     def say(line: str) -> None:
         click.echo(line, err=True)
@@ -69,7 +70,7 @@ def optimize(
             plan_confirmation(workspace, store, found, plan, say)
     if request.confirm:
         say(f"Confirming with {request.seeds} fresh seeds on the items that were set aside.")
-        run_waiting(workspace, request.study, workers, device)
+        run_waiting(workspace, request.study, workers, EngineSettings(device))
     with workspace.open_store() as store:
         _rank(store, request.study, say)  # again, because the confirmation raised the study's revision
         confirmed = confirmation(store, found, plan) if request.confirm else None

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from probe.cli.output import listing_options, print_json
-from probe.errors import ProbeError
+from probe.errors import ProbeError, UsageError
 from probe.workspace import Workspace
 
 if TYPE_CHECKING:
     from probe.study.run import Planned, RunRequest
+    from proxy_training.jobs import EngineSettings
 
 DESIGNS = ("solo", "add-one", "swarm")
 
@@ -37,6 +39,11 @@ DESIGNS = ("solo", "add-one", "swarm")
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default=None, help="Of the frozen base, for a new study.")
 @click.option("--device", default=None, help="cpu, cuda, cuda:1, ...; found by itself.")
 @click.option("--workers", type=click.IntRange(1), default=None, help="Processes.  [default: one a core, or one a GPU]")
+@click.option("--slots", type=click.IntRange(1, 64), default=None, help="Probes at once in a process.  [default: measured]")
+@click.option(
+    "--backend", type=click.Choice(["auto", "stack", "reference"]), default="auto", show_default=True, help="auto: the stack where it can."
+)
+@click.option("--cache-limit", default=None, metavar="SIZE", help="Disk for image features, such as 20GB.  [default: no limit]")
 @click.option("--executor", type=click.Choice(["local"]), default="local", show_default=True)
 @click.option("--retry-failed", is_flag=True, help="Run again what failed in this study.")
 @click.option("--dry-run", is_flag=True, help="Print the plan; store and train nothing.")
@@ -54,10 +61,10 @@ def command(workspace: Workspace, /, **options: Any) -> None:
     if options["retry_failed"]:
         with workspace.open_store() as store:
             click.echo(f"{store.retry_failed(options['study'])} failed probes wait again.", err=True)
-    run_and_rank(workspace, options["study"], options["workers"], options["device"], options["form"])
+    run_and_rank(workspace, options["study"], options["workers"], engine_settings(options), options["form"])
 
 
-def run_and_rank(workspace: Workspace, study: str, workers: int | None, device: str | None, form: str) -> None:
+def run_and_rank(workspace: Workspace, study: str, workers: int | None, settings: EngineSettings, form: str) -> None:
     """Run what waits in a study and print its ranking.
 
     Raises:
@@ -66,7 +73,7 @@ def run_and_rank(workspace: Workspace, study: str, workers: int | None, device: 
     from probe.cli.rank import print_ranking, ranking_json
     from probe.study.ranking import rank
 
-    run_waiting(workspace, study, workers, device)
+    run_waiting(workspace, study, workers, settings)
     with workspace.open_store() as store:
         arms = store.arms(study)
         if not any(arm.role.value == "source" for arm in arms):
@@ -79,7 +86,7 @@ def run_and_rank(workspace: Workspace, study: str, workers: int | None, device: 
         print_ranking(ranking, None, form)
 
 
-def run_waiting(workspace: Workspace, study: str, workers: int | None, device: str | None) -> None:
+def run_waiting(workspace: Workspace, study: str, workers: int | None, settings: EngineSettings) -> None:
     """Run what waits in a study, with progress; Ctrl-C ends with a sentence on how to go on.
 
     Raises:
@@ -89,10 +96,10 @@ def run_waiting(workspace: Workspace, study: str, workers: int | None, device: s
     from probe.study.local import Interrupted, default_workers
     from probe.study.run import execute
 
-    count = workers or default_workers(device)
+    count = workers or default_workers(settings.device)
     try:
         with study_progress(count) as show:
-            progress = execute(workspace, study, count, device, show)
+            progress = execute(workspace, study, count, settings, show)
     except Interrupted:
         click.echo("\nStopped. Every finished probe is kept; the same command goes on where this one stopped.", err=True)
         sys.exit(130)
@@ -103,6 +110,26 @@ def run_waiting(workspace: Workspace, study: str, workers: int | None, device: s
             f"{progress.failed} probes failed (last: {progress.last_error}); see `probe status`, run the same command with "
             "--retry-failed when the cause is mended, and `probe rank` to rank what is done."
         )
+
+
+def engine_settings(options: dict[str, Any]) -> EngineSettings:
+    """Return how this machine runs the probes, from a command's options."""
+    from proxy_training.jobs import Backend, EngineSettings
+
+    limit = options["cache_limit"]
+    return EngineSettings(options["device"], Backend(options["backend"]), options["slots"], None if limit is None else parse_size(limit))
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of a size such as 500MB or 20GB.
+
+    Raises:
+        UsageError: it is none.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
+    if found is None:
+        raise UsageError(f"{text!r} is no size: give it as 500MB or 20GB.")
+    return int(float(found[1]) * 1000 ** " KMGT".index(found[2].upper() or " "))
 
 
 def _request(options: dict[str, Any]) -> RunRequest:

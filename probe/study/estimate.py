@@ -17,7 +17,7 @@ from probe.study.items import read_eval_set
 from probe.study.local import thread_settings
 from probe.study.registry import find_benchmark, find_source
 from probe.workspace import Workspace
-from proxy_training.jobs import Cost, EvalSet, Job, ProxySpec, Recipe, Stage, Training
+from proxy_training.jobs import Cost, EngineSettings, EvalSet, Job, ProxySpec, Recipe, Stage, Training
 from sources.images import load_image
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class CostEstimate:
     calibration: Calibration
 
 
-def estimate(workspace: Workspace, plan: StudyPlan, workers: int, device: str | None) -> CostEstimate:
+def estimate(workspace: Workspace, plan: StudyPlan, workers: int, settings: EngineSettings) -> CostEstimate:
     """Calibrate and add up: training tokens, items and images of the probes that no study has finished yet.
 
     Raises:
@@ -69,7 +69,7 @@ def estimate(workspace: Workspace, plan: StudyPlan, workers: int, device: str | 
             training = draws.draw(curricula[name], probe.seed).training
             example = example or training
             images += _images(_distinct(training), sum(other.arm == name for other in trained), probe.overlap)
-    calibration = calibrate(workspace, plan, example, benchmarks, workers, device)
+    calibration = calibrate(workspace, plan, example, benchmarks, workers, settings)
     n_items = sum(len(benchmark.items) for benchmark in benchmarks)
     item_images = sum(len({ref for item in benchmark.items for ref in item.images}) for benchmark in benchmarks)
     work = calibration.token_s * sum(probe.tokens for probe in new.values()) + calibration.item_s * n_items * len(new)
@@ -91,7 +91,7 @@ def _distinct(training: Training) -> int:
 
 
 def calibrate(
-    workspace: Workspace, plan: StudyPlan, example: Training | None, benchmarks: list[EvalSet], workers: int, device: str | None
+    workspace: Workspace, plan: StudyPlan, example: Training | None, benchmarks: list[EvalSet], workers: int, settings: EngineSettings
 ) -> Calibration:
     """Run some steps and items in as many processes at once as the run will have, and take the mean."""
     share = max(1, ITEMS // max(1, len(benchmarks)))
@@ -104,7 +104,7 @@ def calibrate(
     os.environ.update(thread_settings(workers))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=workers, mp_context=context) as pool:
-        runs = [pool.submit(_measure, plan.study.proxy, plan.study.recipe, workspace.features, device, job) for _ in range(workers)]
+        runs = [pool.submit(_measure, plan.study.proxy, plan.study.recipe, workspace.features, settings, job) for _ in range(workers)]
         found = [run.result() for run in runs]
     return Calibration(
         fmean(one.start_s for one in found),
@@ -115,11 +115,11 @@ def calibrate(
     )
 
 
-def _measure(proxy: ProxySpec, recipe: Recipe, features: Path, device: str | None, job: Job) -> Calibration:
+def _measure(proxy: ProxySpec, recipe: Recipe, features: Path, settings: EngineSettings, job: Job) -> Calibration:
     began = time.perf_counter()
     from proxy_training.engine import Engine
 
-    engine = Engine(proxy, recipe, features, device)
+    engine = Engine(proxy, recipe, features, settings)
     start = time.perf_counter() - began
     image_s = _image_seconds(engine, job)
     _run(engine, job)  # warms up, lays out the items and chooses the slots

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING
 from db.values import StudyProgress
 from probe.study.worker import owner_is_dead, owner_name
 from probe.workspace import Workspace
+from proxy_training.jobs import ANY_ENGINE, EngineSettings
 
 if TYPE_CHECKING:
     from db.store import Store
@@ -36,7 +37,7 @@ class LocalExecutor:
     workspace: Workspace
     study: str
     workers: int
-    device: str | None = None
+    settings: EngineSettings = ANY_ENGINE
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _devices: dict[int, str | None] = field(default_factory=dict)
 
@@ -88,9 +89,9 @@ class LocalExecutor:
 
     def _free_device(self) -> str | None:
         """Return the device of the next worker: on a machine with several GPUs the one with the fewest workers."""
-        gpus = visible_gpus() if self.device in (None, "cuda") else 0
+        gpus = visible_gpus() if self.settings.device in (None, "cuda") else 0
         if gpus < 2:
-            return self.device
+            return self.settings.device
         taken = Counter(self._devices.get(process.pid) for process in self._processes)
         return min((f"cuda:{i}" for i in range(gpus)), key=lambda device: taken[device])
 
@@ -99,8 +100,9 @@ class LocalExecutor:
         command += ["--parent", str(os.getpid())]
         if self.workspace.db_url:
             command += ["--db", self.workspace.db_url]
-        if device:
-            command += ["--device", device]
+        command += ["--backend", self.settings.backend.value]
+        given = {"--device": device, "--slots": self.settings.slots, "--cache-limit": self.settings.cache_limit}
+        command += [word for option, value in given.items() if value is not None for word in (option, str(value))]
         # A session of their own, so that Ctrl-C reaches only this process, which then stops them in order.
         process = subprocess.Popen(
             command,

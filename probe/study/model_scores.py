@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from db.values import SPLIT_CODES
 from probe.errors import ProbeError
-from proxy_training.jobs import METRICS, EvalSet, ItemScores, Job, ProxySpec, Recipe, Scope, Training
+from proxy_training.jobs import METRICS, EngineSettings, EvalSet, ItemScores, Job, ProxySpec, Recipe, Scope, Training
 from sources.benchmark import Split
 from sources.estimate import Estimate
 
@@ -79,7 +79,7 @@ def score_model(
     recipe = proxy.recipe if adapter is None else _recipe_of(adapter, proxy.recipe)
     job = Job(Training(proxy, recipe, (), 0), tuple(benchmarks), adapter)
     with _quiet():
-        result = next(iter(Engine(proxy, recipe, features, device).run([job], progress)))
+        result = next(iter(Engine(proxy, recipe, features, EngineSettings(device)).run([job], progress)))
     if result.failure:
         raise ProbeError(f"the model could not be scored: {result.failure}.")
     return [_score(eval_set, scores, split, level) for eval_set, scores in zip(benchmarks, result.scores, strict=True)]

@@ -25,7 +25,7 @@ from probe.study.draws import Draws
 from probe.study.local import LocalExecutor
 from probe.study.registry import benchmark_record, default_benchmarks, find_benchmark, find_source, source_record
 from probe.workspace import Workspace
-from proxy_training.jobs import ProxySpec
+from proxy_training.jobs import EngineSettings, ProxySpec
 from proxy_training.proxies import proxy_spec
 from sources.mixture import Mixture
 from sources.spec import SourceSpec
@@ -119,10 +119,10 @@ def plan_probes(draws: Draws, arms: Sequence[Arm], repeats: range, say: Say, few
 
 
 def execute(
-    workspace: Workspace, study: str, workers: int, device: str | None, on_progress: Callable[[StudyProgress], None]
+    workspace: Workspace, study: str, workers: int, settings: EngineSettings, on_progress: Callable[[StudyProgress], None]
 ) -> StudyProgress:
     """Run what waits in a study on this machine."""
-    return LocalExecutor(workspace, study, workers, device).run(on_progress)
+    return LocalExecutor(workspace, study, workers, settings).run(on_progress)
 
 
 def _draft(request: RunRequest) -> StudyRecord:

@@ -27,7 +27,7 @@ from probe.study.draws import Draws
 from probe.study.items import read_eval_set
 from probe.study.registry import find_benchmark, find_source
 from probe.workspace import Workspace
-from proxy_training.jobs import EvalSet, Job, JobResult, Training
+from proxy_training.jobs import Backend, EngineSettings, EvalSet, Job, JobResult, Training
 from sources.problems import RowError, SourceError
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ class _Flight:
 class Worker:
     """Claims, trains, scores and writes back."""
 
-    def __init__(self, workspace: Workspace, study: str, device: str | None, parent: int) -> None:
+    def __init__(self, workspace: Workspace, study: str, settings: EngineSettings, parent: int) -> None:
         self.workspace = workspace
         self.store: Store = workspace.open_store()
-        self.device = device
+        self.settings = settings
         self.parent = parent
         self.owner = owner_name(os.getpid())
         record = self.store.study(study)
@@ -226,7 +226,7 @@ class Worker:
         if self._engine is None:
             from proxy_training.engine import Engine
 
-            self._engine = Engine(self.study.proxy, self.study.recipe, self.workspace.features, self.device)
+            self._engine = Engine(self.study.proxy, self.study.recipe, self.workspace.features, self.settings)
         return self._engine
 
     def _go_on(self) -> None:
@@ -301,9 +301,13 @@ def main() -> None:
     parser.add_argument("--db", default="")
     parser.add_argument("--study", required=True)
     parser.add_argument("--device", default=None)
+    parser.add_argument("--backend", type=Backend, default=Backend.AUTO)
+    parser.add_argument("--slots", type=int, default=None)
+    parser.add_argument("--cache-limit", type=int, default=None)
     parser.add_argument("--parent", type=int, default=os.getppid())
     args = parser.parse_args()
-    worker = Worker(Workspace(args.workspace, args.db), args.study, args.device, args.parent)
+    settings = EngineSettings(args.device, args.backend, args.slots, args.cache_limit)
+    worker = Worker(Workspace(args.workspace, args.db), args.study, settings, args.parent)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop.set())
     worker.run()

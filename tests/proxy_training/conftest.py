@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from proxy_training.engine import Engine
-from proxy_training.jobs import Backend, EvalSet, Recipe, Stage
+from proxy_training.jobs import Backend, EngineSettings, EvalSet, Recipe, Stage
 from proxy_training.proxies import proxy_spec
 from sources.benchmark import BenchmarkSpec, Item
 from sources.sample import ImageRef, Role, Sample, Turn
@@ -91,14 +91,14 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session", params=[Backend.REFERENCE, Backend.STACK])
 def engine(features: Path, request: pytest.FixtureRequest) -> Engine:
     """Give the engine with each back end: what holds of one holds of the other."""
-    return Engine(proxy_spec("tiny"), Recipe(), features, device="cpu", backend=request.param)
+    return Engine(proxy_spec("tiny"), Recipe(), features, EngineSettings("cpu", request.param))
 
 
 @pytest.fixture(scope="session")
 def reference(features: Path) -> Engine:
-    return Engine(proxy_spec("tiny"), Recipe(), features, device="cpu", backend=Backend.REFERENCE)
+    return Engine(proxy_spec("tiny"), Recipe(), features, EngineSettings("cpu", Backend.REFERENCE))
 
 
 @pytest.fixture(scope="session")
 def stack_of_eight(features: Path) -> Engine:
-    return Engine(proxy_spec("tiny"), Recipe(), features, device="cpu", backend=Backend.STACK, slots=8)
+    return Engine(proxy_spec("tiny"), Recipe(), features, EngineSettings("cpu", Backend.STACK, 8))

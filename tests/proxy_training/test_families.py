@@ -13,7 +13,7 @@ from tiny_models import build
 from proxy_training.engine import Engine
 from proxy_training.families.registry import family_of
 from proxy_training.image_text import token_counter
-from proxy_training.jobs import Backend, EvalSet, Job, Recipe, Stage, Training
+from proxy_training.jobs import Backend, EngineSettings, EvalSet, Job, Recipe, Stage, Training
 from proxy_training.proxies import proxy_spec
 from sources.images import load_image
 
@@ -30,8 +30,8 @@ def engines(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Eng
     features = tmp_path_factory.mktemp("features")
     spec = proxy_spec(str(folder))
     return (
-        Engine(spec, Recipe(), features, device="cpu", backend=Backend.REFERENCE),
-        Engine(spec, Recipe(), features, device="cpu", backend=Backend.STACK, slots=4),
+        Engine(spec, Recipe(), features, EngineSettings("cpu", Backend.REFERENCE)),
+        Engine(spec, Recipe(), features, EngineSettings("cpu", Backend.STACK, 4)),
     )
 
 

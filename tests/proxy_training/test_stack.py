@@ -12,7 +12,7 @@ import torch
 
 from proxy_training import peft_backend
 from proxy_training.engine import Engine
-from proxy_training.jobs import Backend, EvalSet, Job, JobResult, Recipe, Scope, Stage, Training
+from proxy_training.jobs import Backend, EngineSettings, EvalSet, Job, JobResult, Recipe, Scope, Stage, Training
 from proxy_training.proxies import proxy_spec
 from proxy_training.stack import training as stack_training
 from proxy_training.stack.adamw import StackedAdamW
@@ -54,14 +54,14 @@ def test_eight_unequal_probes_equal_their_solo_peft_runs(
 def test_neighbours_change_nothing(stack_of_eight: Engine, features: Path, stage: Stage, recipe: Recipe) -> None:
     jobs = eight(stage, recipe)
     crowd = by_id(stack_of_eight, jobs)
-    alone = Engine(proxy_spec("tiny"), Recipe(), features, device="cpu", backend=Backend.STACK, slots=1)
+    alone = Engine(proxy_spec("tiny"), Recipe(), features, EngineSettings("cpu", Backend.STACK, 1))
     for job in jobs[:3]:
         key = job.training.training_id()
         np.testing.assert_allclose(by_id(alone, [job])[key].losses, crowd[key].losses, rtol=1e-5)
 
 
 def test_more_probes_than_slots_take_the_slots_that_fall_free(features: Path, reference: Engine, stage: Stage, recipe: Recipe) -> None:
-    three = Engine(proxy_spec("tiny"), Recipe(), features, device="cpu", backend=Backend.STACK, slots=3)
+    three = Engine(proxy_spec("tiny"), Recipe(), features, EngineSettings("cpu", Backend.STACK, 3))
     jobs = eight(stage, recipe)
     taken = 0
 
@@ -161,7 +161,7 @@ def test_probe_too_big_for_memory_alone_fails_with_a_cure_and_the_rest_goes_on(
 
 
 def test_empty_evaluation_one_row_and_one_slot(features: Path, stage: Stage, recipe: Recipe) -> None:
-    engine = Engine(proxy_spec("tiny"), Recipe(), features, device="cpu", backend=Backend.STACK, slots=1)
+    engine = Engine(proxy_spec("tiny"), Recipe(), features, EngineSettings("cpu", Backend.STACK, 1))
     empty = EvalSet(dataclasses.replace(_spec(), name="empty"), "empty-1", ())
     result = next(iter(engine.run([Job(Training(proxy_spec("tiny"), recipe, (Stage(stage.rows[:1]),), 0), (empty,))])))
     assert result.failure == ""
