@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from probe.cli.output import estimate_json, interval, print_json, print_table
+from probe.cli.output import estimate_json, interval, print_json, print_table, say
 from probe.errors import ProbeError, UsageError
 from probe.workspace import Workspace
 
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(workspace: Workspace, /, as_json: bool, workers: int | None, device: str | None, **options: Any) -> None:
     """Search the mixture on what a study trained, confirm it with fresh seeds, and write the manifest."""
+    from probe.study.local import check_device
+
+    check_device(device)
+    workspace.check_writable()
     doc, path, _ = optimize(workspace, _request(options), workers, device)
     if as_json:
         print_json(optimize_json(doc, path))
@@ -54,30 +58,30 @@ def optimize(
     from probe.study.decision import keep_manifest, make_manifest
     from probe.study.optimise import confirmation, confirmation_plan, plan_confirmation, search
 
-    def say(line: str) -> None:
-        click.echo(line, err=True)
+    def tell(line: str) -> None:
+        say(line, err=True)
 
     with workspace.open_store() as store:
         found = search(store, request)
-        say(f"Searched the mixtures of {len(found.seen.sources)} sources on {len(found.seen.arms)} trained ones.")
+        tell(f"Searched the mixtures of {len(found.seen.sources)} sources on {len(found.seen.arms)} trained ones.")
         for note in found.notes:
-            say(f"Note: {note}")
+            tell(f"Note: {note}")
         plan = confirmation_plan(store, found)
-        _rank(store, request.study, say)
+        _rank(store, request.study, tell)
         manifest_json(make_manifest(store, found, plan, None))  # whatever keeps it from being written is said before the confirmation
         if request.confirm:
-            plan_confirmation(workspace, store, found, plan, say)
+            plan_confirmation(workspace, store, found, plan, tell)
     if request.confirm:
-        say(f"Confirming with {request.seeds} fresh seeds on the items that were set aside.")
+        tell(f"Confirming with {request.seeds} fresh seeds on the items that were set aside.")
         run_waiting(workspace, request.study, workers, device)
     with workspace.open_store() as store:
-        _rank(store, request.study, say)  # again, because the confirmation raised the study's revision
+        _rank(store, request.study, tell)  # again, because the confirmation raised the study's revision
         confirmed = confirmation(store, found, plan) if request.confirm else None
         doc = make_manifest(store, found, plan, confirmed)
         return doc, keep_manifest(workspace, store, doc), confirmed
 
 
-def _rank(store: Store, study: str, say: Callable[[str], None]) -> None:
+def _rank(store: Store, study: str, tell: Callable[[str], None]) -> None:
     """Bring the ranking up to date, whose effects the manifest carries; a study that has none yet can be decided on without."""
     from probe.study.ranking import rank
 
@@ -86,7 +90,7 @@ def _rank(store: Store, study: str, say: Callable[[str], None]) -> None:
     try:
         rank(store, study)
     except ProbeError as error:
-        say(f"Note: the manifest carries no effects of single sources: {error}")
+        tell(f"Note: the manifest carries no effects of single sources: {error}")
 
 
 def print_decision(doc: Manifest, path: Path) -> None:
@@ -99,17 +103,17 @@ def print_decision(doc: Manifest, path: Path) -> None:
         for slug, weight in sorted(doc.weights.items(), key=lambda pair: -pair[1].value)
     ]
     print_table(["source", "share", "rows"], rows)
-    click.echo(f"\nGains in {doc.objective.metric}:")
+    say(f"\nGains in {doc.objective.metric}:")
     for name, estimate in doc.predicted.items():
         claim = doc.confirmed.get(name) if doc.confirmed else None
         confirmed = f"confirmed {interval(claim.gain)}{'' if claim.held else ', not beyond doubt'}" if claim else "not confirmed"
-        click.echo(f"Gain against {name:<13} predicted {interval(estimate)}; {confirmed}.")
+        say(f"Gain against {name:<13} predicted {interval(estimate)}; {confirmed}.")
     if doc.confirmed:
-        click.echo(f"{claim_text(doc).capitalize()}.")
+        say(f"{claim_text(doc).capitalize()}.")
     for warning in doc.warnings:
-        click.echo(f"Note: {warning}")
-    click.echo(f"\nManifest: {path}")
-    click.echo(f"Export it with: probe export {path} --trainer llamafactory --out DIR")
+        say(f"Note: {warning}")
+    say(f"\nManifest: {path}")
+    say(f"Export it with: probe export {path} --trainer llamafactory --out DIR")
 
 
 def interval_of_share(value: float, low: float, high: float) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from probe.cli.output import listing_options, print_json
+from probe.cli.output import listing_options, print_json, say
 from probe.errors import ProbeError
 from probe.workspace import Workspace
 
@@ -25,7 +25,7 @@ DESIGNS = ("solo", "add-one", "swarm")
 @click.option("--proxy", default=None, metavar="P", help="tiny, or the folder of a saved model.  [default: tiny]")
 @click.option("--samples", type=click.IntRange(1), default=None, help="Budget of every probe in rows.")
 @click.option("--tokens", type=click.IntRange(1), default=None, help="Budget of every probe in tokens.  [default: the proxy's]")
-@click.option("--seeds", type=click.IntRange(1, 64), default=3, show_default=True, help="Repeats of every arm.")
+@click.option("--seeds", type=click.IntRange(1, 64), default=None, help="Repeats of every arm.  [default: the study's, 3 for a new one]")
 @click.option("--benchmark", "benchmarks", multiple=True, metavar="B", help="A benchmark to score on; repeat for more.")
 @click.option(
     "--add-share", type=click.FloatRange(0.01, 0.99), default=None, help="Share of the source in add-one, for a new study.  [default: 0.2]"
@@ -44,16 +44,19 @@ DESIGNS = ("solo", "add-one", "swarm")
 @click.pass_obj
 def command(workspace: Workspace, /, **options: Any) -> None:
     """Train and score probes of sources; finished ones are reused, an interrupted run goes on with the same command."""
+    from probe.study.local import check_device
     from probe.study.run import plan_run, store_plan
 
-    planned = plan_run(workspace, _request(options), lambda line: click.echo(line, err=True))
+    check_device(options["device"])
+    workspace.check_writable()
+    planned = plan_run(workspace, _request(options), lambda line: say(line, err=True))
     _print_plan(planned)
     if options["dry_run"]:
         return
     store_plan(workspace, planned)
     if options["retry_failed"]:
         with workspace.open_store() as store:
-            click.echo(f"{store.retry_failed(options['study'])} failed probes wait again.", err=True)
+            say(f"{store.retry_failed(options['study'])} failed probes wait again.", err=True)
     run_and_rank(workspace, options["study"], options["workers"], options["device"], options["form"])
 
 
@@ -70,7 +73,7 @@ def run_and_rank(workspace: Workspace, study: str, workers: int | None, device: 
     with workspace.open_store() as store:
         arms = store.arms(study)
         if not any(arm.role.value == "source" for arm in arms):
-            click.echo(f"Done: {len(arms)} arms. Search the mixture with: probe optimize --study {study}")
+            say(f"Done: {len(arms)} arms. Search the mixture with: probe optimize --study {study}")
             return
         ranking = rank(store, study)
     if form == "json":
@@ -94,7 +97,7 @@ def run_waiting(workspace: Workspace, study: str, workers: int | None, device: s
         with study_progress(count) as show:
             progress = execute(workspace, study, count, device, show)
     except Interrupted:
-        click.echo("\nStopped. Every finished probe is kept; the same command goes on where this one stopped.", err=True)
+        say("\nStopped. Every finished probe is kept; the same command goes on where this one stopped.", err=True)
         sys.exit(130)
     except RuntimeError as error:
         raise ProbeError(str(error)) from None
@@ -134,12 +137,15 @@ def _request(options: dict[str, Any]) -> RunRequest:
 
 
 def _print_plan(planned: Planned) -> None:
-    study, arms, probes = planned.plan.study, planned.plan.arms, planned.plan.probes
+    study, probes = planned.plan.study, planned.plan.probes
     rows = sorted(probe.rows for probe in probes if probe.rows)
     tokens = sorted(probe.tokens for probe in probes if probe.rows)
-    click.echo(
-        f"Study {study.name}: {len(arms)} arms, {len(probes)} probes ({planned.new} new), "
+    say(
+        f"Study {study.name}: {planned.arms} arms, {planned.probes} probes ({planned.new} new, {planned.done} done), "
         f"budget {study.budget:,} {study.budget_unit.value} each"
         + (f" = {rows[0]:,}-{rows[-1]:,} rows, {tokens[0]:,}-{tokens[-1]:,} tokens." if rows else "."),
         err=True,
     )
+    if planned.new_benchmarks:
+        nothing = "" if planned.new else ", training nothing"
+        say(f"Scoring {planned.saved} saved adapters on {', '.join(planned.new_benchmarks)}{nothing}.", err=True)

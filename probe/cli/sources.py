@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from probe.cli.output import counting, listing_options, print_fields, print_json, print_listing
+from probe.cli.output import counting, listing_options, print_fields, print_json, print_listing, say
 from probe.cli.source_report import added_lines, checked_source, report_lines, source_fields, source_rows
 from probe.workspace import Workspace
 
@@ -53,7 +53,7 @@ def check(workspace: Workspace, slug: str, proxy: str, as_json: bool) -> None:
 
         print_json(to_document(report))
     else:
-        click.echo("\n".join(report_lines(report, proxy)))
+        say("\n".join(report_lines(report, proxy)))
 
 
 @command.command()
@@ -75,7 +75,7 @@ def add(workspace: Workspace, /, slug: str, **given: Any) -> None:
     spec = new_spec(slug, **given)
     with counting(f"reading {slug}") as progress:
         pool = add_source(workspace, spec, progress)
-    click.echo("\n".join(added_lines(pool)))
+    say("\n".join(added_lines(pool)))
 
 
 @command.command()
@@ -92,12 +92,12 @@ def split(workspace: Workspace, slug: str, holdout: float, seed: int, benchmark:
     with counting(f"splitting {slug}") as progress:
         made = split_source(workspace, slug, holdout, seed, benchmark, capability, progress)
     if made is None:
-        click.echo(f"{slug} is already split so, and a study uses it; nothing was changed.")
+        say(f"{slug} is already split so, and a study uses it; nothing was changed.")
         return
-    click.echo(f"{slug}: {made.rows_held_out} rows held out by image, {made.rows_left} left to train on.")
+    say(f"{slug}: {made.rows_held_out} rows held out by image, {made.rows_left} left to train on.")
     for spec, items in zip(made.benchmarks, made.items, strict=True):
-        click.echo(f"benchmark {spec.name}: {items} items, capability {spec.capability}")
-    click.echo(f"Next: probe run --source {slug}")
+        say(f"benchmark {spec.name}: {items} items, capability {spec.capability}")
+    say(f"Next: probe run --source {slug}")
 
 
 @command.command()
@@ -107,4 +107,4 @@ def remove(workspace: Workspace, slug: str) -> None:
     """Forget a source; its data stays where it is. Refused while a study uses it."""
     with workspace.open_store() as store:
         store.remove_source(slug)
-    click.echo(f"{slug} is forgotten; its files were not touched.")
+    say(f"{slug} is forgotten; its files were not touched.")

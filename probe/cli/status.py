@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from probe.cli.output import listing_options, plain, print_listing
+from probe.cli.output import listing_options, plain, print_listing, say
 from probe.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def command(workspace: Workspace, study: str | None, form: str) -> None:
     print_listing(rows, form, empty="Nothing has been asked yet: probe run --source S.", columns=COLUMNS if form == "table" else None)
     if form == "table":
         for line in _hints(rows):
-            click.echo(line)
+            say(line)
 
 
 def status_rows(workspace: Workspace, study: str | None) -> list[dict[str, Any]]:
