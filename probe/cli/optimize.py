@@ -104,16 +104,35 @@ def print_decision(doc: Manifest, path: Path) -> None:
     ]
     print_table(["source", "share", "rows"], rows)
     say(f"\nGains in {doc.objective.metric}:")
-    for name, estimate in doc.predicted.items():
-        claim = doc.confirmed.get(name) if doc.confirmed else None
+    same = doc.same_as()
+    for name, title in _baselines(doc).items():
+        if name in same:
+            say(f"Gain against {title:<13} none: the chosen mixture is this baseline itself.")
+            continue
+        estimate, claim = doc.predicted[name], (doc.confirmed or {}).get(name)
         confirmed = f"confirmed {interval(claim.gain)}{'' if claim.held else ', not beyond doubt'}" if claim else "not confirmed"
-        say(f"Gain against {name:<13} predicted {interval(estimate)}; {confirmed}.")
+        say(f"Gain against {title:<13} predicted {interval(estimate)}; {confirmed}.")
     if doc.confirmed:
         say(f"{claim_text(doc).capitalize()}.")
     for warning in doc.warnings:
         say(f"Note: {warning}")
     say(f"\nManifest: {path}")
     say(f"Export it with: probe export {path} --trainer llamafactory --out DIR")
+
+
+def _baselines(doc: Manifest) -> dict[str, str]:
+    """Return the baselines to show with their titles; those of one mixture are shown once: `base (= proportional)`."""
+    from probe.manifest.document import equal_shares
+
+    groups: list[list[str]] = []
+    for name in doc.predicted:
+        shares = doc.baselines.get(name, {name: 1.0})
+        group = next((g for g in groups if equal_shares(shares, doc.baselines.get(g[0], {g[0]: 1.0}))), None)
+        if group is None:
+            groups.append([name])
+        else:
+            group.append(name)
+    return {group[0]: group[0] + (f" (= {', '.join(group[1:])})" if group[1:] else "") for group in groups}
 
 
 def interval_of_share(value: float, low: float, high: float) -> str:

@@ -52,6 +52,8 @@ def command(workspace: Workspace, /, **options: Any) -> None:
     planned = plan_run(workspace, _request(options), lambda line: say(line, err=True))
     _print_plan(planned)
     if options["dry_run"]:
+        if options["form"] == "json":
+            print_json(plan_json(planned))
         return
     store_plan(workspace, planned)
     if options["retry_failed"]:
@@ -134,6 +136,27 @@ def _request(options: dict[str, Any]) -> RunRequest:
         mixtures=options["mixtures"],
         recipe_changes=tuple((name, value) for name, value in changes.items() if value is not None),
     )
+
+
+def plan_json(planned: Planned) -> dict[str, Any]:
+    """Return a plan as the object that `--dry-run --json` prints."""
+    study = planned.plan.study
+    return {
+        "study": study.name,
+        "proxy": study.proxy.name,
+        "budget": study.budget,
+        "budget_unit": study.budget_unit.value,
+        "benchmarks": [record.spec.name for record in planned.plan.benchmarks],
+        "arms": [arm.name for arm in planned.plan.arms],
+        "study_arms": planned.arms,
+        "study_probes": planned.probes,
+        "new": planned.new,
+        "done": planned.done,
+        "probes": [
+            {"arm": p.arm, "repeat": p.repeat, "seed": p.seed, "rows": p.rows, "tokens": p.tokens, "training": p.training_id}
+            for p in planned.plan.probes
+        ],
+    }
 
 
 def _print_plan(planned: Planned) -> None:

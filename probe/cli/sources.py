@@ -84,13 +84,26 @@ def add(workspace: Workspace, /, slug: str, **given: Any) -> None:
 @click.option("--seed", type=int, default=0, show_default=True, help="Which images.")
 @click.option("--benchmark", default="", metavar="NAME", help="Name of the benchmark.  [default: SLUG-holdout]")
 @click.option("--capability", default="in-domain", show_default=True, help="Which capability it measures.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def split(workspace: Workspace, slug: str, holdout: float, seed: int, benchmark: str, capability: str) -> None:
+def split(workspace: Workspace, slug: str, holdout: float, seed: int, benchmark: str, capability: str, as_json: bool) -> None:
     """Hold images of a source out as a benchmark; from then on they are never trained on."""
     from probe.study.registering import split_source
 
     with counting(f"splitting {slug}") as progress:
         made = split_source(workspace, slug, holdout, seed, benchmark, capability, progress)
+    if as_json:
+        made_benchmarks = zip(made.benchmarks, made.items, strict=True) if made else ()
+        print_json(
+            {
+                "source": slug,
+                "changed": made is not None,
+                "rows_held_out": made.rows_held_out if made else None,
+                "rows_left": made.rows_left if made else None,
+                "benchmarks": [{"name": spec.name, "items": n, "capability": spec.capability} for spec, n in made_benchmarks],
+            }
+        )
+        return
     if made is None:
         say(f"{slug} is already split so, and a study uses it; nothing was changed.")
         return

@@ -172,7 +172,7 @@ def split_source(
     Raises:
         ProbeError: it is split otherwise, is part of another source, or a study has trained on it.
     """
-    from probe.study.registry import find_source, register_benchmark, source_record
+    from probe.study.registry import benchmark_record, find_source, source_record
     from sources.sampling import SourcePool
     from sources.split import split_holdout
 
@@ -185,8 +185,8 @@ def split_source(
         folder = Path(absolute(workspace.root)) / "benchmarks"
         made = split_holdout(whole, folder, fraction=fraction, seed=seed, cache_dir=workspace.indexes, progress=progress)
         named = tuple(replace(b, name=_benchmark_name(b.name, slug, name), capability=capability) for b in made.benchmarks)
-        for benchmark in named:
-            register_benchmark(store, benchmark)
+        for record in [benchmark_record(benchmark) for benchmark in named]:  # all are read before any is kept
+            store.put_benchmark(record)
         pool = SourcePool.open(made.training, workspace.indexes)
         store.put_source(source_record(made.training, pool))
         for record in store.sources():  # parts are found anew, as parts of the split source

@@ -24,7 +24,7 @@ from probe.errors import ProbeError, UsageError
 from probe.study import designs
 from probe.study.draws import Draws
 from probe.study.local import LocalExecutor
-from probe.study.registry import benchmark_record, default_benchmarks, find_benchmark, find_source, source_record
+from probe.study.registry import benchmark_record, check_halves, default_benchmarks, find_benchmark, find_source, source_record
 from probe.workspace import Workspace
 from proxy_training.jobs import ProxySpec
 from proxy_training.proxies import proxy_spec
@@ -190,6 +190,8 @@ def _benchmarks(store: Store, known: StudyRecord | None, request: RunRequest) ->
     asked = request.benchmarks or (() if own else default_benchmarks(store, list(request.sources)))
     for name in asked:
         own[name] = store.benchmark(name) or benchmark_record(find_benchmark(store, name))
+    for record in own.values():
+        check_halves(record)
     return tuple(own.values())
 
 
