@@ -12,6 +12,7 @@ import click
 
 from probe.commands import COMMANDS
 from probe.workspace import DEFAULT_ROOT, Workspace
+
 # What a folder says that cannot be made or filled; missing ones too, as in /proc.
 _PLACE_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR, errno.EEXIST}
 

@@ -84,8 +84,11 @@ def interval(estimate: Estimate | None, digits: int = 3, signed: bool = True) ->
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Return a number for people, `unknown` for one that is none."""
-    return f"{value:.{digits}f}" if math.isfinite(value) else "unknown"
+    """Return a number for people, a small one with two significant digits; `unknown` for one that is none."""
+    if not math.isfinite(value):
+        return "unknown"
+    needed = 1 - math.floor(math.log10(abs(value))) if value else 0
+    return f"{value:.{max(digits, needed)}f}"
 
 
 def print_fields(fields: Mapping[str, Any], form: str) -> None:

@@ -148,8 +148,8 @@ def plan_json(planned: Planned) -> dict[str, Any]:
         "budget_unit": study.budget_unit.value,
         "benchmarks": [record.spec.name for record in planned.plan.benchmarks],
         "arms": [arm.name for arm in planned.plan.arms],
-        "study_arms": planned.arms,
-        "study_probes": planned.probes,
+        "study_arms": planned.study_arms,
+        "study_probes": planned.study_probes,
         "new": planned.new,
         "done": planned.done,
         "probes": [
@@ -164,7 +164,7 @@ def _print_plan(planned: Planned) -> None:
     rows = sorted(probe.rows for probe in probes if probe.rows)
     tokens = sorted(probe.tokens for probe in probes if probe.rows)
     say(
-        f"Study {study.name}: {planned.arms} arms, {planned.probes} probes ({planned.new} new, {planned.done} done), "
+        f"Study {study.name}: {planned.study_arms} arms, {planned.study_probes} probes ({planned.new} new, {planned.done} done), "
         f"budget {study.budget:,} {study.budget_unit.value} each"
         + (f" = {rows[0]:,}-{rows[-1]:,} rows, {tokens[0]:,}-{tokens[-1]:,} tokens." if rows else "."),
         err=True,

@@ -67,14 +67,15 @@ def check(workspace: Workspace, slug: str, proxy: str, as_json: bool) -> None:
 @click.option("--hub-id", default="", help="Where it comes from on the hub, for the record.")
 @click.option("--revision", default="", help="Which revision of it, for the record.")
 @click.option("--option", "options", multiple=True, metavar="K=V", help="An option of the format; repeat for more.")
+@click.option("--replace", "replace_known", is_flag=True, help="Take the place of other data that is registered by this name.")
 @click.pass_obj
-def add(workspace: Workspace, /, slug: str, **given: Any) -> None:
+def add(workspace: Workspace, /, slug: str, replace_known: bool, **given: Any) -> None:
     """Register a source from a file or folder on this machine."""
     from probe.study.registering import add_source, new_spec
 
     spec = new_spec(slug, **given)
     with counting(f"reading {slug}") as progress:
-        pool = add_source(workspace, spec, progress)
+        pool = add_source(workspace, spec, progress, replace_known)
     say("\n".join(added_lines(pool)))
 
 

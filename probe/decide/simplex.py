@@ -68,8 +68,9 @@ def _check(low: Floats, stated: Floats, high: Floats, budget: float) -> None:
     if stated.sum() < 1 - 1e-12:
         raise ValueError(f"the greatest shares contradict: they sum to {stated.sum():.3f}, less than 1")
     if (low > high).any() or high.sum() < 1 - 1e-12:
+        largest = _largest_budget(low, stated, high * budget)
         raise ValueError(
-            f"no mixture of this budget keeps the epoch cap: the largest possible budget is {_largest_budget(low, stated, high * budget):,} "
+            f"no mixture of this budget keeps the epoch cap: the largest possible budget is {largest:,} "
             "(lower the budget, raise the epoch cap, or add sources)"
         )
 

@@ -235,9 +235,7 @@ class Manifest:
         own = {slug: sum(phase.share * phase.weights.get(slug, 0.0) for phase in self.phases) for slug in names}
         compared = self.confirmed or {}
         return tuple(
-            name
-            for name, shares in self.baselines.items()
-            if len(self.phases) == 1 and name not in compared and equal_shares(own, shares)
+            name for name, shares in self.baselines.items() if len(self.phases) == 1 and name not in compared and equal_shares(own, shares)
         )
 
     def beats_all(self) -> bool:

@@ -56,6 +56,7 @@ class LocalExecutor:
             try:
                 return self._supervise(store, on_progress)
             except KeyboardInterrupt:
+                print("\nStopping; probes at work go back to the queue (this takes a few seconds) ...", file=sys.stderr, flush=True)
                 raise Interrupted from None
             finally:
                 self._stop()

@@ -66,8 +66,8 @@ class Planned:
 
     plan: StudyPlan
     new: int
-    arms: int  # of the study, with these
-    probes: int
+    study_arms: int  # of the study, with these
+    study_probes: int
     done: int
     saved: int = 0  # adapters of the study that new benchmarks will be scored on
     new_benchmarks: tuple[str, ...] = ()
@@ -108,8 +108,8 @@ def _planned(store: Store, plan: StudyPlan, known: bool) -> Planned:
     return Planned(
         plan,
         new,
-        arms=len(arms),
-        probes=len(held) + new,
+        study_arms=len(arms),
+        study_probes=len(held) + new,
         done=len(done),
         saved=len({probe.training_id for probe in done if probe.rows}),
         new_benchmarks=tuple(r.spec.name for r in plan.benchmarks if known and r.spec.name not in own),

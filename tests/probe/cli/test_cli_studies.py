@@ -89,7 +89,7 @@ def test_clean_keeps_features_until_no_study_needs_them(probe, study, tmp_path):
     (other / "space").write_text('{"weights_hash": "another proxy"}')
     probe("clean")
     assert (unknown.exists(), other.exists()) == (True, False)
-    probe("studies", "remove", "main")
+    probe("studies", "remove", "main", "--yes")
     probe("clean")
     assert not unknown.exists()
 
@@ -116,7 +116,7 @@ def test_a_swarm_grows_and_another_one_of_other_sources_joins_it(probe, bench):
     def swarm(sources, mixtures):
         request = RunRequest(tuple(sources), design=Design.SWARM, samples=16, seeds=2, mixtures=mixtures, benchmarks=(bench,))
         planned = plan_run(Workspace(Path(".probe")), request, lambda line: None)
-        return [arm.name for arm in planned.arms if arm.design is Design.SWARM], planned.new
+        return [arm.name for arm in planned.plan.arms if arm.design is Design.SWARM], planned.new
 
     small, _ = swarm("abc", 5)
     assert len(set(small)) == 5
