@@ -179,7 +179,7 @@ def test_commands_lead_to_the_workspace_that_is_shown(filled, open_page):
 
 def test_a_mixture_that_is_a_baseline_is_not_said_to_beat_it():
     doc = example_manifest()
-    shares = {slug: weight for slug, weight in doc.phases[0].weights.items()}
+    shares = dict(doc.phases[0].weights)
     same = replace(doc, phases=doc.phases[:1], baselines={**doc.baselines, "best_single": shares}, confirmed=None)
     same = replace(same, phases=(replace(same.phases[0], share=1.0),))
     assert "the baseline `best_single` itself" in headline(same)

@@ -107,7 +107,7 @@ def test_clean_touches_no_features_while_a_probe_runs(probe, study, tmp_path):
 
 def test_a_swarm_grows_and_another_one_of_other_sources_joins_it(probe, bench):
     from db.values import Design
-    from probe.study.run import RunRequest, plan_run
+    from probe.study.run import RunRequest, plan_run, store_plan
 
     for number, name in enumerate("abcd"):
         words = ("--option", "rows=40", "--option", f"seed={number}")
@@ -116,6 +116,7 @@ def test_a_swarm_grows_and_another_one_of_other_sources_joins_it(probe, bench):
     def swarm(sources, mixtures):
         request = RunRequest(tuple(sources), design=Design.SWARM, samples=16, seeds=2, mixtures=mixtures, benchmarks=(bench,))
         planned = plan_run(Workspace(Path(".probe")), request, lambda line: None)
+        store_plan(Workspace(Path(".probe")), planned)
         return [arm.name for arm in planned.plan.arms if arm.design is Design.SWARM], planned.new
 
     small, _ = swarm("abc", 5)

