@@ -55,6 +55,9 @@ def main_gain(doc: Manifest) -> tuple[str, str, str]:
 
 def headline(doc: Manifest) -> str:
     """Return the decision in one sentence of our own words."""
+    if same := doc.same_as():
+        names = " and ".join(f"`{name}`" for name in same)
+        return f"**No better mixture was found:** the chosen one is the baseline {names} itself, so nothing was confirmed against it."
     if doc.confirmed is None:
         return "This mixture is **predicted** to be the best. It is not confirmed yet, so it is no claim."
     held = [gain.held for gain in doc.confirmed.values()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
@@ -10,6 +9,7 @@ import pandas as pd
 
 from dashboard.reading import Runs, Snapshot
 from db.values import ArmRole, EffectRow, ProbeState
+from probe.cli import output
 from probe.decide.levels import OVERALL
 from probe.decide.ranking import best_first
 from sources.estimate import Estimate
@@ -24,7 +24,7 @@ def interval_text(estimate: Estimate) -> str:
 
 def known_text(number: float) -> str:
     """Return a number that a ranking may not know, such as a noise floor after one repeat."""
-    return "unknown" if math.isnan(number) else f"{number:.3f}"
+    return output.number(number)
 
 
 def metric_text(metric: str) -> str:

@@ -10,7 +10,8 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from dashboard.reading import Snapshot
+from dashboard.reading import Snapshot, workspace
+from probe.commands import in_workspace
 
 
 def heading(question: str, about: str) -> None:
@@ -20,8 +21,9 @@ def heading(question: str, about: str) -> None:
 
 
 def commands(*lines: str) -> None:
-    """Show commands to copy."""
-    st.code("\n".join(lines), language="bash", wrap_lines=True)
+    """Show commands to copy, with the options that lead to the workspace shown."""
+    place = workspace()
+    st.code("\n".join(in_workspace(line, place, environment=False) for line in lines), language="bash", wrap_lines=True)
 
 
 def command(*words: str) -> str:

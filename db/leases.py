@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -172,7 +172,11 @@ def fail_evaluations(connection: sa.Connection, training_id: str, errors: Mappin
 def retry_failed(connection: sa.Connection, study: str) -> int:
     """Let a study's failed trainings and evaluations wait again; return how many of both there were."""
     check_study(connection, study)
-    ours = sa.select(ProbeRow.training_id).where(ProbeRow.study == study)
+    return try_again(connection, study, sa.select(ProbeRow.training_id).where(ProbeRow.study == study))
+
+
+def try_again(connection: sa.Connection, study: str, ours: Sequence[str] | sa.Select[str]) -> int:
+    """Let those of some trainings wait again that failed, and what the study reads of their failed evaluations; return how many."""
     trainings = sa.and_(TrainingRow.training_id.in_(ours), TrainingRow.state == ProbeState.FAILED)
     wanted = EvaluationRow.evaluation_id.in_(list(study_evaluations(connection, study)))
     evaluations = sa.and_(EvaluationRow.training_id.in_(ours), wanted, EvaluationRow.state == ProbeState.FAILED)

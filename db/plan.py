@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from db.engine import insert_new
 from db.errors import StoreError, unknown
+from db.leases import try_again
 from db.registry import benchmark, put_benchmark, put_source
 from db.schema import ArmRow, ProbeRow, TrainingRow
 from db.studies import add_arms, add_benchmark, create_study, lock_study, new_arms, raise_revision, want_evaluations
@@ -38,13 +39,17 @@ def check_plan(connection: sa.Connection, plan: StudyPlan) -> int:
 
 
 def plan_probes(connection: sa.Connection, study: str, probes: Sequence[PlannedProbe]) -> int:
-    """Insert the probes that the study lacks, their trainings and all missing evaluations; return how many probes are new."""
+    """Insert the probes that the study lacks, their trainings and all missing evaluations; return how many probes are new.
+
+    What another study failed at is tried again: it may have failed for its machine or its device.
+    """
     lock_study(connection, study)
     _check_arms(connection, study, probes)
     fresh = new_probes(connection, study, probes)
     if fresh:
         _insert_trainings(connection, study, fresh)
         _insert_probes(connection, study, fresh)
+        try_again(connection, study, sorted({probe.training_id for probe in fresh}))
         raise_revision(connection, study)
     want_evaluations(connection, study)
     return len(fresh)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from probe.errors import ProbeError
+
 if TYPE_CHECKING:
     from db.store import Store
+
+DEFAULT_ROOT = ".probe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,29 @@ class Workspace:
     def logs(self) -> Path:
         """Return the folder of the workers' logs."""
         return self.root / "logs"
+
+    def options(self, environment: bool = True) -> list[str]:
+        """Return the options that lead a command here: none for the default, nor for a database that the environment names.
+
+        A password in the database's URL is not repeated.
+        """
+        words = [] if self.root.absolute() == Path(DEFAULT_ROOT).absolute() else ["--workspace", str(self.root)]
+        if self.db_url and not (environment and self.db_url == os.environ.get("PROBE_DB_URL")):
+            words += ["--db", re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", self.db_url)]
+        return words
+
+    def check_writable(self) -> None:
+        """Try whether this place can be written, before long work for it begins; nothing is left behind.
+
+        Raises:
+            ProbeError: it cannot.
+        """
+        root = self.root.absolute()
+        try:
+            place = next(folder for folder in (root, *root.parents) if folder.exists())
+            tempfile.TemporaryDirectory(dir=place).cleanup()
+        except OSError as error:
+            raise ProbeError(f"{self.root} cannot be written ({error.strerror}); choose another place with --workspace") from None
 
     def exists(self) -> bool:
         """Say whether something was ever stored here."""

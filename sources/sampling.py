@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sources.canonical import content_hash, hash_bytes
 from sources.fingerprint import fingerprint
+from sources.formats.files import image_root
 from sources.formats.registry import open_rows
 from sources.images import check_image
 from sources.indexing import Progress, open_index
@@ -273,9 +274,12 @@ def _no_rows(spec: SourceSpec, index: RowIndex) -> str:
         return f"{spec.slug} has no usable row in the sub-source {wanted!r}; it has {', '.join(sorted(index.names)[:12]) or 'none'}"
     if len(index.numbers):
         return f"Every row of {spec.slug} is held out ({spec.option('holdout')}); hold out less"
-    problem, seen = next(iter(index.examples.items()), (None, [(0, "")]))
-    example = f"; row {seen[0][0]}, for example: {seen[0][1] or problem}" if problem else ""
-    cure = "give the folder of the images with --images" if problem is Problem.MISSING_IMAGE else "check --path, --images and --format"
+    problem = next((most for most, _ in index.excluded.most_common(1)), None)
+    seen = index.examples.get(problem, []) if problem else []
+    example = f"; row {seen[0][0]}, for example: {seen[0][1] or problem}" if seen else ""
+    cure = "check --path, --images and --format"
+    if problem is Problem.MISSING_IMAGE and spec.path:
+        cure = f"images were looked for in {image_root(spec)}: give their folder with --images"
     return f"No row of {spec.slug} is usable: {index.total} rows, {_counts(index.excluded)}{example}; {cure}"
 
 

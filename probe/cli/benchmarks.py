@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from probe.cli.output import counting, listing_options, print_fields, print_json, print_listing
+from probe.cli.output import counting, listing_options, print_fields, print_json, print_listing, say
 from probe.errors import ProbeError
 from probe.workspace import Workspace
 
@@ -58,7 +58,7 @@ def check(workspace: Workspace, name: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        click.echo("\n".join(_check_lines(found)))
+        say("\n".join(_check_lines(found)))
 
 
 @command.command()
@@ -75,7 +75,7 @@ def add(workspace: Workspace, name: str, path: Path, images: Path | None, capabi
 
     check_name(name)
     spec = BenchmarkSpec(name, capability, "tsv", absolute(path), image_folder(images), PromptForm(choices))
-    click.echo("\n".join(add_benchmark(workspace, spec)))
+    say("\n".join(add_benchmark(workspace, spec)))
 
 
 @command.command()
@@ -89,7 +89,7 @@ def remove(workspace: Workspace, name: str, study: str | None) -> None:
             store.remove_benchmark(name)
         else:
             store.remove_study_benchmark(study, name)
-    click.echo(f"{name} is forgotten; its file was not touched." if study is None else f"Study {study} no longer reads {name}.")
+    say(f"{name} is forgotten; its file was not touched." if study is None else f"Study {study} no longer reads {name}.")
 
 
 def benchmark_rows(workspace: Workspace) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from probe.cli.output import say
 from probe.errors import ProbeError
 from probe.workspace import Workspace
 from proxy_training.jobs import ANY_ENGINE
@@ -26,14 +27,15 @@ def command(ctx: click.Context, seeds: int, mixtures: int, workers: int | None) 
     """Rank eight sources of easy-VQA (real data), search their mixture, confirm it, export it: a few minutes on two cores."""
     given = ctx.parent is not None and ctx.parent.get_parameter_source("workspace") is not click.core.ParameterSource.DEFAULT
     workspace = ctx.obj if given else Workspace(Path("probe-demo"), ctx.obj.db_url)
+    ctx.find_root().obj = ctx.obj = workspace  # so that what is printed leads there
+    workspace.check_writable()
     began = time.monotonic()
     rank_sources(workspace, seeds, workers)
     path = find_mixture(workspace, mixtures, workers)
-    command_line = f"probe --workspace {workspace.root}"
     click.echo(f"\nDone in {(time.monotonic() - began) / 60:.1f} minutes. Go on with:")
-    click.echo(f"  {command_line} dashboard")
-    click.echo(f"  {command_line} manifest show {path}")
-    click.echo(f"  {command_line} export {path} --trainer llamafactory --out demo-export")
+    say("  probe dashboard")
+    say(f"  probe manifest show {path}")
+    say(f"  probe export {path} --trainer llamafactory --out demo-export")
 
 
 def rank_sources(workspace: Workspace, seeds: int, workers: int | None) -> None:
@@ -74,4 +76,4 @@ def find_mixture(workspace: Workspace, mixtures: int, workers: int | None) -> Pa
 
 
 def _say(line: str) -> None:
-    click.echo(line, err=True)
+    say(line, err=True)

@@ -42,11 +42,13 @@ def evaluate(
         ProbeError, ProxyError, SourceError: the model or a benchmark cannot be used.
     """
     from probe.study.items import read_eval_set
+    from probe.study.local import check_device
     from probe.study.model_scores import score_model
     from probe.study.registry import default_benchmarks, find_benchmark
     from proxy_training.proxies import proxy_spec
     from sources.benchmark import Split
 
+    check_device(device)
     spec = proxy_spec(proxy)
     with workspace.open_store() as store:
         eval_sets = [read_eval_set(find_benchmark(store, name)) for name in benchmarks or default_benchmarks(store, [])]

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
 from pathlib import Path
 
 import click
 
-from probe.workspace import Workspace
+from probe.commands import COMMANDS
+from probe.workspace import DEFAULT_ROOT, Workspace
 
-# command -> module in this package, which holds a click command of the name `command`
-COMMANDS = {
-    "demo": "the whole main job on the bundled proxy and real data, in ./probe-demo",
-    "doctor": "what this machine, workspace and configuration can and cannot do",
-    "sources": "list, show, check, add, split and remove data sources",
-    "benchmarks": "list, show, check, add and remove benchmarks",
-    "proxies": "list and show base models; build the bundled one",
-    "run": "train and score probes of sources",
-    "eval": "score one model or adapter",
-    "status": "what is waiting, running, done, failed, and what it cost",
-    "studies": "list, show, annotate and remove studies",
-    "rank": "sources with effects, intervals and tiers",
-    "optimize": "search the mixture, confirm it, write a manifest",
-    "manifest": "show and verify manifests",
-    "export": "write a manifest's mixture for a trainer",
-    "dashboard": "open the pages in a browser",
-    "clean": "remove features and adapters that nothing needs",
-}
+# What a folder says that cannot be made or filled; missing ones too, as in /proc.
+_PLACE_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR, errno.EEXIST}
 
 
 class LazyGroup(click.Group):
@@ -53,6 +40,27 @@ class LazyGroup(click.Group):
             ctx.fail(f"there is no command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else "; see probe --help"))
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; errors that the user can mend are one sentence and a non-zero exit code."""
+        from probe.cli.output import say
+        from probe.errors import UsageError
+
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            sentence = _cannot_be_written(error, ctx.obj)
+            if not sentence:
+                raise
+            say(f"Error: {sentence}", err=True)
+        except Exception as error:
+            if not isinstance(error, _mendable()):
+                raise
+            say(f"Error: {error}", err=True)
+            sys.exit(2 if isinstance(error, UsageError) else 1)
+        sys.exit(1)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands from the table, importing none."""
         with formatter.section("Commands"):
@@ -61,7 +69,7 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "PROBE"})
 @click.option(
-    "--workspace", default=".probe", type=click.Path(path_type=Path, file_okay=False), show_default=True, help="Where studies are kept."
+    "--workspace", default=DEFAULT_ROOT, type=click.Path(path_type=Path, file_okay=False), show_default=True, help="Where studies are kept."
 )
 @click.option("--db", "db_url", default="", envvar="PROBE_DB_URL", help="Database URL; by default probe.db in the workspace.")
 @click.version_option(package_name="vlm-source-probe")
@@ -72,9 +80,7 @@ def cli(ctx: click.Context, workspace: Path, db_url: str) -> None:
 
 
 def main() -> None:
-    """Run the command line; errors that the user can mend are one sentence and a non-zero exit code."""
-    from probe.errors import UsageError
-
+    """Run the command line and exit with its code."""
     try:
         cli.main(standalone_mode=False, prog_name="probe")
     except click.exceptions.Abort:
@@ -85,12 +91,6 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except UsageError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(2)
-    except _mendable() as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
@@ -104,3 +104,12 @@ def _mendable() -> tuple[type[Exception], ...]:
     from sources.problems import SourceError
 
     return ProbeError, StoreError, ProxyError, SourceError
+
+
+def _cannot_be_written(error: OSError, workspace: Workspace) -> str:
+    """Return the sentence for a place that cannot be written; nothing for another error."""
+    if error.filename is None or error.errno not in _PLACE_ERRORS:
+        return ""
+    path, root = Path(os.fsdecode(error.filename)).absolute(), workspace.root.absolute()
+    option = "--workspace" if path.is_relative_to(root) or root.is_relative_to(path) else "--out"
+    return f"{error.filename} cannot be written ({error.strerror}); choose another place with {option}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from probe.cli.output import estimate_json, interval, print_json, print_table
+from probe.cli.output import estimate_json, interval, print_json, print_table, say
 from probe.errors import ProbeError, UsageError
 from probe.workspace import Workspace
 
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(workspace: Workspace, /, as_json: bool, workers: int | None, device: str | None, **options: Any) -> None:
     """Search the mixture on what a study trained, confirm it with fresh seeds, and write the manifest."""
+    from probe.study.local import check_device
+
+    check_device(device)
+    workspace.check_writable()
     doc, path, _ = optimize(workspace, _request(options), workers, device)
     if as_json:
         print_json(optimize_json(doc, path))
@@ -55,30 +59,30 @@ def optimize(
     from probe.study.optimise import confirmation, confirmation_plan, plan_confirmation, search
     from proxy_training.jobs import EngineSettings
 
-    def say(line: str) -> None:
-        click.echo(line, err=True)
+    def tell(line: str) -> None:
+        say(line, err=True)
 
     with workspace.open_store() as store:
         found = search(store, request)
-        say(f"Searched the mixtures of {len(found.seen.sources)} sources on {len(found.seen.arms)} trained ones.")
+        tell(f"Searched the mixtures of {len(found.seen.sources)} sources on {len(found.seen.arms)} trained ones.")
         for note in found.notes:
-            say(f"Note: {note}")
+            tell(f"Note: {note}")
         plan = confirmation_plan(store, found)
-        _rank(store, request.study, say)
+        _rank(store, request.study, tell)
         manifest_json(make_manifest(store, found, plan, None))  # whatever keeps it from being written is said before the confirmation
         if request.confirm:
-            plan_confirmation(workspace, store, found, plan, say)
+            plan_confirmation(workspace, store, found, plan, tell)
     if request.confirm:
-        say(f"Confirming with {request.seeds} fresh seeds on the items that were set aside.")
+        tell(f"Confirming with {request.seeds} fresh seeds on the items that were set aside.")
         run_waiting(workspace, request.study, workers, EngineSettings(device))
     with workspace.open_store() as store:
-        _rank(store, request.study, say)  # again, because the confirmation raised the study's revision
+        _rank(store, request.study, tell)  # again, because the confirmation raised the study's revision
         confirmed = confirmation(store, found, plan) if request.confirm else None
         doc = make_manifest(store, found, plan, confirmed)
         return doc, keep_manifest(workspace, store, doc), confirmed
 
 
-def _rank(store: Store, study: str, say: Callable[[str], None]) -> None:
+def _rank(store: Store, study: str, tell: Callable[[str], None]) -> None:
     """Bring the ranking up to date, whose effects the manifest carries; a study that has none yet can be decided on without."""
     from probe.study.ranking import rank
 
@@ -87,7 +91,7 @@ def _rank(store: Store, study: str, say: Callable[[str], None]) -> None:
     try:
         rank(store, study)
     except ProbeError as error:
-        say(f"Note: the manifest carries no effects of single sources: {error}")
+        tell(f"Note: the manifest carries no effects of single sources: {error}")
 
 
 def print_decision(doc: Manifest, path: Path) -> None:
@@ -100,17 +104,36 @@ def print_decision(doc: Manifest, path: Path) -> None:
         for slug, weight in sorted(doc.weights.items(), key=lambda pair: -pair[1].value)
     ]
     print_table(["source", "share", "rows"], rows)
-    click.echo(f"\nGains in {doc.objective.metric}:")
-    for name, estimate in doc.predicted.items():
-        claim = doc.confirmed.get(name) if doc.confirmed else None
+    say(f"\nGains in {doc.objective.metric}:")
+    same = doc.same_as()
+    for name, title in _baselines(doc).items():
+        if name in same:
+            say(f"Gain against {title:<13} none: the chosen mixture is this baseline itself.")
+            continue
+        estimate, claim = doc.predicted[name], (doc.confirmed or {}).get(name)
         confirmed = f"confirmed {interval(claim.gain)}{'' if claim.held else ', not beyond doubt'}" if claim else "not confirmed"
-        click.echo(f"Gain against {name:<13} predicted {interval(estimate)}; {confirmed}.")
+        say(f"Gain against {title:<13} predicted {interval(estimate)}; {confirmed}.")
     if doc.confirmed:
-        click.echo(f"{claim_text(doc).capitalize()}.")
+        say(f"{claim_text(doc).capitalize()}.")
     for warning in doc.warnings:
-        click.echo(f"Note: {warning}")
-    click.echo(f"\nManifest: {path}")
-    click.echo(f"Export it with: probe export {path} --trainer llamafactory --out DIR")
+        say(f"Note: {warning}")
+    say(f"\nManifest: {path}")
+    say(f"Export it with: probe export {path} --trainer llamafactory --out DIR")
+
+
+def _baselines(doc: Manifest) -> dict[str, str]:
+    """Return the baselines to show with their titles; those of one mixture are shown once: `base (= proportional)`."""
+    from probe.manifest.document import equal_shares
+
+    groups: list[list[str]] = []
+    for name in doc.predicted:
+        shares = doc.baselines.get(name, {name: 1.0})
+        group = next((g for g in groups if equal_shares(shares, doc.baselines.get(g[0], {g[0]: 1.0}))), None)
+        if group is None:
+            groups.append([name])
+        else:
+            group.append(name)
+    return {group[0]: group[0] + (f" (= {', '.join(group[1:])})" if group[1:] else "") for group in groups}
 
 
 def interval_of_share(value: float, low: float, high: float) -> str:

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import click
 
+from probe.commands import in_workspace
+from probe.workspace import Workspace
 from sources.estimate import Estimate
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -23,6 +25,13 @@ def listing_options(command: F) -> F:
     command = click.option("--csv", "form", flag_value="csv", help="Print CSV.")(command)
     command = click.option("--json", "form", flag_value="json", help="Print JSON.")(command)
     return click.option("--table", "form", flag_value="table", default="table", hidden=True)(command)
+
+
+def say(text: str, err: bool = False) -> None:
+    """Print text for people; every `probe COMMAND` in it carries the options that lead to the workspace at hand."""
+    context = click.get_current_context(silent=True)
+    workspace = context.find_object(Workspace) if context else None
+    click.echo(in_workspace(text, workspace) if workspace else text, err=err)
 
 
 def print_json(value: Any) -> None:
@@ -43,7 +52,7 @@ def print_listing(rows: Sequence[Mapping[str, Any]], form: str, *, empty: str, c
         writer.writeheader()
         writer.writerows(_without_nan(row) for row in rows)
     elif not rows:
-        click.echo(empty)
+        say(empty)
     else:
         print_table(names, [[_cell(row.get(name)) for name in names] for row in rows])
 
@@ -75,8 +84,11 @@ def interval(estimate: Estimate | None, digits: int = 3, signed: bool = True) ->
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Return a number for people, `unknown` for one that is none."""
-    return f"{value:.{digits}f}" if math.isfinite(value) else "unknown"
+    """Return a number for people, a small one with two significant digits; `unknown` for one that is none."""
+    if not math.isfinite(value):
+        return "unknown"
+    needed = 1 - math.floor(math.log10(abs(value))) if value else 0
+    return f"{value:.{max(digits, needed)}f}"
 
 
 def print_fields(fields: Mapping[str, Any], form: str) -> None:

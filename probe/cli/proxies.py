@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from probe.cli.output import bytes_text, counting, listing_options, print_fields, print_listing
+from probe.cli.output import bytes_text, counting, listing_options, print_fields, print_listing, say
 
 COLUMNS = ("name", "family", "size", "weights", "path")
 
@@ -28,7 +28,7 @@ def list_(form: str) -> None:
     rows = [proxy_fields(name) for name in proxy_names()]
     print_listing(rows, form, empty="No proxy is known.", columns=COLUMNS if form == "table" else None)
     if form == "table":
-        click.echo("A folder that `save_pretrained` wrote is a proxy too: --proxy FOLDER.")
+        say("A folder that `save_pretrained` wrote is a proxy too: --proxy FOLDER.")
 
 
 @command.command()
@@ -54,18 +54,20 @@ def build() -> None:
 @click.option("--resume/--afresh", default=True, show_default=True, help="Go on from an interrupted build.")
 def tiny(out: Path, **options: Any) -> None:
     """Train the bundled proxy on the generated world and write its folder; the same command goes on where it was stopped."""
+    from probe.study.local import check_device
     from proxy_training.bundled.recipe import build_tiny
 
+    check_device(options["device"])
     try:
         with counting("building tiny") as show_steps:
             report = build_tiny(out, progress=_told(show_steps), **options)
     except KeyboardInterrupt:
-        click.echo("Stopped; the same command goes on from the last checkpoint.", err=True)
+        say("Stopped; the same command goes on from the last checkpoint.", err=True)
         raise
-    click.echo(f"{report.folder}: {report.parameters:,} parameters, {report.steps:,} steps, weights {report.weights}")
+    say(f"{report.folder}: {report.parameters:,} parameters, {report.steps:,} steps, weights {report.weights}")
     for skill, accuracy in report.held_out.items():
-        click.echo(f"  {skill}: right on {accuracy:.0%} of {options['held_out_items']} held-out questions")
-    click.echo(f"Use it with: probe run --source S --proxy {report.folder}")
+        say(f"  {skill}: right on {accuracy:.0%} of {options['held_out_items']} held-out questions")
+    say(f"Use it with: probe run --source S --proxy {report.folder}")
 
 
 def proxy_fields(name: str) -> dict[str, Any]:
@@ -102,6 +104,6 @@ def proxy_fields(name: str) -> dict[str, Any]:
 def _told(show_steps: Callable[[int, int], None]) -> Callable[[int, int, dict[str, float]], None]:
     def report(step: int, steps: int, losses: dict[str, float]) -> None:
         show_steps(step, steps)
-        click.echo(f"step {step}/{steps}: " + " ".join(f"{topic} {loss:.3f}" for topic, loss in losses.items()), err=True)
+        say(f"step {step}/{steps}: " + " ".join(f"{topic} {loss:.3f}" for topic, loss in losses.items()), err=True)
 
     return report

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from probe.cli.output import estimate_json, interval, listing_options, number, print_json, print_listing
+from probe.cli.output import estimate_json, interval, listing_options, number, print_json, print_listing, say
 from probe.errors import ProbeError
 from probe.workspace import Workspace
 
@@ -74,20 +74,20 @@ def print_ranking(ranking: Ranking, capability: str | None, form: str) -> None:
     if form == "table":
         scope = f"capability {capability}" if capability else "all capabilities"
         metric = rows[0].metric if rows else ranking.metric
-        click.echo(
+        say(
             f"Study {ranking.study} on proxy {ranking.proxy}: effect on {metric} against {ranking.reference}, {scope}; "
             f"{ranking.level:.0%} intervals. Same tier: not told apart.\n"
         )
     print_listing(listing, form, empty="No source has been scored yet: probe run --source S.")
     if form == "table":
-        click.echo(
+        say(
             f"\nNoise floor {number(ranking.noise_floor)}; "
             f"smallest effect this study could see {number(ranking.minimum_detectable_effect)}."
         )
         for warning in ranking.warnings:
-            click.echo(f"Note: {warning}")
+            say(f"Note: {warning}")
         if ranking.illustration_only:
-            click.echo("Results of the bundled proxy on your own data are an illustration, not evidence: use a real VLM with --proxy.")
+            say("Results of the bundled proxy on your own data are an illustration, not evidence: use a real VLM with --proxy.")
 
 
 def ranking_json(ranking: Ranking, capability: str | None) -> dict[str, Any]:

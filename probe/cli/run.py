@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from probe.cli.output import listing_options, print_json
+from probe.cli.output import listing_options, print_json, say
 from probe.errors import ProbeError, UsageError
 from probe.workspace import Workspace
 
 if TYPE_CHECKING:
+    from probe.study.estimate import CostEstimate
     from probe.study.run import Planned, RunRequest
     from proxy_training.jobs import EngineSettings
 
@@ -27,7 +28,7 @@ DESIGNS = ("solo", "add-one", "swarm")
 @click.option("--proxy", default=None, metavar="P", help="tiny, or the folder of a saved model.  [default: tiny]")
 @click.option("--samples", type=click.IntRange(1), default=None, help="Budget of every probe in rows.")
 @click.option("--tokens", type=click.IntRange(1), default=None, help="Budget of every probe in tokens.  [default: the proxy's]")
-@click.option("--seeds", type=click.IntRange(1, 64), default=3, show_default=True, help="Repeats of every arm.")
+@click.option("--seeds", type=click.IntRange(1, 64), default=None, help="Repeats of every arm.  [default: the study's, 3 for a new one]")
 @click.option("--benchmark", "benchmarks", multiple=True, metavar="B", help="A benchmark to score on; repeat for more.")
 @click.option(
     "--add-share", type=click.FloatRange(0.01, 0.99), default=None, help="Share of the source in add-one, for a new study.  [default: 0.2]"
@@ -46,21 +47,27 @@ DESIGNS = ("solo", "add-one", "swarm")
 @click.option("--cache-limit", default=None, metavar="SIZE", help="Disk for image features, such as 20GB.  [default: no limit]")
 @click.option("--executor", type=click.Choice(["local"]), default="local", show_default=True)
 @click.option("--retry-failed", is_flag=True, help="Run again what failed in this study.")
-@click.option("--dry-run", is_flag=True, help="Print the plan; store and train nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and what it will cost; store nothing.")
 @listing_options
 @click.pass_obj
 def command(workspace: Workspace, /, **options: Any) -> None:
     """Train and score probes of sources; finished ones are reused, an interrupted run goes on with the same command."""
+    from probe.study.local import check_device
     from probe.study.run import plan_run, store_plan
 
-    planned = plan_run(workspace, _request(options), lambda line: click.echo(line, err=True))
+    check_device(options["device"])
+    workspace.check_writable()
+    planned = plan_run(workspace, _request(options), lambda line: say(line, err=True))
     _print_plan(planned)
     if options["dry_run"]:
+        cost = _estimate(workspace, planned, options)
+        if options["form"] == "json":
+            print_json(plan_json(planned) | {"cost": None if cost is None else cost_json(cost)})
         return
     store_plan(workspace, planned)
     if options["retry_failed"]:
         with workspace.open_store() as store:
-            click.echo(f"{store.retry_failed(options['study'])} failed probes wait again.", err=True)
+            say(f"{store.retry_failed(options['study'])} failed probes wait again.", err=True)
     run_and_rank(workspace, options["study"], options["workers"], engine_settings(options), options["form"])
 
 
@@ -77,7 +84,7 @@ def run_and_rank(workspace: Workspace, study: str, workers: int | None, settings
     with workspace.open_store() as store:
         arms = store.arms(study)
         if not any(arm.role.value == "source" for arm in arms):
-            click.echo(f"Done: {len(arms)} arms. Search the mixture with: probe optimize --study {study}")
+            say(f"Done: {len(arms)} arms. Search the mixture with: probe optimize --study {study}")
             return
         ranking = rank(store, study)
     if form == "json":
@@ -101,7 +108,7 @@ def run_waiting(workspace: Workspace, study: str, workers: int | None, settings:
         with study_progress(count) as show:
             progress = execute(workspace, study, count, settings, show)
     except Interrupted:
-        click.echo("\nStopped. Every finished probe is kept; the same command goes on where this one stopped.", err=True)
+        say("\nStopped. Every finished probe is kept; the same command goes on where this one stopped.", err=True)
         sys.exit(130)
     except RuntimeError as error:
         raise ProbeError(str(error)) from None
@@ -160,13 +167,71 @@ def _request(options: dict[str, Any]) -> RunRequest:
     )
 
 
+def _estimate(workspace: Workspace, planned: Planned, options: dict[str, Any]) -> CostEstimate | None:
+    """Measure what the plan's new probes will cost on this device, and print it; None where there is nothing to train or score."""
+    from probe.study.estimate import estimate
+    from probe.study.local import default_workers
+
+    if not planned.new:
+        return None
+    workers = options["workers"] or default_workers(options["device"])
+    click.echo(f"Measuring some steps on {workers} process{'es' if workers > 1 else ''} ...", err=True)
+    cost = estimate(workspace, planned.plan, workers, engine_settings(options))
+    each = 3600 * cost.process_hours / max(1, cost.probes)
+    say(
+        f"About {cost.hours:.2g} hours: {cost.probes} probes of {each:.1f} s each, {workers} at a time. Slots: {cost.calibration.choice}.",
+        err=True,
+    )
+    return cost
+
+
+def cost_json(cost: CostEstimate) -> dict[str, Any]:
+    """Return an estimate as the object that `--dry-run --json` prints."""
+    return {
+        "probes": cost.probes,
+        "hours": cost.hours,
+        "process_hours": cost.process_hours,
+        "seconds": {
+            "start": cost.calibration.start_s,
+            "image": cost.calibration.image_s,
+            "token": cost.calibration.token_s,
+            "item": cost.calibration.item_s,
+        },
+        "slots": cost.calibration.choice,
+    }
+
+
+def plan_json(planned: Planned) -> dict[str, Any]:
+    """Return a plan as the object that `--dry-run --json` prints."""
+    study = planned.plan.study
+    return {
+        "study": study.name,
+        "proxy": study.proxy.name,
+        "budget": study.budget,
+        "budget_unit": study.budget_unit.value,
+        "benchmarks": [record.spec.name for record in planned.plan.benchmarks],
+        "arms": [arm.name for arm in planned.plan.arms],
+        "study_arms": planned.study_arms,
+        "study_probes": planned.study_probes,
+        "new": planned.new,
+        "done": planned.done,
+        "probes": [
+            {"arm": p.arm, "repeat": p.repeat, "seed": p.seed, "rows": p.rows, "tokens": p.tokens, "training": p.training_id}
+            for p in planned.plan.probes
+        ],
+    }
+
+
 def _print_plan(planned: Planned) -> None:
-    study, arms, probes = planned.plan.study, planned.plan.arms, planned.plan.probes
+    study, probes = planned.plan.study, planned.plan.probes
     rows = sorted(probe.rows for probe in probes if probe.rows)
     tokens = sorted(probe.tokens for probe in probes if probe.rows)
-    click.echo(
-        f"Study {study.name}: {len(arms)} arms, {len(probes)} probes ({planned.new} new), "
+    say(
+        f"Study {study.name}: {planned.study_arms} arms, {planned.study_probes} probes ({planned.new} new, {planned.done} done), "
         f"budget {study.budget:,} {study.budget_unit.value} each"
         + (f" = {rows[0]:,}-{rows[-1]:,} rows, {tokens[0]:,}-{tokens[-1]:,} tokens." if rows else "."),
         err=True,
     )
+    if planned.new_benchmarks:
+        nothing = "" if planned.new else ", training nothing"
+        say(f"Scoring {planned.saved} saved adapters on {', '.join(planned.new_benchmarks)}{nothing}.", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -123,7 +124,17 @@ def checked_source(workspace: Workspace, slug: str, proxy: str) -> CheckReport:
             pool = SourcePool.open(spec, workspace.indexes, progress)
         report = check_pool(pool, _token_count(proxy))
         stale = refresh_source(store, pool)
-    return replace(report, warnings=(*report.warnings, stale)) if stale else report
+    return replace(report, warnings=(*report.warnings, *_not_exported(pool), *([stale] if stale else [])))
+
+
+def _not_exported(pool: SourcePool) -> Iterator[str]:
+    """Yield why rows that probes train on would be left out by exports."""
+    from probe.export.conversation import inexpressible
+
+    reasons = Counter(inexpressible(sample) for _, sample in pool.numbered_samples())
+    for reason, rows in reasons.most_common():
+        if reason:
+            yield f"{rows:,} rows are trained on by probes and left out by exports, because trainers would misread them: {reason}"
 
 
 def _token_count(proxy: str) -> Callable[[Sample], int | None]:
@@ -175,7 +186,9 @@ def added_lines(pool: SourcePool) -> Iterator[str]:
     for problem, n in pool.excluded.most_common():
         yield f"  excluded {n:,} {problem.value}: row {', '.join(map(str, pool.examples.get(problem, [])))}"
     if len(pool.subsources) > 1:
-        yield "sub-sources: " + ", ".join(f"{slug}/{plain(name)} {rows:,}" for name, rows in sorted(pool.subsources.items()))
+        yield "sub-sources: " + ", ".join(
+            f"{f'{slug}/{plain(name)}' if name else '(none)'} {rows:,}" for name, rows in sorted(pool.subsources.items())
+        )
     if pool.spec.option("holdout"):
         yield f"it stays split (holdout={pool.spec.option('holdout')})"
     if licence_text(pool.spec.licence) == "NOASSERTION":

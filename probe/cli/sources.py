@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from probe.cli.output import counting, listing_options, print_fields, print_json, print_listing
+from probe.cli.output import counting, listing_options, print_fields, print_json, print_listing, say
 from probe.cli.source_report import added_lines, checked_source, report_lines, source_fields, source_rows
 from probe.workspace import Workspace
 
@@ -53,7 +53,7 @@ def check(workspace: Workspace, slug: str, proxy: str, as_json: bool) -> None:
 
         print_json(to_document(report))
     else:
-        click.echo("\n".join(report_lines(report, proxy)))
+        say("\n".join(report_lines(report, proxy)))
 
 
 @command.command()
@@ -67,15 +67,16 @@ def check(workspace: Workspace, slug: str, proxy: str, as_json: bool) -> None:
 @click.option("--hub-id", default="", help="Where it comes from on the hub, for the record.")
 @click.option("--revision", default="", help="Which revision of it, for the record.")
 @click.option("--option", "options", multiple=True, metavar="K=V", help="An option of the format; repeat for more.")
+@click.option("--replace", "replace_known", is_flag=True, help="Take the place of other data that is registered by this name.")
 @click.pass_obj
-def add(workspace: Workspace, /, slug: str, **given: Any) -> None:
+def add(workspace: Workspace, /, slug: str, replace_known: bool, **given: Any) -> None:
     """Register a source from a file or folder on this machine."""
     from probe.study.registering import add_source, new_spec
 
     spec = new_spec(slug, **given)
     with counting(f"reading {slug}") as progress:
-        pool = add_source(workspace, spec, progress)
-    click.echo("\n".join(added_lines(pool)))
+        pool = add_source(workspace, spec, progress, replace_known)
+    say("\n".join(added_lines(pool)))
 
 
 @command.command()
@@ -84,20 +85,33 @@ def add(workspace: Workspace, /, slug: str, **given: Any) -> None:
 @click.option("--seed", type=int, default=0, show_default=True, help="Which images.")
 @click.option("--benchmark", default="", metavar="NAME", help="Name of the benchmark.  [default: SLUG-holdout]")
 @click.option("--capability", default="in-domain", show_default=True, help="Which capability it measures.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def split(workspace: Workspace, slug: str, holdout: float, seed: int, benchmark: str, capability: str) -> None:
+def split(workspace: Workspace, slug: str, holdout: float, seed: int, benchmark: str, capability: str, as_json: bool) -> None:
     """Hold images of a source out as a benchmark; from then on they are never trained on."""
     from probe.study.registering import split_source
 
     with counting(f"splitting {slug}") as progress:
         made = split_source(workspace, slug, holdout, seed, benchmark, capability, progress)
-    if made is None:
-        click.echo(f"{slug} is already split so, and a study uses it; nothing was changed.")
+    if as_json:
+        made_benchmarks = zip(made.benchmarks, made.items, strict=True) if made else ()
+        print_json(
+            {
+                "source": slug,
+                "changed": made is not None,
+                "rows_held_out": made.rows_held_out if made else None,
+                "rows_left": made.rows_left if made else None,
+                "benchmarks": [{"name": spec.name, "items": n, "capability": spec.capability} for spec, n in made_benchmarks],
+            }
+        )
         return
-    click.echo(f"{slug}: {made.rows_held_out} rows held out by image, {made.rows_left} left to train on.")
+    if made is None:
+        say(f"{slug} is already split so, and a study uses it; nothing was changed.")
+        return
+    say(f"{slug}: {made.rows_held_out} rows held out by image, {made.rows_left} left to train on.")
     for spec, items in zip(made.benchmarks, made.items, strict=True):
-        click.echo(f"benchmark {spec.name}: {items} items, capability {spec.capability}")
-    click.echo(f"Next: probe run --source {slug}")
+        say(f"benchmark {spec.name}: {items} items, capability {spec.capability}")
+    say(f"Next: probe run --source {slug}")
 
 
 @command.command()
@@ -107,4 +121,4 @@ def remove(workspace: Workspace, slug: str) -> None:
     """Forget a source; its data stays where it is. Refused while a study uses it."""
     with workspace.open_store() as store:
         store.remove_source(slug)
-    click.echo(f"{slug} is forgotten; its files were not touched.")
+    say(f"{slug} is forgotten; its files were not touched.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from probe.cli.output import listing_options, plain, print_listing
+from probe.cli.output import listing_options, plain, print_listing, say
 from probe.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def command(workspace: Workspace, study: str | None, form: str) -> None:
     print_listing(rows, form, empty="Nothing has been asked yet: probe run --source S.", columns=COLUMNS if form == "table" else None)
     if form == "table":
         for line in _hints(rows):
-            click.echo(line)
+            say(line)
 
 
 def status_rows(workspace: Workspace, study: str | None) -> list[dict[str, Any]]:
@@ -57,6 +57,7 @@ def _row(store: Store, name: str) -> dict[str, Any]:
         "cpu_minutes_left": progress.mean_probe_cpu_s * (progress.waiting + progress.running) / 60,
         "who": ", ".join(f"{owner} ({n})" for owner, n in owners.items()),
         "last_error": progress.last_error,
+        "sources": sum(arm.role.value == "source" for arm in store.arms(name)),
     }
 
 
@@ -70,4 +71,4 @@ def _hints(rows: list[dict[str, Any]]) -> Iterator[str]:
         if row["waiting"] or (row["running"] and not row["who"]):
             yield f"{name}: go on: probe run --study {name}"
         elif row["done"] and not row["running"] and not row["failed"]:
-            yield f"{name}: done; see: probe rank --study {name}"
+            yield f"{name}: done; see: probe {'rank' if row['sources'] else 'optimize'} --study {name}"

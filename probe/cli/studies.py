@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from probe.cli.output import listing_options, print_fields, print_json, print_listing
-from probe.errors import ProbeError
+from probe.cli.output import listing_options, print_fields, print_json, print_listing, say
+from probe.errors import ProbeError, UsageError
 from probe.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -45,11 +45,11 @@ def show(workspace: Workspace, name: str, as_json: bool) -> None:
         return
     arms, notes = fields.pop("arm_list"), fields.pop("notes")
     print_fields({key: _text(value) for key, value in fields.items()}, "table")
-    click.echo("arms:")
+    say("arms:")
     for arm in arms:
-        click.echo(f"  {arm['arm']}  {arm['role']}  {_text(arm['mixture'])}".rstrip())
+        say(f"  {arm['arm']}  {arm['role']}  {_text(arm['mixture'])}".rstrip())
     for note in notes:
-        click.echo(f"note of {note['created_at']} {note['author']}: {note['text']}")
+        say(f"note of {note['created_at']} {note['author']}: {note['text']}")
 
 
 @command.command()
@@ -63,10 +63,12 @@ def remove(workspace: Workspace, name: str, yes: bool, force: bool) -> None:
         progress = store.progress(name)
         if progress.running and not force and running_owners(store, name):
             raise ProbeError(f"somebody is at work on study {name!r}: stop that first, or give --force.")
-        if not yes and sys.stdin.isatty():
+        if not yes and not sys.stdin.isatty():
+            raise UsageError(f"this removes study {name!r} with {progress.done} finished probes: say --yes, there is nobody to ask.")
+        if not yes:
             click.confirm(f"Remove study {name} with {progress.done} finished probes?", abort=True)
         store.remove_study(name)
-    click.echo(f"Study {name} is removed; `probe clean` frees what its adapters take.")
+    say(f"Study {name} is removed; `probe clean` frees what its adapters take.")
 
 
 @command.command()
@@ -78,7 +80,7 @@ def note(workspace: Workspace, name: str, text: str, author: str | None) -> None
     """Write down what was seen or decided in a study."""
     with workspace.open_store() as store:
         store.add_note(name, text, _user() if author is None else author)
-    click.echo(f"Noted in study {name}.")
+    say(f"Noted in study {name}.")
 
 
 def study_rows(workspace: Workspace) -> list[dict[str, Any]]:

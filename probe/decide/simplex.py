@@ -37,14 +37,10 @@ class ShareBounds:
             ValueError: no mixture keeps the bounds, with the sums in the message.
         """
         low = np.broadcast_to(np.asarray(least, dtype=np.float64), (sources,))
-        high = np.minimum(np.broadcast_to(np.asarray(greatest, dtype=np.float64), (sources,)), 1.0)
+        high = stated = np.minimum(np.broadcast_to(np.asarray(greatest, dtype=np.float64), (sources,)), 1.0)
         if epoch_cap is not None and usable is not None and budget > 0:
             high = np.minimum(high, epoch_cap * np.asarray(usable, dtype=np.float64) / budget)
-        if (low < 0).any() or (low > high).any() or low.sum() > 1 + 1e-12 or high.sum() < 1 - 1e-12:
-            raise ValueError(
-                f"no mixture keeps these bounds: least shares sum to {low.sum():.3f}, greatest to {high.sum():.3f} "
-                "(lower the budget, raise the epoch cap, or add sources)"
-            )
+        _check(low, stated, high, budget)
         return cls(tuple(low.tolist()), tuple(high.tolist()))
 
     def project(self, points: ArrayLike) -> Floats:
@@ -63,6 +59,31 @@ class ShareBounds:
         high = tuple(0.0 if k in dropped else value for k, value in enumerate(self.greatest))
         possible = all(self.least[k] == 0 for k in dropped) and sum(high) >= 1
         return ShareBounds(self.least, high) if possible else None
+
+
+def _check(low: Floats, stated: Floats, high: Floats, budget: float) -> None:
+    """Refuse bounds that no mixture keeps: `stated` are the greatest shares asked for, `high` those that the epoch cap leaves."""
+    if (low < 0).any() or (low > stated).any() or low.sum() > 1 + 1e-12:
+        raise ValueError(f"the least shares contradict: they sum to {low.sum():.3f}, or one is negative or above its greatest share")
+    if stated.sum() < 1 - 1e-12:
+        raise ValueError(f"the greatest shares contradict: they sum to {stated.sum():.3f}, less than 1")
+    if (low > high).any() or high.sum() < 1 - 1e-12:
+        largest = _largest_budget(low, stated, high * budget)
+        raise ValueError(
+            f"no mixture of this budget keeps the epoch cap: the largest possible budget is {largest:,} "
+            "(lower the budget, raise the epoch cap, or add sources)"
+        )
+
+
+def _largest_budget(low: Floats, stated: Floats, stock: Floats) -> int:
+    """Return the largest budget that some mixture fills: min(stated, stock / budget) sums to 1 or more, and holds the least shares."""
+    most = float(min(stock[low > 0] / low[low > 0], default=np.inf))
+    below, above = 0.0, min(most, float(stock.sum()))
+    for _ in range(60):
+        middle = (below + above) / 2
+        fits = middle <= 0 or np.minimum(stated, stock / middle).sum() >= 1
+        below, above = (middle, above) if fits else (below, middle)
+    return int(below + 1e-6)
 
 
 def sobol_mixtures(n: int, sources: int, seed: int) -> Floats:

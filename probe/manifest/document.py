@@ -229,9 +229,18 @@ class Manifest:
                 return entry
         raise KeyError(f"the manifest has no source {slug!r}")
 
+    def same_as(self) -> tuple[str, ...]:
+        """Return the baselines that are this mixture itself, so that nothing can be gained over them."""
+        names = {slug for phase in self.phases for slug in phase.weights}
+        own = {slug: sum(phase.share * phase.weights.get(slug, 0.0) for phase in self.phases) for slug in names}
+        compared = self.confirmed or {}
+        return tuple(
+            name for name, shares in self.baselines.items() if len(self.phases) == 1 and name not in compared and equal_shares(own, shares)
+        )
+
     def beats_all(self) -> bool:
         """Say whether the confirmed claim is that of a gain over every baseline."""
-        return bool(self.confirmed) and all(gain.held for gain in (self.confirmed or {}).values())
+        return bool(self.confirmed) and not self.same_as() and all(gain.held for gain in (self.confirmed or {}).values())
 
     def rows(self) -> dict[str, int]:
         """Return each source's rows over all phases."""
@@ -240,3 +249,8 @@ class Manifest:
             for slug, count in phase.counts.items():
                 totals[slug] = totals.get(slug, 0) + count
         return totals
+
+
+def equal_shares(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Say whether two mixtures are the same to a hundred-thousandth."""
+    return all(abs(one.get(slug, 0.0) - other.get(slug, 0.0)) <= 1e-5 for slug in {*one, *other})

@@ -26,6 +26,8 @@ def gain_text(gain: ConfirmedGain) -> str:
 
 def claim_text(doc: Manifest) -> str:
     """Return what a confirmed manifest claims over its baselines together."""
+    if same := doc.same_as():
+        return f"the same mixture as the baseline {' and '.join(same)}, so not better than every baseline"
     return "better than every baseline" if doc.beats_all() else "not shown to be better than every baseline"
 
 

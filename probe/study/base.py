@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from probe.errors import UsageError
 from sources.mixture import Mixture
+
+SUM_TOLERANCE = 0.01
 
 
 def parse_base(text: str) -> Mixture:
@@ -27,6 +30,9 @@ def parse_base(text: str) -> Mixture:
             equals = ""
         if not equals or not slug:
             raise UsageError(f"--base {text!r} is neither a manifest file nor shares such as a=0.5,b=0.5.")
+    total = math.fsum(weights.values())
+    if not abs(total - 1) <= SUM_TOLERANCE:
+        raise UsageError(f"--base {text}: its shares sum to {total:g} and must sum to 1, as in a=0.5,b=0.5.")
     try:
         return Mixture.of(weights)
     except ValueError as error:

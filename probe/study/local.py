@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from db.values import StudyProgress
+from probe.errors import ProbeError, UsageError
 from probe.study.worker import owner_is_dead, owner_name
 from probe.workspace import Workspace
 from proxy_training.jobs import ANY_ENGINE, EngineSettings
@@ -55,6 +57,7 @@ class LocalExecutor:
             try:
                 return self._supervise(store, on_progress)
             except KeyboardInterrupt:
+                print("\nStopping; probes at work go back to the queue (this takes a few seconds) ...", file=sys.stderr, flush=True)
                 raise Interrupted from None
             finally:
                 self._stop()
@@ -141,6 +144,31 @@ def thread_settings(workers: int) -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     }
+
+
+def check_device(device: str | None) -> None:
+    """Refuse a device that this machine has not, before anything is planned for it.
+
+    Raises:
+        UsageError: it is no name of a device.
+        ProbeError: there is no such GPU.
+    """
+    if device in (None, "cpu"):
+        return
+    named = re.fullmatch(r"cuda(?::(\d+))?", device or "")
+    if named is None:
+        raise UsageError(f"--device {device} is no device: give cpu, cuda, or cuda:1 for one GPU of several.")
+    number = int(named[1] or 0)
+    if number >= visible_gpus() and number >= (present := _torch_gpus()):
+        there = f"{present} here, counted from cuda:0" if present else "none here"
+        raise ProbeError(f"--device {device}: there is no such GPU ({there}); leave --device out, or see `probe doctor`.")
+
+
+def _torch_gpus() -> int:
+    """Return how many GPUs torch finds: asked only where the driver lists too few, because importing it takes seconds."""
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def default_workers(device: str | None) -> int:

@@ -40,7 +40,10 @@ def computed_ranking(store: Store, study: str, *, level: float = LEVEL, margin: 
     """
     from probe.decide.ranking import rank_study
 
-    inputs = study_scores(store, known_study(store, study), RANKED, Split.SELECTION)
+    record, arms = known_study(store, study), store.arms(study)
+    if any(arm.role is ArmRole.MIXTURE for arm in arms) and not any(arm.role is ArmRole.SOURCE for arm in arms):
+        raise ProbeError(f"study {study!r} trained mixtures alone, no source to rank: search them with probe optimize --study {study}.")
+    inputs = study_scores(store, record, RANKED, Split.SELECTION)
     try:
         return rank_study(inputs, level=level, margin=margin)
     except ValueError as error:

@@ -67,12 +67,12 @@ def new_spec(
     )
 
 
-def add_source(workspace: Workspace, spec: SourceSpec, progress: Progress | None = None) -> SourcePool:
+def add_source(workspace: Workspace, spec: SourceSpec, progress: Progress | None = None, replace_known: bool = False) -> SourcePool:
     """Read a source once and register it.
 
     Raises:
         SourceError: no row of it is usable.
-        ProbeError: a study uses another source of that name.
+        ProbeError: a study uses another source of that name, or one is registered and it was not said to replace it.
     """
     from probe.study.registry import source_record
     from sources.sampling import SourcePool
@@ -85,6 +85,11 @@ def add_source(workspace: Workspace, spec: SourceSpec, progress: Progress | None
         users = store.studies_using(spec.slug)
         if known and users and known.fingerprint != pool.fingerprint:
             raise ProbeError(f"study {users[0]!r} used {spec.slug!r} with other rows: add the new data under another name.")
+        if known and not replace_known and known.fingerprint != pool.fingerprint:
+            raise ProbeError(
+                f"{spec.slug!r} is registered already, with other data ({known.spec.path or known.spec.format}): "
+                "give the new data another name, or say --replace."
+            )
         store.put_source(source_record(spec, pool))
     return pool
 
@@ -172,7 +177,7 @@ def split_source(
     Raises:
         ProbeError: it is split otherwise, is part of another source, or a study has trained on it.
     """
-    from probe.study.registry import find_source, register_benchmark, source_record
+    from probe.study.registry import benchmark_record, find_source, source_record
     from sources.sampling import SourcePool
     from sources.split import split_holdout
 
@@ -185,8 +190,8 @@ def split_source(
         folder = Path(absolute(workspace.root)) / "benchmarks"
         made = split_holdout(whole, folder, fraction=fraction, seed=seed, cache_dir=workspace.indexes, progress=progress)
         named = tuple(replace(b, name=_benchmark_name(b.name, slug, name), capability=capability) for b in made.benchmarks)
-        for benchmark in named:
-            register_benchmark(store, benchmark)
+        for made_of in [benchmark_record(benchmark) for benchmark in named]:  # all are read before any is kept
+            store.put_benchmark(made_of)
         pool = SourcePool.open(made.training, workspace.indexes)
         store.put_source(source_record(made.training, pool))
         for record in store.sources():  # parts are found anew, as parts of the split source

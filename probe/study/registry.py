@@ -98,6 +98,7 @@ def benchmark_record(spec: BenchmarkSpec) -> BenchmarkRecord:
 
     Raises:
         SourceError: its file cannot be used.
+        ProbeError: one half of the split has no item.
     """
     from probe.study.items import read_eval_set, split_items
 
@@ -105,14 +106,32 @@ def benchmark_record(spec: BenchmarkSpec) -> BenchmarkRecord:
     groups, splits = split_items(eval_set.items)
     with_choices = [item for item in eval_set.items if item.choices]
     chance = sum(1 / len(item.choices) for item in with_choices) / len(with_choices) if with_choices else 0.0
-    return BenchmarkRecord(spec, eval_set.fingerprint, len(eval_set.items), groups, splits, chance)
+    record = BenchmarkRecord(spec, eval_set.fingerprint, len(eval_set.items), groups, splits, chance)
+    check_halves(record)
+    return record
+
+
+def check_halves(record: BenchmarkRecord) -> None:
+    """Refuse a benchmark without items to rank by, or without items to confirm on.
+
+    Raises:
+        ProbeError: it is one.
+    """
+    confirming = int(record.splits.sum())
+    if 0 < confirming < record.n_items:
+        return
+    images, half = len(set(record.groups.tolist())), "selection" if confirming == 0 else "confirmation"
+    raise ProbeError(
+        f"benchmark {record.spec.name} cannot be split: all of its {record.n_items} items ({images} images) fall to {half}, "
+        "and both halves need some; give it items on more images."
+    )
 
 
 def register_benchmark(store: Store, spec: BenchmarkSpec) -> BenchmarkRecord:
     """Read a benchmark, split its items by image, and put it into the store.
 
     Raises:
-        SourceError: its file cannot be used.
+        SourceError, ProbeError: it cannot be used.
     """
     record = benchmark_record(spec)
     store.put_benchmark(record)

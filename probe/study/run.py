@@ -14,6 +14,7 @@ from db.values import (
     BudgetUnit,
     Design,
     PlannedProbe,
+    ProbeState,
     SourceRecord,
     StudyPlan,
     StudyProgress,
@@ -23,7 +24,7 @@ from probe.errors import ProbeError, UsageError
 from probe.study import designs
 from probe.study.draws import Draws
 from probe.study.local import LocalExecutor
-from probe.study.registry import benchmark_record, default_benchmarks, find_benchmark, find_source, source_record
+from probe.study.registry import benchmark_record, check_halves, default_benchmarks, find_benchmark, find_source, source_record
 from probe.workspace import Workspace
 from proxy_training.jobs import EngineSettings, ProxySpec
 from proxy_training.proxies import proxy_spec
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from db.store import Store
 
 DEFAULT_ADD_SHARE = 0.2
+DEFAULT_SEEDS = 3
 SEED_STRIDE = 1000  # a repeat's number is its seed; those of confirmation arms begin here, so they are fresh
 
 
@@ -48,7 +50,7 @@ class RunRequest:
     proxy: str | None = None
     samples: int | None = None
     tokens: int | None = None
-    seeds: int = 3
+    seeds: int | None = None
     benchmarks: tuple[str, ...] = ()
     add_share: float | None = None
     mixtures: int = 12
@@ -60,10 +62,15 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A run that is worked out and not stored yet, and how many of its probes are new."""
+    """A run that is worked out and not stored yet, how many of its probes are new, and what its study then holds."""
 
     plan: StudyPlan
     new: int
+    study_arms: int  # of the study, with these
+    study_probes: int
+    done: int
+    saved: int = 0  # adapters of the study that new benchmarks will be scored on
+    new_benchmarks: tuple[str, ...] = ()
 
 
 def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
@@ -83,10 +90,30 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
         draws = Draws(draft, specs.__getitem__, workspace.indexes)
         sources = tuple(_source(draws, spec, say) for spec in specs.values())
         study = draft if draft.base.shares else replace(draft, base=designs.proportional({s.spec.slug: s.usable for s in sources}))
-        arms, repeats = _arms(study, request, store.arms(study.name) if known else ())
-        probes = plan_probes(draws, arms, range(request.seeds), say, repeats)
+        seeds = request.seeds or _own_seeds(store, known, _design(study, request))
+        arms, repeats = _arms(study, request, seeds, store.arms(study.name) if known else ())
+        probes = plan_probes(draws, arms, range(seeds), say, repeats)
         plan = StudyPlan(study, sources, benchmarks, tuple(arms), tuple(probes))
-        return Planned(plan, store.check_plan(plan))
+        return _planned(store, plan, known is not None)
+
+
+def _planned(store: Store, plan: StudyPlan, known: bool) -> Planned:
+    """Compare a plan with what its study holds already."""
+    name = plan.study.name
+    held = store.probes(name) if known else ()
+    arms = {arm.name for arm in (*plan.arms, *(store.arms(name) if known else ()))}
+    done = [probe for probe in held if probe.state is ProbeState.DONE]
+    own = {record.spec.name for record in store.study_benchmarks(name)} if known else set()
+    new = store.check_plan(plan)
+    return Planned(
+        plan,
+        new,
+        study_arms=len(arms),
+        study_probes=len(held) + new,
+        done=len(done),
+        saved=len({probe.training_id for probe in done if probe.rows}),
+        new_benchmarks=tuple(r.spec.name for r in plan.benchmarks if known and r.spec.name not in own),
+    )
 
 
 def store_plan(workspace: Workspace, planned: Planned) -> None:
@@ -163,6 +190,8 @@ def _benchmarks(store: Store, known: StudyRecord | None, request: RunRequest) ->
     asked = request.benchmarks or (() if own else default_benchmarks(store, list(request.sources)))
     for name in asked:
         own[name] = store.benchmark(name) or benchmark_record(find_benchmark(store, name))
+    for record in own.values():
+        check_halves(record)
     return tuple(own.values())
 
 
@@ -193,19 +222,33 @@ def _check_same(study: StudyRecord, request: RunRequest) -> None:
         raise ProbeError(f"study {study.name!r} has another {' and '.join(differing)}: use another --study, or leave those options out.")
 
 
-def _arms(study: StudyRecord, request: RunRequest, known: Sequence[Arm]) -> tuple[list[Arm], dict[str, int]]:
+def _design(study: StudyRecord, request: RunRequest) -> Design:
+    return request.design or (Design.ADD_ONE if study.base_given else Design.SOLO)
+
+
+def _own_seeds(store: Store, known: StudyRecord | None, design: Design) -> int:
+    """Return how many repeats a study has of a design, else of what it trained; three for a new one."""
+    if known is None:
+        return DEFAULT_SEEDS
+    designs_of = {arm.name: arm.design for arm in store.arms(known.name) if arm.role not in (ArmRole.UNTRAINED, ArmRole.CONFIRM)}
+    repeats = [(designs_of[probe.arm], probe.repeat + 1) for probe in store.probes(known.name) if probe.arm in designs_of]
+    own = [count for of, count in repeats if of is design]
+    return max(own or [count for _, count in repeats], default=DEFAULT_SEEDS)
+
+
+def _arms(study: StudyRecord, request: RunRequest, seeds: int, known: Sequence[Arm]) -> tuple[list[Arm], dict[str, int]]:
     """Return the arms that a request needs, and those of them that get other repeats than the request's."""
-    design = request.design or (Design.ADD_ONE if study.base_given else Design.SOLO)
+    design = _design(study, request)
     if design is Design.SOLO:
         return [designs.untrained_arm(), *designs.solo_arms(request.sources)], {}
     if design is Design.ADD_ONE:
         added = designs.add_one_arms(request.sources, study.base, study.add_share)
         return [designs.untrained_arm(), designs.base_arm(study.base), *added], {}
-    swarm = _swarm(study, request, known)
+    swarm = _swarm(study, request, seeds, known)
     return [designs.untrained_arm(), *(arm for arm, _ in swarm)], {arm.name: repeats for arm, repeats in swarm}
 
 
-def _swarm(study: StudyRecord, request: RunRequest, known: Sequence[Arm]) -> list[tuple[Arm, int]]:
+def _swarm(study: StudyRecord, request: RunRequest, seeds: int, known: Sequence[Arm]) -> list[tuple[Arm, int]]:
     """Return the swarm of the sources asked for, and how many repeats each mixture gets; the study's mixtures of these come first."""
     from probe.decide.swarm import SAME, swarm_mixtures
 
@@ -217,7 +260,7 @@ def _swarm(study: StudyRecord, request: RunRequest, known: Sequence[Arm]) -> lis
     start = weights if sum(weights) > 0 else [1.0] * len(weights)
     trained = [arm for arm in known if arm.role is ArmRole.MIXTURE and set(arm.curriculum.sources()) <= set(sources)]
     shares = [[arm.curriculum.phases[0].mixture.weights().get(slug, 0.0) for slug in sources] for arm in trained]
-    points = swarm_mixtures(sources, request.mixtures, 0, start, repeats=request.seeds, existing=shares)
+    points = swarm_mixtures(sources, request.mixtures, 0, start, repeats=seeds, existing=shares)
     swarm = []
     for point in points:
         same = (arm for arm, own in zip(trained, shares, strict=True) if max(map(abs, map(sub, own, point.shares))) <= SAME)

@@ -82,7 +82,7 @@ def _not_understood(path: Path) -> str:
     if len(files) > 1:
         names = ", ".join(file.name for file in files[:5])
         return f"The JSON files in {path} ({names}) are not all of one format that a reader understands; give one of them with --path"
-    return f"No reader understands {path}; see the formats in the documentation, or name one with --format"
+    return f"No reader understands {path}; the formats are {', '.join(reader_names())}: name one with --format"
 
 
 @cache

@@ -181,7 +181,11 @@ def _parsed(reader: Iterator[list[str]], path: Path) -> Iterator[Mapping[str, st
 def _header(cells: list[str], path: Path) -> list[str]:
     names = [cell.strip() for cell in cells]
     if not {"question", "answer"} <= set(names) or len(set(names)) != len(names):
-        raise SourceError(f"{path} is no VLMEvalKit TSV: its first line must name the columns question and answer, each once, between tabs")
+        found = ", ".join(name[:40] for name in names[:20]) or "none"
+        raise SourceError(
+            f"{path} is no VLMEvalKit TSV: its first line must name the columns question and answer, each once, between tabs; "
+            f"it names {found}"
+        )
     return names
 
 

@@ -1,11 +1,15 @@
 """Each page on a workspace that is missing, on an empty store and on a filled one: what it says is what the store holds."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from filled_workspace import FREE_TEXT, HOSTILE, MARKDOWN, OVERALL, SCRIPT, VERDICTS
 from page_text import shown
 
+from dashboard.decision_frames import headline
 from db.store import Store
+from probe.manifest.example import example_manifest
 
 PAGES = ("overview", "sources", "heatmap", "source", "runs")
 QUESTIONS = {
@@ -166,3 +170,19 @@ def test_exclusions_are_counted_by_problem(open_page, filled):
     frames = [element.value for element in open_page(filled, "source", source="docs/charts").dataframe]
     counts = next(frame for frame in frames if "problem" in frame)
     assert dict(zip(counts["problem"], counts["rows"], strict=True)) == {"no answer": 3, "missing image": 1}
+
+
+def test_commands_lead_to_the_workspace_that_is_shown(filled, open_page):
+    code = [str(element.value) for element in open_page(filled, "overview", study="main").code]
+    assert any(f"probe --workspace {filled} export" in line for line in code)
+
+
+def test_a_mixture_that_is_a_baseline_is_not_said_to_beat_it():
+    doc = example_manifest()
+    shares = dict(doc.phases[0].weights)
+    same = replace(doc, phases=doc.phases[:1], baselines={**doc.baselines, "best_single": shares}, confirmed=None)
+    same = replace(same, phases=(replace(same.phases[0], share=1.0),))
+    assert "the baseline `best_single` itself" in headline(same)
+    assert not same.beats_all()
+    other = replace(same, baselines={name: {"nothing": 1.0} for name in same.baselines})
+    assert "not confirmed" in headline(other)

@@ -56,7 +56,7 @@ def test_a_dry_run_stores_nothing_for_a_new_study_nor_an_old_one(probe, study, t
     assert probe("benchmarks", "add", "later", "--path", tsv).code == 0
     before = stored()
     ended = probe("run", "--source", "mine", "--samples", "16", "--seeds", "3", "--benchmark", "later", "--retry-failed", "--dry-run")
-    assert (ended.code, "4 probes (2 new)" in ended.err) == (0, True), ended.err
+    assert (ended.code, "4 probes (2 new, 0 done)" in ended.err) == (0, True), ended.err
     assert probe("run", "--source", "mine", "--study", "other", "--benchmark", "easy-vqa/colour", "--dry-run").code == 0
     assert stored() == before
 

@@ -52,7 +52,9 @@ def test_show_and_note(probe, study):
 
 def test_list_and_remove(probe, study):
     assert [row["study"] for row in probe("studies", "list", "--json").json()] == ["main"]
-    assert probe("studies", "remove", "main").code == 0
+    refused = probe("studies", "remove", "main")  # nobody is there to ask
+    assert (refused.code, "--yes" in refused.err) == (2, True)
+    assert probe("studies", "remove", "main", "--yes").code == 0
     assert probe("studies", "list", "--json").json() == []
     assert probe("studies", "remove", "main").code == 1
 
@@ -87,7 +89,7 @@ def test_clean_keeps_features_until_no_study_needs_them(probe, study, tmp_path):
     (other / "space").write_text('{"weights_hash": "another proxy"}')
     probe("clean")
     assert (unknown.exists(), other.exists()) == (True, False)
-    probe("studies", "remove", "main")
+    probe("studies", "remove", "main", "--yes")
     probe("clean")
     assert not unknown.exists()
 

@@ -1,0 +1,61 @@
+"""Places and devices: what cannot be used is one sentence, and every command that is printed leads to the same workspace."""
+
+import pytest
+
+from probe.commands import in_workspace
+from probe.study.local import check_device
+from probe.workspace import Workspace
+
+
+@pytest.mark.parametrize(
+    ("device", "code", "says"), [("xyz", 2, "give cpu, cuda"), ("cuda:x", 2, "give cpu, cuda"), ("cuda:99", 1, "no such GPU")]
+)
+@pytest.mark.parametrize("command", [("run", "--source", "mine"), ("optimize",), ("eval", "--proxy", "tiny")])
+def test_a_device_that_is_not_there_is_said_before_anything_is_planned(probe, tmp_path, command, device, code, says):
+    ended = probe(*command, "--device", device)
+    assert (ended.code, says in ended.err, ended.err.count("\n")) == (code, True, 1), ended.err
+    assert not (tmp_path / ".probe").exists()
+
+
+def test_the_cpu_needs_no_check():
+    check_device(None)
+    check_device("cpu")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "--source", "world/colour", "--samples", "8", "--seeds", "1"),
+        ("sources", "add", "mine", "--path", "data.jsonl", "--images", "images"),
+        ("benchmarks", "add", "bench", "--path", "bench.tsv"),
+        ("status",),
+        ("demo",),
+    ],
+)
+@pytest.mark.parametrize("place", ["file/in", "/proc/nowhere", "/proc/nowhere/in"])
+def test_a_workspace_that_cannot_be_made_is_one_sentence(probe, tmp_path, llava, tsv, command, place):
+    (tmp_path / "file").write_text("")
+    ended = probe("--workspace", place, *command)
+    if command == ("status",):
+        assert (ended.code, ended.err) == (0, "")  # reading needs no place
+    else:
+        assert (ended.code, ended.err.strip().count("\n")) == (1, 0), ended.err
+        assert "cannot be written" in ended.err
+        assert "--workspace" in ended.err
+
+
+def test_hints_lead_to_the_same_workspace(probe, llava, tsv, images):
+    place = "my place"
+    added = probe("--workspace", place, "sources", "add", "mine", "--path", llava, "--images", images)
+    assert "Next: probe --workspace 'my place' sources check mine, then probe --workspace 'my place' sources split" in added.out
+    assert "probe --workspace 'my place' run --source S" in probe("--workspace", place, "status").out
+    assert "`probe --workspace 'my place' benchmarks add NAME" in probe("--workspace", place, "run", "--source", "mine").err
+    assert "Nothing has been asked yet: probe run" in probe("--workspace", "./.probe", "status").out
+
+
+def test_a_database_is_named_without_its_password(monkeypatch, tmp_path):
+    place = Workspace(tmp_path, "postgresql://ada:secret@db/probe")
+    assert in_workspace("see `probe rank`", place) == f"see `probe --workspace {tmp_path} --db 'postgresql://ada:***@db/probe' rank`"
+    monkeypatch.setenv("PROBE_DB_URL", place.db_url)
+    assert in_workspace("probe rank", place) == f"probe --workspace {tmp_path} rank"
+    assert in_workspace("no probe is scored", place) == "no probe is scored"
