@@ -36,7 +36,9 @@ DESIGNS = ("solo", "add-one", "swarm")
 @click.option("--mixtures", type=click.IntRange(2, 1000), default=12, show_default=True, help="Mixtures of a swarm.")
 @click.option("--learning-rate", type=float, default=None, help="Of the recipe, for a new study.")
 @click.option("--rank", "lora_rank", type=int, default=None, help="LoRA rank, for a new study.")
-@click.option("--scope", type=click.Choice(["lora-language", "lora-all", "full-language"]), default=None, help="What is trained, for a new study.")
+@click.option(
+    "--scope", type=click.Choice(["lora-language", "lora-all", "full-language"]), default=None, help="What is trained, for a new study."
+)
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default=None, help="Of the frozen base, for a new study.")
 @click.option("--device", default=None, help="cpu, cuda, cuda:1, ...; found by itself.")
 @click.option("--workers", type=click.IntRange(1), default=None, help="Processes.  [default: one a core, or one a GPU]")
