@@ -22,6 +22,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -64,12 +65,20 @@ def end_to_end(quick: bool) -> dict[str, Any]:
     arms = {"A0": few, "A1": few, "A2": few, "A3": all_of_them, "B": all_of_them}
     if importlib.util.find_spec("trl"):
         arms["trl"] = few
+    with tempfile.TemporaryDirectory() as index:
+        os.environ["PROBE_BENCH_INDEX"] = index
+        cpu_of([sys.executable, str(HERE / "engine_arms.py"), "index"])
+        found = run_arms(arms, steps, items)
+    gate(found, len(few))
+    return {name: one["cpu_s"] for name, one in found.items()}
+
+
+def run_arms(arms: dict[str, range], steps: int, items: int) -> dict[str, Any]:
     found = {}
     for name, probes in arms.items():
         print(f"  {name} ...", file=sys.stderr, flush=True)
         found[name] = arm(name, list(probes), steps, items)
-    gate(found, len(few))
-    return {name: one["cpu_s"] for name, one in found.items()}
+    return found
 
 
 def gate(found: dict[str, Any], few: int) -> None:

@@ -8,7 +8,9 @@ prints one JSON object with the losses and accuracies of the probes. A0 is A1 st
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,15 +22,23 @@ KINDS = ("colour", "shape", "presence")
 BATCH = 16
 
 
-def drawn(number: int, steps: int) -> tuple[int, tuple[Any, ...]]:
-    """Return a probe's seed and its rows in training order; probe n is source n % 8 with seed n // 8."""
+@functools.cache
+def pool_of(source: str) -> Any:
+    """Open a source, once; its index is kept in the folder that PROBE_BENCH_INDEX names, so that no arm pays for reading it."""
     from sources.easy_vqa import easy_vqa_source_specs
-    from sources.sampling import SourcePool, training_order
+    from sources.sampling import SourcePool
 
     specs = {spec.slug: spec for spec in easy_vqa_source_specs()}
+    cache = os.environ.get("PROBE_BENCH_INDEX")
+    return SourcePool.open(specs[f"easy-vqa/{source}"], Path(cache) if cache else None)
+
+
+def drawn(number: int, steps: int) -> tuple[int, tuple[Any, ...]]:
+    """Return a probe's seed and its rows in training order; probe n is source n % 8 with seed n // 8."""
+    from sources.sampling import training_order
+
     seed = number // len(SOURCES)
-    pool = SourcePool.open(specs[f"easy-vqa/{SOURCES[number % len(SOURCES)]}"])
-    return seed, training_order(pool.draw(BATCH * steps, seed).rows, seed)
+    return seed, training_order(pool_of(SOURCES[number % len(SOURCES)]).draw(BATCH * steps, seed).rows, seed)
 
 
 def eval_sets(items: int) -> tuple[Any, ...]:
@@ -244,13 +254,17 @@ def rival(arm: str, numbers: list[int], steps: int, items: int, folder: str) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("arm", choices=("A1", "A2", "A3", "B", "trl"))
+    parser.add_argument("arm", choices=("index", "A1", "A2", "A3", "B", "trl"))
     parser.add_argument("--probes", default="0")
     parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--items", type=int, default=300, help="of each of three benchmarks")
     parser.add_argument("--folder", default="tiny")
     parser.add_argument("--slots", type=int, default=None)
     wanted = parser.parse_args()
+    if wanted.arm == "index":
+        for source in SOURCES:
+            pool_of(source)
+        return
     numbers = [int(number) for number in wanted.probes.split(",")]
     import torch
 

@@ -55,9 +55,10 @@ def test_the_server_listens_here_alone_and_tells_nobody():
 
 def test_a_missing_workspace_is_a_sentence(tmp_path):
     result = CliRunner().invoke(cli, ["--workspace", str(tmp_path / "none"), "dashboard"])
-    assert isinstance(result.exception, ProbeError)
-    assert "probe demo" in str(result.exception)
-    assert "probe run" in str(result.exception)
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+    assert "demo" in result.output
+    assert " run --source" in result.output
 
 
 def test_a_taken_port_is_a_sentence():

@@ -167,7 +167,7 @@ def test_benchmarks_that_cannot_be_scored_cost_only_their_own_scores(with_data: 
         assert {mean.benchmark for mean in store.mean_scores("main")} == {"blocks"}
         errors = {probe.error for probe in store.probes("main")}
     assert len(errors) == 1  # the same for each probe
-    assert "probe benchmarks remove gone --study main" in with_data("status").stdout
+    assert " benchmarks remove gone --study main" in with_data("status").stdout
     with_data("benchmarks", "remove", "gone", "--study", "main")
     assert "changed since it was registered" in with_data("status").stdout
     with_data("benchmarks", "remove", "edited", "--study", "main")
