@@ -53,7 +53,7 @@ def test_estimate_counts_what_is_new_and_stores_nothing(tmp_path: Path) -> None:
     assert 0 < found.hours < 0.2
     assert found.calibration.token_s > 0
     assert found.calibration.item_s > 0
-    assert "slots" in found.calibration.choice
+    assert found.calibration.choice
     assert json.loads(json.dumps({"hours": found.hours})) == {"hours": found.hours}
     with workspace.look() as store:
         assert store.studies() == ()
