@@ -72,6 +72,7 @@ class Worker:
         self.commit = code_version().label
         self._flights: dict[str, _Flight] = {}  # by training id
         self._to_score: deque[Job] = deque()
+        self._how = ""
         self._engine: Engine | None = None
         self._eval_sets: dict[str, EvalSet] = {}
 
@@ -131,6 +132,7 @@ class Worker:
         """Keep what came out of a training and put its scoring in line, or write scores back."""
         flight = self._flights[result.training_id]
         told = result.failure or ("scored" if flight.kept else "trained")
+        self._tell_how()
         print(f"{time.strftime('%H:%M:%S')} {flight.claim.arm} seed {flight.claim.seed} {told} {result.cost}", flush=True)
         try:
             if result.failure:
@@ -228,6 +230,15 @@ class Worker:
 
             self._engine = Engine(self.study.proxy, self.study.recipe, self.workspace.features, self.settings)
         return self._engine
+
+    def _tell_how(self) -> None:
+        """Write into the log, once, how many probes are trained at once and why, or why none are stacked."""
+        engine = self.engine()
+        choice = engine.stack.choice if engine.stack else None
+        how = f"slots {choice.slots}: {choice.reason}" if choice else engine.why_no_stack and f"reference back end: {engine.why_no_stack}"
+        if how and how != self._how:
+            print(how, flush=True)
+            self._how = how
 
     def _go_on(self) -> None:
         if self.stop.is_set():

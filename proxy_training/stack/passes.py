@@ -91,8 +91,8 @@ def _linear_backward(dy: Tensor, x: Tensor, h: Tensor, weight: Tensor, pair: Pai
     slots = pair.a.shape[0]
     if slots == 1:
         dh = torch.mm(dy, pair.b[0])
-        torch.mm(dy.t(), h[0], out=grads.b[0])
-        torch.mm(dh.t(), x, out=grads.a[0])
+        grads.b[0].copy_(torch.mm(dy.t(), h[0]))  # the buffers are fp32, whatever the base's precision
+        grads.a[0].copy_(torch.mm(dh.t(), x))
         if not wanted:
             return dy
         dx = torch.mm(dy, weight)

@@ -12,7 +12,7 @@ import torch
 
 from proxy_training import peft_backend
 from proxy_training.engine import Engine
-from proxy_training.jobs import Backend, EngineSettings, EvalSet, Job, JobResult, Recipe, Scope, Stage, Training
+from proxy_training.jobs import Backend, EngineSettings, EvalSet, Job, JobResult, Precision, Recipe, Scope, Stage, Training
 from proxy_training.proxies import proxy_spec
 from proxy_training.stack import training as stack_training
 from proxy_training.stack.adamw import StackedAdamW
@@ -221,3 +221,29 @@ def test_fresh_adapter_is_pefts_own(reference: Engine, stack_of_eight: Engine, r
     found = stack_of_eight.stack._skeleton.fresh(recipe, 7)
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_long_rows_go_through_the_fused_kernel_and_equal_peft_too(
+    reference: Engine, stack_of_eight: Engine, stage: Stage, benchmark_set: EvalSet, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from proxy_training.stack import attention
+
+    monkeypatch.setattr(attention, "LONGEST_PLAIN", 0)
+    jobs = eight(stage, recipe, (benchmark_set,))[:3]
+    expected, found = by_id(reference, jobs), by_id(stack_of_eight, jobs)
+    for key, result in found.items():
+        np.testing.assert_allclose(result.losses, expected[key].losses, rtol=1e-5)
+        np.testing.assert_allclose(result.scores[0].values, expected[key].scores[0].values, atol=1e-4)
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_bf16_base_trains_fp32_adapters_as_peft_does(features: Path, stage: Stage, recipe: Recipe, slots: int) -> None:
+    recipe = dataclasses.replace(recipe, precision=Precision.BF16)
+    jobs = [Job(Training(proxy_spec("tiny"), recipe, (stage,), seed), ()) for seed in range(3)]
+    by_peft, stacked = (
+        by_id(Engine(proxy_spec("tiny"), recipe, features, EngineSettings("cpu", backend, slots)), jobs)
+        for backend in (Backend.REFERENCE, Backend.STACK)
+    )
+    for key, result in stacked.items():
+        assert result.failure == ""
+        np.testing.assert_allclose(result.losses, by_peft[key].losses, rtol=0.05)
