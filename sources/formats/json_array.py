@@ -15,6 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 Data = mmap.mmap | bytes
 Keys = frozenset[str]
@@ -26,6 +27,7 @@ _LEAST_WINDOW = 64 * 1024
 _KINDS_KEPT = 64  # of key sets
 _MOST_FAILURES = 8  # of objects inside each other, all broken at the same place, before the search goes on behind it
 _BETWEEN = re.compile(rb"[\s,]*+(?:\][\s,\[]*+)*+")
+_LEADS_ON = re.compile(rb"\s*+(?:,\s*+\{|\]\s*+\Z)")  # what stands behind a whole record: another, or the end of the array
 _OBJECT = re.compile(rb'\{(?=\s*+"(?:[^"\\]|\\.){0,200}+"\s*+:)')  # with a key: most of what cannot be an object is not tried
 _SPACE = re.compile(rb"\s*+")
 # Numbers as floats: Python refuses to make an int of thousands of digits, which is the record's own problem and not the array's.
@@ -44,7 +46,12 @@ class Span:
 @dataclass(frozen=True, slots=True)
 class _Parsed:
     end: int
-    keys: Keys
+    value: Any
+
+    @property
+    def keys(self) -> Keys:
+        """The keys of an object; of anything else, none."""
+        return frozenset(self.value) if isinstance(self.value, dict) else frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,7 @@ class _Splitter:
         self._data = data
         self._known: set[Keys] = set()
         self._in_pieces = False  # the array began with no object: what follows may be the turns of a broken record
+        self._asked = False  # the objects behind the first broken element were asked for their keys
         self._largest = 0
         self._base, self._text = 0, ""
 
@@ -88,7 +96,7 @@ class _Splitter:
     def _learn(self, found: _Parsed, at: int) -> None:
         self._largest = max(self._largest, found.end - at)
         self._in_pieces |= not found.keys and not self._known
-        if found.keys and not self._in_pieces and len(self._known) < _KINDS_KEPT:
+        if found.keys and not self._in_pieces and len(self._known) < _KINDS_KEPT and _LEADS_ON.match(self._data, found.end):
             self._known.add(found.keys)
 
     def _element(self, at: int) -> _Parsed | None:
@@ -116,19 +124,28 @@ class _Splitter:
 
     def _next_record(self, start: int) -> int | None:
         """Return where the next object with a record's keys begins."""
-        if not self._known:
-            self._known, self._in_pieces = self._guess(start), False
+        if not self._asked:
+            self._known = self._known_and_guessed(start)
+            self._asked, self._in_pieces = True, False
         for at, found in self._objects(start, len(self._data), self._window()):
             if self._is_record(found.keys):
                 return at
         return None
 
-    def _guess(self, start: int) -> set[Keys]:
-        """Return the keys that most bytes of complete objects behind a broken first element belong to."""
+    def _known_and_guessed(self, start: int) -> set[Keys]:
+        """Return the keys of records as the complete objects behind the first broken element show them.
+
+        To the ones learned come those that most bytes belong to. What is found inside objects of other keys is no record: an array
+        that begins in the middle of a record begins with its turns.
+        """
+        known, self._known = self._known, set()  # nothing that was learned decides where an object may end
         sizes: Counter[Keys] = Counter()
-        for at, found in self._objects(start, min(len(self._data), start + _FIRST_BYTES), _FIRST_BYTES):
+        inside: set[Keys] = set()
+        for at, found in self._objects(start, min(len(self._data), start + _FIRST_BYTES), self._window()):
             sizes[found.keys] += found.end - at
-        return {keys for keys, _ in sizes.most_common(1)}
+            inside |= _keys_inside(found.value) - {found.keys}
+        most = [keys for keys, _ in sizes.most_common() if keys not in inside]
+        return (known | set(most[:1])) - inside
 
     def _is_record(self, keys: Keys) -> bool:
         return any(2 * len(keys & known) > min(len(keys), len(known)) for known in self._known)
@@ -139,7 +156,7 @@ class _Splitter:
         while candidate := _OBJECT.search(self._data, start, stop):
             at = candidate.start()
             found = self._parse(at, size)
-            if isinstance(found, _Failed) and found.cut and stop == len(self._data):
+            if isinstance(found, _Failed) and found.cut and (stop == len(self._data) or not self._known):
                 found = self._element(at) or found
             if isinstance(found, _Parsed):
                 yield at, found
@@ -160,7 +177,22 @@ class _Splitter:
             return _Failed(self._base + error.pos, near_end and self._base + len(self._text) < len(self._data))
         except RecursionError:
             return _Failed(at + sys.getrecursionlimit() // 2, deep=True)
-        return _Parsed(self._base + end, frozenset(value) if isinstance(value, dict) else frozenset())
+        return _Parsed(self._base + end, value)
 
     def _holds_the_end(self, at: int) -> bool:
         return self._base <= at and self._base + len(self._text) == len(self._data) and bool(self._text)
+
+
+def _keys_inside(value: Any) -> set[Keys]:
+    """Return the keys of all objects inside one."""
+    found: set[Keys] = set()
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        members = one.values() if isinstance(one, dict) else one
+        for member in members:
+            if isinstance(member, dict):
+                found.add(frozenset(member))
+            if isinstance(member, dict | list):
+                waiting.append(member)
+    return found
