@@ -67,7 +67,7 @@ def _write_cost(connection: sa.Connection, result: JobResult, commit: str) -> No
 
 def add_cost(spent: Cost, more: Cost) -> Cost:
     """Return what a training cost after another job on it: times and FLOPs add up, its rows and images stay the same ones."""
-    added = ("train_cpu_s", "train_wall_s", "eval_cpu_s", "eval_wall_s", "flops")
+    added = ("train_cpu_s", "train_wall_s", "eval_cpu_s", "eval_wall_s", "flops", "images_scored", "images_encoded")
     pairs = {f.name: (getattr(spent, f.name), getattr(more, f.name)) for f in dataclasses.fields(Cost)}
     return Cost(**{name: sum(pair) if name in added else max(pair) for name, pair in pairs.items()})
 

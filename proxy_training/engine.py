@@ -7,12 +7,15 @@ everything, runs one after another through PEFT. Jobs, results and identities ar
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+
+import torch
 
 from proxy_training.chat import ChatEncoder
 from proxy_training.families.registry import load_base
 from proxy_training.features import FeatureStore
-from proxy_training.jobs import ANY_ENGINE, Backend, EngineSettings, Job, JobResult, Progress, ProxySpec, Recipe
+from proxy_training.jobs import ANY_ENGINE, Backend, Cost, EngineSettings, Job, JobResult, Progress, ProxySpec, Recipe
 from proxy_training.peft_backend import PeftBackend, TrainingFailed
 from proxy_training.preparation import Preparation
 from proxy_training.stack.backend import StackBackend
@@ -68,11 +71,25 @@ class Engine:
 
         A job that fails yields a result with its `failure`, and the others go on.
         """
+        encoded = self.features.encoded
         try:
-            yield from self._run(iter(jobs), progress)
+            for result in self._run(iter(jobs), progress):
+                now = self.features.encoded
+                yield replace(result, cost=self._with_means(result.cost, now - encoded))
+                encoded = now
         finally:
             if self.stack:
                 self.stack.abandon()
+
+    def _with_means(self, cost: Cost, encoded: int) -> Cost:
+        """Add what the engine knows of how a job was run."""
+        why = self.why_no_stack
+        if cost.backend == Backend.STACK:
+            why = self.stack.choice.reason if self.stack and self.stack.choice else ""
+        elif self.stack:
+            why = "only LoRA on the language model is stacked"
+        peak = torch.cuda.max_memory_allocated(self.base.device) if self.base.device.type == "cuda" else 0
+        return replace(cost, images_encoded=encoded, why=why, peak_gpu_bytes=peak)
 
     def _run(self, jobs: Iterator[Job], progress: Progress | None) -> Iterator[JobResult]:
         waiting: Job | None = None  # taken, but its slot is not free yet

@@ -57,6 +57,7 @@ class FeatureStore:
         self._places: dict[str, tuple[NDArray[np.generic], int, int, str]] = {}
         self._shards: dict[str, Path] = {}  # key -> index file
         self._seen: set[str] = set()
+        self.encoded = 0  # images that went through processor and tower here
 
     def ensure(self, images: Mapping[str, ImageRef], progress: Callable[[int, int], None] | None = None) -> dict[str, RowError]:
         """Compute what is missing; return the images (by key) that could not be loaded, with the reason.
@@ -74,6 +75,7 @@ class FeatureStore:
             for at in range(0, len(missing), SHARD_IMAGES):
                 chunk = missing[at : at + SHARD_IMAGES]
                 failed |= self._write_shard({key: images[key] for key in chunk})
+                self.encoded += len(chunk)
                 if progress:
                     progress(min(at + SHARD_IMAGES, len(missing)), len(missing))
             self._keep_to_limit(images)

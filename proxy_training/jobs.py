@@ -7,7 +7,7 @@ training without stages is the untrained proxy.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -145,6 +145,11 @@ def evaluation_id(benchmark_fingerprint: str) -> str:
     return content_hash([SCORER_VERSION, benchmark_fingerprint])
 
 
+def images_of(benchmarks: Sequence[EvalSet]) -> int:
+    """Return how often scoring these uses an image."""
+    return sum(len(item.images) for benchmark in benchmarks for item in benchmark.items)
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One training and what to score. With `adapter` given, it is loaded and nothing is trained."""
@@ -185,8 +190,12 @@ class Cost:
     flops: float = 0.0
     distinct_images: int = 0
     image_uses: int = 0
+    images_scored: int = 0  # uses of images in scoring
+    images_encoded: int = 0  # through processor and tower, to train or to score; all others were kept from before
     slots: int = 1  # probes that were trained at once
     backend: str = ""
+    why: str = ""  # why so many slots, or why this back end
+    peak_gpu_bytes: int = 0  # most that torch held on the GPU up to the end of this job; 0 on a CPU
 
 
 @dataclass(frozen=True, slots=True)

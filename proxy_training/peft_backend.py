@@ -18,7 +18,8 @@ from torch import Tensor
 from proxy_training.batches import Example, collate
 from proxy_training.evaluation import Layout, candidate_log_probabilities, item_scores, lay_out, score_each
 from proxy_training.families.base import LINEAR_LEAVES, LoadedBase, ProcessedImage
-from proxy_training.jobs import Backend, Cost, EvalSet, ItemScores, Job, JobResult, Progress, Recipe, Scope, part_of
+from proxy_training.generation import generate
+from proxy_training.jobs import Backend, Cost, EvalSet, ItemScores, Job, JobResult, Progress, Recipe, Scope, images_of, part_of
 from proxy_training.preparation import Preparation
 from proxy_training.publishing import publish_folder
 from proxy_training.timing import Clock
@@ -184,7 +185,18 @@ class PeftBackend:
             scores, unscored = score_each(job.benchmarks, lambda benchmark: self._score(benchmark, image_features))
             eval_cpu, eval_wall = clock.lap()
         cost = replace(cost, train_cpu_s=train_cpu, train_wall_s=train_wall, eval_cpu_s=eval_cpu, eval_wall_s=eval_wall)
+        cost = replace(cost, images_scored=images_of(job.benchmarks))
         return JobResult(job.training.training_id(), scores, losses, cost, unscored=unscored)
+
+    def generate(self, job: Job, benchmark: EvalSet, most: int) -> dict[int, str]:
+        """Return what the job's model answers to each item that has its images, in at most `most` tokens."""
+        self.preparation.ensure_images(job)
+        rows = self.preparation.item_rows(benchmark)
+        with self._model_of(job):
+            self.base.model.eval()
+            found = generate(self.base, self._image_features(job), rows, most)
+        decode = self.preparation.encoder.tokenizer.decode
+        return {item: decode(tokens.tolist()) for item, tokens in found.items()}
 
     def _image_features(self, job: Job) -> ImageFeatures:
         """Return the kept features; where the tower itself is trained they would be another model's, so it runs each time."""

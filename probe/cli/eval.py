@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 @click.option("--benchmark", "benchmarks", multiple=True, metavar="B", help="Repeat for more.  [default: all registered ones]")
 @click.option("--split", type=click.Choice(["all", "selection", "confirmation"]), default="all", show_default=True, help="Which items.")
 @click.option("--level", default=0.90, show_default=True, type=click.FloatRange(0.5, 0.999), help="Level of the intervals.")
+@click.option("--generate", is_flag=True, help="Generate answers too, and count those that are right: slower, what a user sees.")
+@click.option("--max-new-tokens", type=click.IntRange(1, 4096), default=16, show_default=True, help="Of a generated answer.")
 @click.option("--device", default=None, help="cpu, cuda, cuda:1, ...; found by itself.")
 @listing_options
 @click.pass_obj
@@ -34,7 +36,16 @@ def command(workspace: Workspace, /, form: str, **options: Any) -> None:
 
 
 def evaluate(
-    workspace: Workspace, proxy: str, adapter: Path | None, benchmarks: tuple[str, ...], split: str, level: float, device: str | None
+    workspace: Workspace,
+    proxy: str,
+    adapter: Path | None,
+    benchmarks: tuple[str, ...],
+    split: str,
+    level: float,
+    device: str | None,
+    *,
+    generate: bool = False,
+    max_new_tokens: int = 16,
 ) -> list[ModelScore]:
     """Read the benchmarks and score the model.
 
@@ -62,6 +73,7 @@ def evaluate(
             split=chosen,
             level=level,
             device=device,
+            generate=max_new_tokens if generate else 0,
             progress=lambda _, done, of: show(done, of),
         )
 

@@ -106,6 +106,8 @@ def run_waiting(workspace: Workspace, study: str, workers: int | None, settings:
     from probe.study.run import execute
 
     count = workers or default_workers(settings.device)
+    with workspace.open_store() as store:
+        before = store.progress(study).done
     try:
         with study_progress(count) as show:
             progress = execute(workspace, study, count, settings, show)
@@ -114,11 +116,22 @@ def run_waiting(workspace: Workspace, study: str, workers: int | None, settings:
         sys.exit(130)
     except RuntimeError as error:
         raise ProbeError(str(error)) from None
+    if progress.done > before:
+        _say_how(workspace, study)
     if progress.failed:
         raise ProbeError(
             f"{progress.failed} probes failed (last: {progress.last_error}); see `probe status`, run the same command with "
             "--retry-failed when the cause is mended, and `probe rank` to rank what is done."
         )
+
+
+def _say_how(workspace: Workspace, study: str) -> None:
+    from probe.study.engine_use import engine_use
+
+    with workspace.open_store() as store:
+        use = engine_use(store.probes(study))
+    if use is not None:
+        say(f"Engine: {use.sentence()}", err=True)
 
 
 def engine_settings(options: dict[str, Any]) -> EngineSettings:

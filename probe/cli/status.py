@@ -43,6 +43,7 @@ def status_rows(workspace: Workspace, study: str | None) -> list[dict[str, Any]]
 
 def _row(store: Store, name: str) -> dict[str, Any]:
     from probe.cli.studies import running_owners
+    from probe.study.engine_use import engine_use
 
     progress = store.progress(name)
     owners = running_owners(store, name)
@@ -57,6 +58,7 @@ def _row(store: Store, name: str) -> dict[str, Any]:
         "cpu_minutes_left": progress.mean_probe_cpu_s * (progress.waiting + progress.running) / 60,
         "who": ", ".join(f"{owner} ({n})" for owner, n in owners.items()),
         "last_error": progress.last_error,
+        "engine": use.sentence() if (use := engine_use(store.probes(name))) else "",
         "sources": sum(arm.role.value == "source" for arm in store.arms(name)),
     }
 

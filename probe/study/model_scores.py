@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from db.values import SPLIT_CODES
 from probe.errors import ProbeError
@@ -67,9 +67,13 @@ def score_model(
     split: Split | None = None,
     level: float = LEVEL,
     device: str | None = None,
+    generate: int = 0,
     progress: Progress | None = None,
 ) -> list[ModelScore]:
     """Score a proxy, or an adapter on it, on benchmarks; `split` limits the items.
+
+    With `generate`, answers of at most so many tokens are generated too, greedily: `generated_accuracy` is the share that is right,
+    `parsed` the share that names a choice at all.
 
     Raises:
         ProbeError: the adapter is none, or the model could not be run.
@@ -79,10 +83,16 @@ def score_model(
     recipe = proxy.recipe if adapter is None else _recipe_of(adapter, proxy.recipe)
     job = Job(Training(proxy, recipe, (), 0), tuple(benchmarks), adapter)
     with _quiet():
-        result = next(iter(Engine(proxy, recipe, features, EngineSettings(device)).run([job], progress)))
-    if result.failure:
-        raise ProbeError(f"the model could not be scored: {result.failure}.")
-    return [_score(eval_set, scores, split, level) for eval_set, scores in zip(benchmarks, result.scores, strict=True)]
+        engine = Engine(proxy, recipe, features, EngineSettings(device))
+        result = next(iter(engine.run([job], progress)))
+        if result.failure or result.unscored:
+            why = result.failure or "; ".join(f"{name}: {reason}" for name, reason in result.unscored)
+            raise ProbeError(f"the model could not be scored: {why.rstrip('.')}.")
+        answers = [engine.reference.generate(job, eval_set, generate) if generate else {} for eval_set in benchmarks]
+    return [
+        _score(eval_set, _columns(eval_set, scores, texts if generate else None), scores.unscored, split, level)
+        for eval_set, scores, texts in zip(benchmarks, result.scores, answers, strict=True)
+    ]
 
 
 @contextmanager
@@ -104,12 +114,28 @@ def _recipe_of(adapter: Path, recipe: Recipe) -> Recipe:
     raise ProbeError(f"{adapter} holds no adapter: give a PEFT folder with adapter_config.json and adapter_model.safetensors.")
 
 
-def _score(eval_set: EvalSet, scores: ItemScores, split: Split | None, level: float) -> ModelScore:
+def _columns(eval_set: EvalSet, scores: ItemScores, answers: Mapping[int, str] | None) -> dict[str, NDArray[np.float64]]:
+    """Return what is shown, each over all items [items]; `answers` are the generated texts by item."""
+    columns = {name: scores.values[METRICS.index(name)].astype(np.float64) for name in SHOWN}
+    if answers is not None:
+        from proxy_training.generation import is_right, read_answer
+
+        right, parsed = np.full(len(eval_set.items), np.nan), np.full(len(eval_set.items), np.nan)
+        for number, text in answers.items():
+            item = eval_set.items[number]
+            read = read_answer(eval_set.spec, item, text)
+            right[number], parsed[number] = is_right(item, read), read is not None
+        columns |= {"generated_accuracy": right, "parsed": parsed}
+    return columns
+
+
+def _score(
+    eval_set: EvalSet, columns: Mapping[str, NDArray[np.float64]], unscored: Sequence[int], split: Split | None, level: float
+) -> ModelScore:
     from probe.study.items import split_items
 
     groups, splits = split_items(eval_set.items)
     chosen = np.ones(len(groups), bool) if split is None else splits == SPLIT_CODES[split]
-    values = scores.values[:, chosen]
-    estimates = tuple((name, mean_with_interval(values[METRICS.index(name)], groups[chosen], level)) for name in SHOWN)
-    unscored = int(chosen[list(scores.unscored)].sum()) if scores.unscored else 0
-    return ModelScore(eval_set.spec.name, eval_set.spec.capability, int(chosen.sum()), unscored, estimates)
+    estimates = tuple((name, mean_with_interval(values[chosen], groups[chosen], level)) for name, values in columns.items())
+    missing = int(chosen[list(unscored)].sum()) if unscored else 0
+    return ModelScore(eval_set.spec.name, eval_set.spec.capability, int(chosen.sum()), missing, estimates)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from proxy_training.evaluation import item_scores, number_candidates, score_each, unscored_items
 from proxy_training.families.base import LoadedBase
-from proxy_training.jobs import Backend, Cost, EvalSet, ItemScores, Job, JobResult, Progress, Recipe, Scope
+from proxy_training.jobs import Backend, Cost, EvalSet, ItemScores, Job, JobResult, Progress, Recipe, Scope, images_of
 from proxy_training.peft_backend import lora_targets, step_examples, training_cost
 from proxy_training.preparation import Preparation
 from proxy_training.publishing import publish_folder
@@ -145,7 +145,8 @@ class StackBackend:
         clock = Clock.start()
         scores, unscored = score_each(job.benchmarks, lambda benchmark: self._score(benchmark, adapters))
         cpu, wall = clock.lap()
-        return JobResult(job.training.training_id(), scores, losses, replace(cost, eval_cpu_s=cpu, eval_wall_s=wall), unscored=unscored)
+        cost = replace(cost, eval_cpu_s=cpu, eval_wall_s=wall, images_scored=images_of(job.benchmarks))
+        return JobResult(job.training.training_id(), scores, losses, cost, unscored=unscored)
 
     def _score(self, benchmark: EvalSet, adapters: list[BlockAdapters] | None) -> ItemScores:
         if benchmark.fingerprint not in self._layouts:

@@ -1,0 +1,108 @@
+"""Answers by greedy generation, from kept image features: slower than scoring the choices, and what a user of the model sees.
+
+Prompts are those of the scores (`proxy_training.evaluation`), so the two differ in how an answer is found and in nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from proxy_training.evaluation import LETTERS, ItemRow
+from proxy_training.families.base import LoadedBase
+from sources.benchmark import BenchmarkSpec, Item, PromptForm
+
+TOKENS_PER_BATCH = 8192
+_LETTER = re.compile(r"\W*([A-Z])(?![A-Za-z])")
+
+
+def read_answer(spec: BenchmarkSpec, item: Item, text: str) -> str | None:
+    """Return which choice a generated text names, or of a free-text item the text itself; None where it names none.
+
+    A letter is read where letters were asked for; else the text must be a choice, but for case, space and a full stop.
+    """
+    if not item.choices:
+        return _plain(text) or None
+    if spec.prompt_form is PromptForm.LETTER and (found := _LETTER.match(text)):
+        number = LETTERS.index(found[1])
+        return item.choices[number] if number < len(item.choices) else None
+    return next((choice for choice in item.choices if _plain(choice) == _plain(text)), None)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split()).rstrip(".").rstrip()
+
+
+def is_right(item: Item, read: str | None) -> bool:
+    """Say whether what was read is the answer."""
+    return read is not None and (read == item.answer if item.choices else read == _plain(item.answer))
+
+
+@torch.no_grad()
+def generate(
+    base: LoadedBase, image_features: Callable[[Sequence[str]], Tensor], rows: Sequence[ItemRow], most: int
+) -> dict[int, NDArray[np.int32]]:
+    """Return for each row's item the greedily generated tokens, without the end token.
+
+    Args:
+        base: the model, with the adapter in place.
+        image_features: keys -> features of all images in order [tokens, width].
+        rows: encoded items.
+        most: tokens of an answer.
+    """
+    found = {}
+    for chunk in _batches(rows):
+        for row, tokens in zip(chunk, _greedy(base, image_features, chunk, most), strict=True):
+            found[row.item] = tokens
+    return found
+
+
+def _batches(rows: Sequence[ItemRow]) -> Iterator[list[ItemRow]]:
+    chunk: list[ItemRow] = []
+    for row in sorted(rows, key=lambda r: (len(r.prompt), r.item)):
+        if chunk and (len(chunk) + 1) * len(row.prompt) > TOKENS_PER_BATCH:
+            yield chunk
+            chunk = []
+        chunk.append(row)
+    if chunk:
+        yield chunk
+
+
+def _greedy(
+    base: LoadedBase, image_features: Callable[[Sequence[str]], Tensor], rows: Sequence[ItemRow], most: int
+) -> list[NDArray[np.int32]]:
+    width = max(len(row.prompt) for row in rows)
+    ids = torch.full((len(rows), width), base.pad_token_id)
+    seen = torch.zeros(len(rows), width, dtype=torch.long)
+    for r, row in enumerate(rows):  # padded on the left, so that every prompt ends where the answer begins
+        ids[r, width - len(row.prompt) :] = torch.from_numpy(row.prompt.astype(np.int64))
+        seen[r, width - len(row.prompt) :] = 1
+    ids, seen = ids.to(base.device), seen.to(base.device)
+    ends = torch.tensor([int(row.candidates[0][-1]) for row in rows], device=base.device)
+    language = base.model.get_submodule(base.language_prefix())
+    embed = language.get_input_embeddings()
+    features = image_features([key for row in rows for key in row.images])
+    inputs = embed(ids)
+    if len(features):
+        places = ((ids == base.image_token_id) & (seen == 1)).unsqueeze(-1)
+        inputs = inputs.masked_scatter(places, features.to(inputs.dtype))
+    positions = (seen.cumsum(1) - 1).clamp_min(0)
+    cache = None
+    running = torch.ones(len(rows), dtype=torch.bool, device=base.device)
+    steps: list[Tensor] = []
+    while len(steps) < most and bool(running.any()):
+        out = language(inputs_embeds=inputs, attention_mask=seen, position_ids=positions, past_key_values=cache, use_cache=True)
+        cache = out.past_key_values
+        token = base.logits(out.last_hidden_state[:, -1].to(base.device)).argmax(-1)
+        running &= token != ends
+        steps.append(torch.where(running, token, -1))
+        inputs = embed(token[:, None])
+        seen = torch.cat([seen, seen.new_ones(len(rows), 1)], 1)
+        positions = positions[:, -1:] + 1
+    found = torch.stack(steps, 1).cpu().numpy().astype(np.int32) if steps else np.zeros((len(rows), 0), np.int32)
+    return [tokens[tokens >= 0] for tokens in found]

@@ -1,0 +1,84 @@
+"""Generated answers equal those of transformers' own `generate`, and are read as a person would read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tiny_models
+import torch
+from PIL import Image
+
+from proxy_training.engine import Engine
+from proxy_training.generation import is_right, read_answer
+from proxy_training.jobs import EngineSettings, EvalSet, Job, Training
+from proxy_training.proxies import proxy_spec
+from sources.benchmark import BenchmarkSpec, Item, PromptForm
+from sources.images import load_image
+from sources.sample import ImageRef
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+
+
+def items(folder: Path) -> tuple[Item, ...]:
+    questions = ("What colour is it?", "Is there a circle, and how large is it?", "Shape?", "How many things are there in all?")
+    found = []
+    for number, question in enumerate(questions):
+        Image.new("RGB", (32, 32), (60 * number, 255 - 60 * number, 90)).save(folder / f"{number}.png")
+        images = () if number == 2 else (ImageRef(f"{number}.png", folder),)
+        found.append(Item(str(number), images, question, ("red", "blue"), "red"))
+    return tuple(found)
+
+
+@pytest.mark.parametrize("family", ["tiny", "smolvlm", "llava", "llava-qwen3"])
+def test_answers_are_those_of_transformers(family: str, tmp_path: Path) -> None:
+    name = "tiny" if family == "tiny" else str(tiny_models.build(family, tmp_path / "model"))
+    spec = proxy_spec(name)
+    engine = Engine(spec, spec.recipe, tmp_path / "features", EngineSettings("cpu"))
+    bench = EvalSet(BenchmarkSpec("b", "c"), "b", items(tmp_path))
+    job = Job(Training(spec, spec.recipe, (), 0), (bench,))
+    answers = engine.reference.generate(job, bench, 12)
+    tokenizer = engine.base.processor.tokenizer
+    for row in engine.preparation.item_rows(bench):
+        inputs = {"input_ids": torch.from_numpy(row.prompt.astype("int64"))[None]}
+        for ref in bench.items[row.item].images:
+            pixels = engine.base.process_image(load_image(ref)).pixels
+            inputs["pixel_values"] = pixels if family.startswith("llava") else pixels[None]
+        end = int(row.candidates[0][-1])
+        out = engine.base.model.generate(
+            **inputs,
+            max_new_tokens=12,
+            do_sample=False,
+            eos_token_id=end,
+            pad_token_id=end,
+            attention_mask=torch.ones_like(inputs["input_ids"]),
+        )
+        new = [token for token in out[0, len(row.prompt) :].tolist() if token != end]
+        assert answers[row.item] == tokenizer.decode(new, skip_special_tokens=True), row.item
+
+
+LETTERS = BenchmarkSpec("letters", "c", prompt_form=PromptForm.LETTER)
+TEXT = BenchmarkSpec("text", "c")
+CHOICES = Item("1", (), "?", ("a red ball", "a dog"), "a dog")
+FREE = Item("2", (), "?", (), "Forty  Two.")
+
+
+@pytest.mark.parametrize(
+    ("spec", "item", "text", "read", "right"),
+    [
+        (LETTERS, CHOICES, " B.", "a dog", True),
+        (LETTERS, CHOICES, "(A) a red ball", "a red ball", False),
+        (LETTERS, CHOICES, "C", None, False),
+        (LETTERS, CHOICES, "Both", None, False),
+        (LETTERS, CHOICES, "a dog", "a dog", True),
+        (TEXT, CHOICES, "A dog.\n", "a dog", True),
+        (TEXT, CHOICES, "B", None, False),
+        (TEXT, CHOICES, "", None, False),
+        (TEXT, FREE, "forty two", "forty two", True),
+        (TEXT, FREE, "", None, False),
+    ],
+)
+def test_answers_are_read(spec: BenchmarkSpec, item: Item, text: str, read: str | None, right: bool) -> None:
+    found = read_answer(spec, item, text)
+    assert found == read
+    assert is_right(item, found) is right
