@@ -98,6 +98,7 @@ class ProxySpec:
     recipe: Recipe = Recipe()
     default_samples: int = 1920  # budget of a probe of a study that names none, unless `default_tokens` is given
     default_tokens: int = 0
+    fixed_precision: bool = False  # the recipe's holds on every machine; else a new study's is measured where it begins
     illustration_only: bool = False  # results on a user's own data are "illustration, not evidence"
 
 

@@ -42,6 +42,7 @@ def _of_folder(name: str, folder: Path, recipe: Recipe, *, default_tokens: int =
         family=family_of(folder),
         recipe=recipe,
         default_tokens=default_tokens,
+        fixed_precision=illustration_only,  # so that the tables of the bundled proxy are the same on every machine
         illustration_only=illustration_only,
     )
 

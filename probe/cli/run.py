@@ -39,7 +39,9 @@ DESIGNS = ("solo", "add-one", "swarm")
 @click.option(
     "--scope", type=click.Choice(["lora-language", "lora-all", "full-language"]), default=None, help="What is trained, for a new study."
 )
-@click.option("--precision", type=click.Choice(["fp32", "bf16"]), default=None, help="Of the frozen base, for a new study.")
+@click.option(
+    "--precision", type=click.Choice(["fp32", "bf16"]), default=None, help="Of the frozen base, for a new study.  [default: measured]"
+)
 @click.option("--device", default=None, help="cpu, cuda, cuda:1, ...; found by itself.")
 @click.option("--workers", type=click.IntRange(1), default=None, help="Processes.  [default: one a core, or one a GPU]")
 @click.option("--slots", type=click.IntRange(1, 64), default=None, help="Probes at once in a process.  [default: measured]")
@@ -178,6 +180,7 @@ def _request(options: dict[str, Any]) -> RunRequest:
         benchmarks=options["benchmarks"],
         add_share=options["add_share"],
         mixtures=options["mixtures"],
+        device=options["device"],
         recipe_changes=tuple((name, value) for name, value in changes.items() if value is not None),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import sub
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from db.values import (
@@ -26,7 +27,7 @@ from probe.study.draws import Draws
 from probe.study.local import LocalExecutor
 from probe.study.registry import benchmark_record, check_halves, default_benchmarks, find_benchmark, find_source, source_record
 from probe.workspace import Workspace
-from proxy_training.jobs import EngineSettings, ProxySpec
+from proxy_training.jobs import EngineSettings, ProxySpec, Recipe
 from proxy_training.proxies import proxy_spec
 from sources.mixture import Mixture
 from sources.spec import SourceSpec
@@ -55,6 +56,7 @@ class RunRequest:
     add_share: float | None = None
     mixtures: int = 12
     recipe_changes: tuple[tuple[str, Any], ...] = ()
+    device: str | None = None  # where a new study's precision is measured
 
 
 Say = Callable[[str], None]
@@ -71,6 +73,7 @@ class Planned:
     done: int
     saved: int = 0  # adapters of the study that new benchmarks will be scored on
     new_benchmarks: tuple[str, ...] = ()
+    note: str = ""  # for a new study: what was chosen for it, and why
 
 
 def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
@@ -83,7 +86,9 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
         known = store.study(request.study)
         if known is not None:
             _check_same(known, request)
-        draft = known or _draft(request)
+        draft, note = (known, "") if known else _draft(request)
+        if note:
+            say(note)
         # Every source is looked up before anything is read: one that is not here is what the user mends first.
         specs = {slug: find_source(store, slug) for slug in (*request.sources, *draft.base.weights())}
         benchmarks = _benchmarks(store, known, request)
@@ -94,7 +99,7 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
         arms, repeats = _arms(study, request, seeds, store.arms(study.name) if known else ())
         probes = plan_probes(draws, arms, range(seeds), say, repeats)
         plan = StudyPlan(study, sources, benchmarks, tuple(arms), tuple(probes))
-        return _planned(store, plan, known is not None)
+        return replace(_planned(store, plan, known is not None), note=note)
 
 
 def _planned(store: Store, plan: StudyPlan, known: bool) -> Planned:
@@ -124,6 +129,8 @@ def store_plan(workspace: Workspace, planned: Planned) -> None:
     """
     with workspace.open_store() as store:
         store.put_plan(planned.plan)
+        if planned.note:
+            store.add_note(planned.plan.study.name, planned.note, "probe")
 
 
 def plan_probes(draws: Draws, arms: Sequence[Arm], repeats: range, say: Say, fewer: Mapping[str, int] | None = None) -> list[PlannedProbe]:
@@ -152,22 +159,36 @@ def execute(
     return LocalExecutor(workspace, study, workers, settings).run(on_progress)
 
 
-def _draft(request: RunRequest) -> StudyRecord:
-    """Return a new study; its base mixture is still empty where the user gave none."""
+def _draft(request: RunRequest) -> tuple[StudyRecord, str]:
+    """Return a new study, whose base mixture is still empty where the user gave none, and what was chosen for it and why."""
     if not request.sources and request.base is None:
         raise UsageError("name at least one source: probe run --source S.")
     proxy = proxy_spec(request.proxy or "tiny")
     unit, budget = _budget(request, proxy)
-    return StudyRecord(
+    recipe, note = _recipe(request, proxy)
+    study = StudyRecord(
         name=request.study,
         proxy=proxy,
-        recipe=replace(proxy.recipe, **dict(request.recipe_changes)),
+        recipe=recipe,
         base=request.base or Mixture(()),
         base_given=request.base is not None,
         budget_unit=unit,
         budget=budget,
         add_share=DEFAULT_ADD_SHARE if request.add_share is None else request.add_share,
     )
+    return study, note
+
+
+def _recipe(request: RunRequest, proxy: ProxySpec) -> tuple[Recipe, str]:
+    """Return a new study's recipe; where nobody named its precision, as a measurement proposes, with the reason."""
+    from proxy_training.precision import propose_precision
+
+    changes = dict(request.recipe_changes)
+    if proxy.fixed_precision or "precision" in changes:
+        return replace(proxy.recipe, **changes), ""
+    proposal = propose_precision(Path(proxy.path), request.device)
+    note = f"Precision {proposal.precision.value}, as measured: {proposal.reason}. Fixed for this study; --precision chooses another."
+    return replace(proxy.recipe, **changes | {"precision": proposal.precision}), note
 
 
 def _budget(request: RunRequest, proxy: ProxySpec) -> tuple[BudgetUnit, int]:
