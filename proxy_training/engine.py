@@ -51,14 +51,19 @@ class Engine:
         self.proxy = proxy
         device, backend = settings.device, settings.backend
         self.accelerator = Accelerator(cpu=device == "cpu" or None)
-        self.base = load_base(Path(proxy.path), proxy.family, recipe.precision, device or self.accelerator.device)
+        sharded = settings.gpus_per_probe > 1
+        self.base = load_base(Path(proxy.path), proxy.family, recipe.precision, device or self.accelerator.device, sharded=sharded)
         self.encoder = ChatEncoder(Path(proxy.path))
         self.features = FeatureStore(features, self.base, proxy.weights_hash, settings.cache_limit)
         self.preparation = Preparation(self.encoder, self.features)
         self.reference = PeftBackend(self.base, self.preparation)
         self.stack: StackBackend | None = None
-        self.why_no_stack = "" if backend is not Backend.REFERENCE else "the reference back end was asked for"
-        if backend is not Backend.REFERENCE:
+        self.why_no_stack = "the reference back end was asked for" if backend is Backend.REFERENCE else ""
+        if sharded:
+            self.why_no_stack = "the base is sharded over several GPUs"
+        if backend is Backend.STACK and sharded:
+            raise Unsupported(self.why_no_stack)
+        if not self.why_no_stack:
             try:
                 self.stack = StackBackend(self.base, self.preparation, proxy.path, settings.slots)
             except Unsupported as error:

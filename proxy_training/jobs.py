@@ -57,6 +57,7 @@ class EngineSettings:
     backend: Backend = Backend.AUTO
     slots: int | None = None  # probes at once; None: measured
     cache_limit: int | None = None  # bytes that image features may take on disk; None: no limit
+    gpus_per_probe: int = 1  # more: the base is sharded over all GPUs that are visible, for one too big for a GPU
 
 
 ANY_ENGINE = EngineSettings()

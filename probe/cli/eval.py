@@ -52,8 +52,8 @@ def evaluate(
     Raises:
         ProbeError, ProxyError, SourceError: the model or a benchmark cannot be used.
     """
+    from probe.study.devices import check_device
     from probe.study.items import read_eval_set
-    from probe.study.local import check_device
     from probe.study.model_scores import score_model
     from probe.study.registry import default_benchmarks, find_benchmark
     from proxy_training.proxies import proxy_spec

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(workspace: Workspace, /, as_json: bool, workers: int | None, device: str | None, **options: Any) -> None:
     """Search the mixture on what a study trained, confirm it with fresh seeds, and write the manifest."""
-    from probe.study.local import check_device
+    from probe.study.devices import check_device
 
     check_device(device)
     workspace.check_writable()

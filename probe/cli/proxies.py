@@ -54,7 +54,7 @@ def build() -> None:
 @click.option("--resume/--afresh", default=True, show_default=True, help="Go on from an interrupted build.")
 def tiny(out: Path, **options: Any) -> None:
     """Train the bundled proxy on the generated world and write its folder; the same command goes on where it was stopped."""
-    from probe.study.local import check_device
+    from probe.study.devices import check_device
     from proxy_training.bundled.recipe import build_tiny
 
     check_device(options["device"])

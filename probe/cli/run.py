@@ -49,6 +49,7 @@ DESIGNS = ("solo", "add-one", "swarm")
     "--backend", type=click.Choice(["auto", "stack", "reference"]), default="auto", show_default=True, help="auto: the stack where it can."
 )
 @click.option("--cache-limit", default=None, metavar="SIZE", help="Disk for image features, such as 20GB.  [default: no limit]")
+@click.option("--gpus-per-probe", type=click.IntRange(1, 64), default=1, show_default=True, help="More: shard a proxy too big for one GPU.")
 @click.option("--executor", type=click.Choice(["local"]), default="local", show_default=True)
 @click.option("--retry-failed", is_flag=True, help="Run again what failed in this study.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and what it will cost; store nothing.")
@@ -56,10 +57,11 @@ DESIGNS = ("solo", "add-one", "swarm")
 @click.pass_obj
 def command(workspace: Workspace, /, **options: Any) -> None:
     """Train and score probes of sources; finished ones are reused, an interrupted run goes on with the same command."""
-    from probe.study.local import check_device
+    from probe.study.devices import check_device, check_sharding
     from probe.study.run import plan_run, store_plan
 
     check_device(options["device"])
+    check_sharding(options["device"], options["gpus_per_probe"])
     workspace.check_writable()
     planned = plan_run(workspace, _request(options), lambda line: say(line, err=True))
     _print_plan(planned)
@@ -104,10 +106,11 @@ def run_waiting(workspace: Workspace, study: str, workers: int | None, settings:
         ProbeError: probes failed, or workers keep dying.
     """
     from probe.cli.progress import study_progress
-    from probe.study.local import Interrupted, default_workers
+    from probe.study.devices import default_workers
+    from probe.study.local import Interrupted
     from probe.study.run import execute
 
-    count = workers or default_workers(settings.device)
+    count = workers or default_workers(settings.device, settings.gpus_per_probe)
     with workspace.open_store() as store:
         before = store.progress(study).done
     try:
@@ -141,7 +144,8 @@ def engine_settings(options: dict[str, Any]) -> EngineSettings:
     from proxy_training.jobs import Backend, EngineSettings
 
     limit = options["cache_limit"]
-    return EngineSettings(options["device"], Backend(options["backend"]), options["slots"], None if limit is None else parse_size(limit))
+    size = None if limit is None else parse_size(limit)
+    return EngineSettings(options["device"], Backend(options["backend"]), options["slots"], size, options["gpus_per_probe"])
 
 
 def parse_size(text: str) -> int:
@@ -187,12 +191,12 @@ def _request(options: dict[str, Any]) -> RunRequest:
 
 def _estimate(workspace: Workspace, planned: Planned, options: dict[str, Any]) -> CostEstimate | None:
     """Measure what the plan's new probes will cost on this device, and print it; None where there is nothing to train or score."""
+    from probe.study.devices import default_workers
     from probe.study.estimate import estimate
-    from probe.study.local import default_workers
 
     if not planned.new:
         return None
-    workers = options["workers"] or default_workers(options["device"])
+    workers = options["workers"] or default_workers(options["device"], options["gpus_per_probe"])
     click.echo(f"Measuring some steps on {workers} process{'es' if workers > 1 else ''} ...", err=True)
     cost = estimate(workspace, planned.plan, workers, engine_settings(options))
     each = 3600 * cost.process_hours / max(1, cost.probes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from db.values import StudyProgress
-from probe.errors import ProbeError, UsageError
+from probe.study.devices import Place, places, usable_cores
 from probe.study.worker import owner_is_dead, owner_name
 from probe.workspace import Workspace
 from proxy_training.jobs import ANY_ENGINE, EngineSettings
@@ -41,7 +40,7 @@ class LocalExecutor:
     workers: int
     settings: EngineSettings = ANY_ENGINE
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    _devices: dict[int, str | None] = field(default_factory=dict)
+    _places: dict[int, Place] = field(default_factory=dict)
 
     def run(self, on_progress: Callable[[StudyProgress], None]) -> StudyProgress:
         """Work until nothing waits and nobody, here or elsewhere, is at work on the study; call `on_progress` about twice a second.
@@ -88,23 +87,21 @@ class LocalExecutor:
         self.workspace.logs.mkdir(parents=True, exist_ok=True)
         with open(self._log_path(), "ab") as log:
             for _ in range(count):
-                self._processes.append(self._spawn(log, self._free_device()))
+                self._processes.append(self._spawn(log, self._free_place()))
 
-    def _free_device(self) -> str | None:
-        """Return the device of the next worker: on a machine with several GPUs the one with the fewest workers."""
-        gpus = visible_gpus() if self.settings.device in (None, "cuda") else 0
-        if gpus < 2:
-            return self.settings.device
-        taken = Counter(self._devices.get(process.pid) for process in self._processes)
-        return min((f"cuda:{i}" for i in range(gpus)), key=lambda device: taken[device])
+    def _free_place(self) -> Place:
+        """Return where the next worker runs: the place with the fewest workers."""
+        taken = Counter(self._places.get(process.pid) for process in self._processes)
+        return min(places(self.settings.device, self.settings.gpus_per_probe), key=lambda place: taken[place])
 
-    def _spawn(self, log: IO[bytes], device: str | None) -> subprocess.Popen[bytes]:
+    def _spawn(self, log: IO[bytes], place: Place) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "probe.study.worker", "--workspace", str(self.workspace.root), "--study", self.study]
         command += ["--parent", str(os.getpid())]
         if self.workspace.db_url:
             command += ["--db", self.workspace.db_url]
         command += ["--backend", self.settings.backend.value]
-        given = {"--device": device, "--slots": self.settings.slots, "--cache-limit": self.settings.cache_limit}
+        command += ["--gpus-per-probe", str(self.settings.gpus_per_probe)]
+        given = {"--device": place.device, "--slots": self.settings.slots, "--cache-limit": self.settings.cache_limit}
         command += [word for option, value in given.items() if value is not None for word in (option, str(value))]
         # A session of their own, so that Ctrl-C reaches only this process, which then stops them in order.
         process = subprocess.Popen(
@@ -112,10 +109,10 @@ class LocalExecutor:
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
-            env=os.environ | thread_settings(self.workers),
+            env=os.environ | thread_settings(self.workers) | place.environment(),
             start_new_session=True,
         )
-        self._devices[process.pid] = device
+        self._places[process.pid] = place
         return process
 
     def _stop(self) -> None:
@@ -144,48 +141,3 @@ def thread_settings(workers: int) -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     }
-
-
-def check_device(device: str | None) -> None:
-    """Refuse a device that this machine has not, before anything is planned for it.
-
-    Raises:
-        UsageError: it is no name of a device.
-        ProbeError: there is no such GPU.
-    """
-    if device in (None, "cpu"):
-        return
-    named = re.fullmatch(r"cuda(?::(\d+))?", device or "")
-    if named is None:
-        raise UsageError(f"--device {device} is no device: give cpu, cuda, or cuda:1 for one GPU of several.")
-    number = int(named[1] or 0)
-    if number >= visible_gpus() and number >= (present := _torch_gpus()):
-        there = f"{present} here, counted from cuda:0" if present else "none here"
-        raise ProbeError(f"--device {device}: there is no such GPU ({there}); leave --device out, or see `probe doctor`.")
-
-
-def _torch_gpus() -> int:
-    """Return how many GPUs torch finds: asked only where the driver lists too few, because importing it takes seconds."""
-    import torch
-
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
-
-
-def default_workers(device: str | None) -> int:
-    """Return one worker a usable core on a CPU, one a visible GPU on GPUs."""
-    if device not in (None, "cuda"):
-        return 1 if device and device.startswith("cuda") else usable_cores()
-    return visible_gpus() or (1 if device else usable_cores())
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def visible_gpus() -> int:
-    """Return how many NVIDIA GPUs this process may use, without importing torch."""
-    folder = Path("/proc/driver/nvidia/gpus")
-    present = len(list(folder.iterdir())) if folder.is_dir() else 0
-    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return present if allowed is None else min(present, len([name for name in allowed.split(",") if name.strip()]))

@@ -315,9 +315,10 @@ def main() -> None:
     parser.add_argument("--backend", type=Backend, default=Backend.AUTO)
     parser.add_argument("--slots", type=int, default=None)
     parser.add_argument("--cache-limit", type=int, default=None)
+    parser.add_argument("--gpus-per-probe", type=int, default=1)
     parser.add_argument("--parent", type=int, default=os.getppid())
     args = parser.parse_args()
-    settings = EngineSettings(args.device, args.backend, args.slots, args.cache_limit)
+    settings = EngineSettings(args.device, args.backend, args.slots, args.cache_limit, args.gpus_per_probe)
     worker = Worker(Workspace(args.workspace, args.db), args.study, settings, args.parent)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop.set())

@@ -33,7 +33,7 @@ class Idefics3Base(SplicedBase):
         """Run tower and connector over all tiles of all images at once."""
         tiles = torch.cat([image.pixels for image in images]).to(self.device)
         features = self.model.model.get_image_features(pixel_values=_keep_black_tiles(tiles)[:, None]).pooler_output
-        per_tile = [tile.reshape(-1, tile.shape[-1]) for tile in features]
+        per_tile = [tile.reshape(-1, tile.shape[-1]).to(self.device) for tile in features]
         counts = [image.pixels.shape[0] for image in images]
         return [torch.cat(chunk) for chunk in _split(per_tile, counts)]
 

@@ -30,4 +30,4 @@ class LlavaBase(SplicedBase):
     def encode_images(self, images: Sequence[ProcessedImage]) -> list[Tensor]:
         """Run tower and connector over all images at once."""
         pixels = torch.cat([image.pixels for image in images]).to(self.device, self.model.dtype)
-        return list(self.model.model.get_image_features(pixel_values=pixels).pooler_output)
+        return [tokens.to(self.device) for tokens in self.model.model.get_image_features(pixel_values=pixels).pooler_output]

@@ -39,11 +39,11 @@ def family_of(folder: Path) -> str:
     return model_type
 
 
-def load_base(folder: Path, family: str, precision: Precision, device: Any) -> LoadedBase:
-    """Load a frozen base model onto a device in its precision, from safetensors only."""
+def load_base(folder: Path, family: str, precision: Precision, device: Any, *, sharded: bool = False) -> LoadedBase:
+    """Load a frozen base model in its precision, from safetensors only, onto a device or sharded over all visible GPUs."""
     import torch
 
     module, name = FAMILIES[family].split(":")
     dtype = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16}[precision]
-    loaded: LoadedBase = getattr(importlib.import_module(module), name)(folder, dtype, torch.device(device))
+    loaded: LoadedBase = getattr(importlib.import_module(module), name)(folder, dtype, torch.device(device), sharded)
     return loaded

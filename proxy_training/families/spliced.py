@@ -21,15 +21,20 @@ class SplicedBase:
     family: ClassVar[str]
     LANGUAGE: ClassVar[str]  # path of the language model
 
-    def __init__(self, folder: Path, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, folder: Path, dtype: torch.dtype, device: torch.device, sharded: bool = False) -> None:
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
         self.model: Any = AutoModelForImageTextToText.from_pretrained(
-            folder, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, trust_remote_code=False
-        ).to(device)
+            folder,
+            dtype=dtype,
+            attn_implementation="sdpa",
+            use_safetensors=True,
+            trust_remote_code=False,
+            device_map="auto" if sharded else device,  # accelerate's: layers are spread, and values move between them by hooks
+        )
         self.model.requires_grad_(False).eval()
         self.processor: Any = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
-        self.device = device
+        self.device = self.model.get_input_embeddings().weight.device
         self.image_token_id = int(self.model.config.image_token_id)
         self.pad_token_id = int(self.processor.tokenizer.pad_token_id or 0)
         settings = json.loads(self.processor.image_processor.to_json_string())
@@ -53,11 +58,11 @@ class SplicedBase:
             places = (input_ids == self.image_token_id).unsqueeze(-1)
             embeds = embeds.masked_scatter(places, features.to(embeds.dtype))
         out = text(inputs_embeds=embeds, attention_mask=attention_mask, position_ids=position_ids, use_cache=False)
-        return out.last_hidden_state  # type: ignore[no-any-return]
+        return out.last_hidden_state.to(self.device)  # type: ignore[no-any-return]
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Apply the language-model head, in fp32 for the softmax that follows."""
-        return self.model.lm_head(hidden).float()  # type: ignore[no-any-return]
+        return self.model.lm_head(hidden).float().to(self.device)  # type: ignore[no-any-return]
 
     def language_prefix(self) -> str:
         """Return where the language model sits."""

@@ -15,6 +15,7 @@ from proxy_training.families.registry import family_of
 from proxy_training.image_text import token_counter
 from proxy_training.jobs import Backend, EngineSettings, EvalSet, Job, Recipe, Stage, Training
 from proxy_training.proxies import proxy_spec
+from proxy_training.stack.decoder import Unsupported
 from sources.images import load_image
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -95,3 +96,16 @@ def test_adapter_folder_has_no_key_that_peft_does_not_expect(engines: tuple[Engi
     load = peft.load_adapter(tmp_path / "a", "again")
     assert load.unexpected_keys == []
     assert not [key for key in load.missing_keys if "again" in key]
+
+
+def test_a_sharded_base_runs_on_the_reference(engines: tuple[Engine, Engine], stage: Stage, benchmark_set: EvalSet, tmp_path: Path) -> None:
+    """Without GPUs accelerate puts all on the CPU: the way through is the same, the hooks between devices are not tried."""
+    reference, _ = engines
+    sharded = Engine(reference.proxy, Recipe(), tmp_path, EngineSettings("cpu", gpus_per_probe=2))
+    job = Job(Training(reference.proxy, Recipe(batch_size=8), (Stage(stage.rows[:16]),), 0), (benchmark_set,))
+    expected, found = (next(iter(engine.run([job]))) for engine in (reference, sharded))
+    assert (found.cost.backend, found.cost.why) == ("reference", "the base is sharded over several GPUs")
+    np.testing.assert_allclose(found.losses, expected.losses, rtol=1e-5)
+    np.testing.assert_allclose(found.scores[0].values, expected.scores[0].values, atol=1e-5)
+    with pytest.raises(Unsupported, match="sharded"):
+        Engine(reference.proxy, Recipe(), tmp_path, EngineSettings("cpu", Backend.STACK, gpus_per_probe=2))

@@ -3,7 +3,8 @@
 import pytest
 
 from probe.commands import in_workspace
-from probe.study.local import check_device
+from probe.study import devices
+from probe.study.devices import check_device
 from probe.workspace import Workspace
 
 
@@ -15,6 +16,29 @@ def test_a_device_that_is_not_there_is_said_before_anything_is_planned(probe, tm
     ended = probe(*command, "--device", device)
     assert (ended.code, says in ended.err, ended.err.count("\n")) == (code, True, 1), ended.err
     assert not (tmp_path / ".probe").exists()
+
+
+@pytest.fixture
+def four_gpus(monkeypatch):
+    monkeypatch.setattr(devices, "_gpu_names", lambda: ["0", "1", "4", "5"])
+
+
+def test_workers_take_gpus_one_by_one_or_in_groups(four_gpus):
+    assert [place.device for place in devices.places(None)] == ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]
+    assert devices.places("cuda:2") == [devices.Place("cuda:2")]
+    groups = devices.places(None, 2)
+    assert [place.environment() for place in groups] == [{"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "4,5"}]
+    assert [devices.default_workers(None, n) for n in (1, 2, 3)] == [4, 2, 1]
+    devices.check_sharding(None, 4)
+
+
+def test_sharding_over_gpus_that_are_not_there_is_one_sentence(probe, four_gpus):
+    for words, says in (
+        (("--gpus-per-probe", "5"), "this machine shows 4 GPUs"),
+        (("--gpus-per-probe", "2", "--device", "cpu"), "needs several GPUs"),
+    ):
+        ended = probe("run", "--source", "mine", *words)
+        assert (ended.code != 0, says in ended.err, ended.err.count("\n")) == (True, True, 1), ended.err
 
 
 def test_the_cpu_needs_no_check():
