@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measure the engine against its rivals, all arms interleaved in each repetition, in CPU-seconds.
 
-    python benchmarks/engine.py [--quick] [--json] [--repetitions 3] [--out engine.jsonl] [--only end_to_end,train,eval]
+    python benchmarks/engine.py [--quick] [--json] [--repetitions 3] [--out engine.jsonl] [--only end_to_end,steps,memory]
 
 End to end, each arm is a process of its own, imports and loading included, on the same probes (8 sources x 3 seeds of easy-VQA,
 120 steps of 16 rows, 900 items): A0 a process a probe with PEFT and the transformers Trainer, then generation one item at a time;
@@ -18,7 +18,6 @@ import importlib.util
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -35,13 +34,22 @@ EVAL = ("vs_generate", "vs_generate_first_time", "vs_generate_batched", "vs_A3_e
 
 def cpu_of(command: Sequence[str]) -> tuple[float, str]:
     """Run a command with one thread; return its CPU seconds, children included, and its output."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds, _, out = spent_by(command)
+    return seconds, out
+
+
+def spent_by(command: Sequence[str]) -> tuple[float, int, str]:
+    """Run a command with one thread; return its CPU seconds, children included, the most memory it held (bytes), and its output."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONPATH": str(HERE.parent)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        if process.returncode:
+            raise SystemExit(f"{' '.join(command)} failed:\n{err.read()[-3000:]}")
+        return used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, out.read()
 
 
 def arm(name: str, probes: Sequence[int], steps: int, items: int) -> dict[str, Any]:
@@ -107,6 +115,20 @@ def steps_and_items(quick: bool) -> dict[str, Any]:
     return parsed
 
 
+def memory(quick: bool) -> dict[str, Any]:
+    """Return the engine's most memory (MB): by slots with as many probes, and by probes in one slot."""
+
+    def held(probes: int, slots: int) -> int:
+        sizes = ["--probes", ",".join(map(str, range(probes))), "--steps", "10", "--items", "20", "--slots", str(slots)]
+        return spent_by([sys.executable, str(HERE / "engine_arms.py"), "B", *sizes])[1] // 1_000_000
+
+    with tempfile.TemporaryDirectory() as index:
+        os.environ["PROBE_BENCH_INDEX"] = index
+        cpu_of([sys.executable, str(HERE / "engine_arms.py"), "index"])
+        slots, probes = ((1, 4), (1, 4)) if quick else ((1, 2, 4, 8, 16), (1, 8, 24, 48))
+        return {"mb_by_slots": {k: held(16, k) for k in slots}, "mb_by_probes": {n: held(n, 1) for n in probes}}
+
+
 def ratios(repetitions: Sequence[dict[str, Any]], of: Callable[[dict[str, Any]], float | None]) -> dict[str, float] | None:
     values = [value for one in repetitions if (value := of(one)) is not None]
     if not values:
@@ -132,6 +154,7 @@ def summary(repetitions: Sequence[dict[str, Any]]) -> dict[str, Any]:
             name: ratios(repetitions, lambda one, name=name: one.get("end_to_end", {}).get(name)) for name in (*names.values(), "B")
         },
         "marginal": ratios(repetitions, step("probe_cpu_s")),
+        "memory": [one["memory"] for one in repetitions if "memory" in one],
         "sweep": [one["steps"]["sweep"] for one in repetitions if "steps" in one],
         "repetitions": len(repetitions),
         "machine": machine(),
@@ -174,7 +197,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--repetitions", type=int, default=None)
     parser.add_argument("--out", type=Path, default=None, help="JSON lines of finished repetitions; the same command goes on")
-    parser.add_argument("--only", default="end_to_end,steps")
+    parser.add_argument("--only", default="end_to_end,steps,memory")
     wanted = parser.parse_args()
     wished = wanted.repetitions or (1 if wanted.quick else 3)
     done = [json.loads(line) for line in wanted.out.read_text().splitlines()] if wanted.out and wanted.out.exists() else []
@@ -185,6 +208,8 @@ def main() -> None:
             one["end_to_end"] = end_to_end(wanted.quick)
         if "steps" in wanted.only:
             one["steps"] = steps_and_items(wanted.quick)
+        if "memory" in wanted.only and not done:  # once: it does not vary
+            one["memory"] = memory(wanted.quick)
         done.append(one)
         if wanted.out:
             with open(wanted.out, "a") as handle:
@@ -197,6 +222,8 @@ def main() -> None:
         for key, value in found[part].items():
             if value:
                 print(f"{part}.{key:22} {value['median']:>8} [{value['low']}, {value['high']}]")
+    for one in found["memory"]:
+        print(json.dumps(one))
     print(json.dumps(found["machine"]))
 
 

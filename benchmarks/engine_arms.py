@@ -125,6 +125,23 @@ def plain(row: Any) -> dict[str, Any]:
     }
 
 
+def trainer_settings(steps: int, seed: int) -> dict[str, Any]:
+    """Return what both Trainers are told."""
+    return {
+        "max_steps": steps,
+        "per_device_train_batch_size": BATCH,
+        "learning_rate": 2e-3,
+        "lr_scheduler_type": "linear",
+        "weight_decay": 0.0,
+        "logging_steps": 10,
+        "save_strategy": "no",
+        "report_to": [],
+        "use_cpu": True,
+        "disable_tqdm": True,
+        "seed": seed,
+    }
+
+
 def trainer(chats: Chats, number: int, steps: int) -> tuple[Any, list[float]]:
     """PEFT with the transformers Trainer."""
     from transformers import Trainer, TrainingArguments
@@ -134,18 +151,8 @@ def trainer(chats: Chats, number: int, steps: int) -> tuple[Any, list[float]]:
     with tempfile.TemporaryDirectory() as out:
         arguments = TrainingArguments(
             output_dir=out,
-            max_steps=steps,
-            per_device_train_batch_size=BATCH,
-            learning_rate=2e-3,
-            lr_scheduler_type="linear",
-            weight_decay=0.0,
-            logging_steps=10,
-            save_strategy="no",
-            report_to=[],
-            use_cpu=True,
             remove_unused_columns=False,
-            disable_tqdm=True,
-            seed=seed,
+            **trainer_settings(steps, seed),
         )
         worker = Trainer(model=model, args=arguments, train_dataset=[plain(row) for row in rows], data_collator=chats.collate)
         worker.train()
@@ -174,18 +181,10 @@ def sft_trainer(chats: Chats, number: int, steps: int) -> tuple[Any, list[float]
     with tempfile.TemporaryDirectory() as out:
         config = SFTConfig(
             output_dir=out,
-            max_steps=steps,
-            per_device_train_batch_size=BATCH,
-            learning_rate=2e-3,
             max_length=None,
-            save_strategy="no",
-            report_to=[],
-            use_cpu=True,
             bf16=False,
-            disable_tqdm=True,
             gradient_checkpointing=False,
-            logging_steps=10,
-            seed=seed,
+            **trainer_settings(steps, seed),
         )
         worker = SFTTrainer(
             model=chats.model_class.from_pretrained(chats.folder),

@@ -6,6 +6,7 @@ Prints one JSON object of ratios (rival's CPU seconds over ours) and the sweep's
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import random
 import sys
@@ -25,6 +26,7 @@ from proxy_training.engine import Engine
 from proxy_training.jobs import Backend, EngineSettings, Recipe, Stage
 from proxy_training.proxies import proxy_spec
 from proxy_training.stack.training import Plan, Stack
+from proxy_training.stack.tuning import choose_slots
 
 BATCH = 16
 
@@ -56,6 +58,15 @@ def stacked_steps(engine: Engine, recipe: Recipe, stages: list[list[Any]], start
             stack.ended()
 
     return seconds(train) / len(stages)
+
+
+def tuned_slots(engine: Engine, recipe: Recipe, stage: list[Any], start: dict[str, Any]) -> int:
+    """Return how many slots the engine would choose for such a probe."""
+    backend = engine.stack
+    assert backend is not None
+    plan = Plan(recipe, peft_backend.step_examples([stage], recipe.batch_size), start)
+    new_stack = functools.partial(Stack, engine.base, engine.features.gather, backend.decoder, recipe.rank)
+    return choose_slots(new_stack, plan, "cpu").slots
 
 
 def image_loop_steps(chats: Chats, rows: list[Any]) -> float:
@@ -118,14 +129,20 @@ def training(steps: int, slots: tuple[int, ...], reuses: tuple[int, ...], featur
         encode = time.process_time() - before
         stage = engine.preparation.stages([Stage(chosen)], spec.recipe)[0]
         a2 = image_loop_steps(chats, [plain(row) for row in chosen])
+        chosen_slots = tuned_slots(engine, spec.recipe, stage, start)
         a3 = reference_steps(engine, spec.recipe, stage)
         for k in slots:
             ours = stacked_steps(engine, spec.recipe, [stage] * k, start)
-            cell = {"reuse": len(chosen) / len({row.sample.images[0] for row in chosen}), "slots": k, "steps_per_cpu_s": steps / ours}
-            sweep.append(cell | {"vs_A3": a3 / ours, "vs_A2": a2 / (ours + encode), "features_cpu_s": encode})
-    chosen_slots = 1
-    best = {reuse: [c for c in sweep if abs(c["reuse"] - reuse) < 2 and c["slots"] == chosen_slots] for reuse in reuses}
-    own = [cell for cells in best.values() for cell in cells]
+            before, a3 = a3, reference_steps(engine, spec.recipe, stage)  # the rival on both sides of each cell
+            of_cell = {
+                "reuse": len(chosen) / len({row.sample.images[0] for row in chosen}),
+                "slots": k,
+                "chosen": k == chosen_slots,
+                "steps_per_cpu_s": steps / ours,
+                "features_cpu_s": encode,
+            }
+            sweep.append(of_cell | {"vs_A3": (before + a3) / 2 / ours, "vs_A2": a2 / (ours + encode)})
+    own = [cell for cell in sweep if cell["chosen"]]
     return {
         "sweep": sweep,
         "vs_A3": float(np.median([cell["vs_A3"] for cell in own])),
