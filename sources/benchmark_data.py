@@ -15,6 +15,9 @@ from sources.problems import Problem, RowError, SourceError
 from sources.sample import ImageRef
 
 
+MOST_EXAMPLES = 3  # of each class of problem
+
+
 @dataclass(frozen=True, slots=True)
 class BenchmarkData:
     """Items in their fixed order, how many were left out and why, and the hash of what is asked and answered."""
@@ -22,6 +25,7 @@ class BenchmarkData:
     items: tuple[Item, ...]
     excluded: Counter[Problem] = field(default_factory=Counter)
     fingerprint: str = ""
+    examples: tuple[tuple[Problem, int, str], ...] = ()  # of what was left out: the class, the item's number from 0, what was found
 
 
 def read_benchmark(spec: BenchmarkSpec) -> BenchmarkData:
@@ -35,18 +39,21 @@ def read_benchmark(spec: BenchmarkSpec) -> BenchmarkData:
     digests: dict[str, str] = {}
     excluded: Counter[Problem] = Counter()
     items: list[Item] = []
-    for item in _items(spec):
+    examples: list[tuple[Problem, int, str]] = []
+    for number, item in enumerate(_items(spec)):
         try:
             for ref in item.images if isinstance(item, Item) else ():
                 _check(ref, digests)
             items.append(_or_raise(item))
         except RowError as error:
             excluded[error.problem] += 1
+            if excluded[error.problem] <= MOST_EXAMPLES:
+                examples.append((error.problem, number, error.detail))
     if not items:
         counts = ", ".join(f"{count} {problem.value}" for problem, count in excluded.most_common())
         raise SourceError(f"No item of the benchmark {spec.name} is usable ({counts or 'it has none'}); check its file and image folder")
     chosen = _drawn(_with_own_ids(items), spec)
-    return BenchmarkData(tuple(chosen), excluded, _fingerprint(spec, chosen, digests))
+    return BenchmarkData(tuple(chosen), excluded, _fingerprint(spec, chosen, digests), tuple(examples))
 
 
 def _or_raise(item: Item | RowError) -> Item:

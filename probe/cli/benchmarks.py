@@ -166,6 +166,7 @@ def check_benchmark(workspace: Workspace, name: str) -> dict[str, Any]:
         "capability": spec.capability,
         "items": len(data.items),
         "excluded": {problem.value: n for problem, n in data.excluded.most_common()},
+        "examples": [{"problem": problem.value, "item": number, "detail": detail} for problem, number, detail in data.examples],
         "images": len(set(groups.tolist())),
         "undecodable": _undecodable(data.items),
         "choices": {str(count): n for count, n in sorted(Counter(len(item.choices) for item in data.items).items())},
@@ -210,6 +211,8 @@ def _check_lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"{found['name']}: {found['items']:,} items usable on {found['images']:,} images, capability {found['capability']}"
     for problem, n in found["excluded"].items():
         yield f"  excluded {n:,} {problem}"
+        for example in (one for one in found["examples"] if one["problem"] == problem):
+            yield f"    item {example['item']}: {example['detail'] or problem}"
     for problem, n in found["undecodable"].items():
         yield f"  {n:,} images are {problem}: their items will not be scored"
     yield "choices: " + ", ".join(f"{n:,} items with {count if count != '0' else 'free text'}" for count, n in found["choices"].items())

@@ -16,9 +16,11 @@ import base64
 import binascii
 import csv
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from sources.benchmark import Item
 from sources.formats.conversation import Message, Part, Place, Prepend, build_sample
@@ -157,25 +159,63 @@ def _lines(path: Path) -> Iterator[Mapping[str, str] | None]:
     with _FIELD_LIMIT_LOCK, path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         before = csv.field_size_limit(_FIELD_BYTES)
         try:
-            yield from _parsed(csv.reader(file, delimiter="\t"), path)
+            header: list[str] = []
+            for cells in _Records(file):
+                if not header:
+                    header = _header(cells or [], path)
+                elif cells != []:
+                    yield dict(zip(header, cells, strict=True)) if cells and len(cells) == len(header) else None
         finally:
             csv.field_size_limit(before)
 
 
-def _parsed(reader: Iterator[list[str]], path: Path) -> Iterator[Mapping[str, str] | None]:
-    header: list[str] = []
-    while True:
+class _Records:
+    """The records of a TSV: cells, an empty list for an empty line, None for a line that cannot be read.
+
+    A quoted cell may go on over lines. A quote that is never closed, or is closed by a stray one rows later, must not swallow the rows
+    between: where a line that a cell went on to is a whole row by its tabs, only the line with the quote is given up.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._lines = iter(file)
+        self._back: deque[str] = deque()  # read ahead and given back
+        self._tabs = 0  # of the header
+
+    def __iter__(self) -> Iterator[list[str] | None]:
+        first = True
+        while (line := self._next()) is not None:
+            cells = self._record(line)
+            if first and cells:
+                self._tabs, first = len(cells) - 1, False
+            yield cells
+
+    def _next(self) -> str | None:
+        return self._back.popleft() if self._back else next(self._lines, None)
+
+    def _record(self, line: str) -> list[str] | None:
+        if '"' not in line:
+            bare = line.rstrip("\r\n")
+            return bare.split("\t") if bare else []
+        alone = list(csv.reader([line, "end"], delimiter="\t"))
+        if len(alone) == 2:  # all quotes end with the line
+            return alone[0]
+        taken = [line]
         try:
-            cells = next(reader)
-        except StopIteration:
-            return
+            return next(csv.reader(self._going_on(taken), delimiter="\t", strict=True), [])
         except csv.Error:
-            yield None
-            continue
-        if not header:
-            header = _header(cells, path)
-        elif cells:
-            yield dict(zip(header, cells, strict=True)) if len(cells) == len(header) else None
+            self._back.extendleft(reversed(taken[1:]))
+            return None
+
+    def _going_on(self, taken: list[str]) -> Iterator[str]:
+        """Yield the lines that an open quote goes on to, and keep them in `taken`; stop before one that is a row by itself."""
+        yield taken[0]
+        in_first = "\t" not in taken[0].partition('"')[0]
+        while (line := self._next()) is not None:
+            if self._tabs and line.count("\t") == self._tabs and ('"' not in line or not in_first):
+                self._back.appendleft(line)
+                return
+            taken.append(line)
+            yield line
 
 
 def _header(cells: list[str], path: Path) -> list[str]:
@@ -198,6 +238,8 @@ def _choices_and_answer(line: Mapping[str, str], yes_no: bool) -> tuple[tuple[st
     if answer.lower() in _ABSENT:
         raise RowError(Problem.NO_ANSWER, "no answer, as in a test split")
     letters = _choice_letters(line)
+    if not letters and len(answer) == 1 and answer in line:
+        raise RowError(Problem.MALFORMED, f"the answer is {answer}, and there are no choices")
     if not letters:
         return (("Yes", "No"), _YES_NO[answer.lower()]) if yes_no else ((), answer)
     choices = tuple(line[letter].strip() for letter in letters)

@@ -2,14 +2,20 @@ from __future__ import annotations
 
 import base64
 import csv
+import io
+import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from making_sources import png, write, write_tsv
 
 from sources.benchmark import BenchmarkSpec, PromptForm
 from sources.benchmark_data import BenchmarkData, read_benchmark
+from sources.formats.tsv import read_table
 from sources.problems import Problem, SourceError
 from sources.sample import ImageRef
 
@@ -122,3 +128,46 @@ def test_unusable_files_say_so(tmp_path: Path) -> None:
         read_benchmark(BenchmarkSpec("b", "k", "tsv", str(tmp_path / "none")))
     with pytest.raises(SourceError, match="No item"):
         read(tmp_path, [line(1, answer="")])
+
+
+COLUMNS = ["index", "question", "A", "B", "answer"]
+words = st.text(st.sampled_from('ab "\n.'), min_size=1, max_size=12)
+
+
+@given(st.lists(st.tuples(words, words), min_size=1, max_size=6))
+def test_quoted_cells_that_go_over_lines_are_read_as_csv_reads_them(texts: list[tuple[str, str]]) -> None:
+    written = io.StringIO()
+    writer = csv.writer(written, delimiter="\t", lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([number, question, a, "other", "B"] for number, (question, a) in enumerate(texts))
+    with tempfile.TemporaryDirectory() as folder:
+        table = read_table(write(Path(folder) / "t.tsv", written.getvalue().encode()))
+    assert [(line["question"], line["A"]) for line in table.lines if line] == texts
+
+
+@given(st.sets(st.integers(0, 19), min_size=1, max_size=4), st.sampled_from(['"What', 'What"', '"What"', '""What', '"']))
+def test_a_stray_quote_costs_its_own_row_at_most(broken: set[int], start: str) -> None:
+    lines = ["\t".join(COLUMNS)]
+    lines += [f"{n}\t{start if n in broken else 'What'} {n}?\tred\tblue\tA" for n in range(20)]
+    with tempfile.TemporaryDirectory() as folder:
+        table = read_table(write(Path(folder) / "t.tsv", "\n".join(lines).encode()))
+    assert len(table.lines) == 20
+    assert [line["index"] for line in table.lines if line and int(line["index"]) not in broken] == [
+        str(n) for n in range(20) if n not in broken
+    ]
+
+
+def test_hostile_quotes_take_linear_time(tmp_path: Path) -> None:
+    began = time.process_time()
+    for body in (b'1\t"a\n' * 100_000, b'1\t"\n' + b'""\n' * 200_000, b'1\t"' + b"a\n" * 400_000, b'"' * 1_000_000):
+        read_table(write(tmp_path / "t.tsv", b"question\tanswer\nq\ta\n" + body))
+    assert time.process_time() - began < 20
+
+
+def test_what_was_left_out_is_shown_with_its_number(tmp_path: Path) -> None:
+    data = read(tmp_path, [line(1), line(2, answer="D"), line(3, A="", B="", answer="B"), line(4, image="999")])
+    assert data.examples == (
+        (Problem.MALFORMED, 1, "the answer 'D' is none of the choices"),
+        (Problem.MALFORMED, 2, "the answer is B, and there are no choices"),
+        (Problem.MISSING_IMAGE, 3, "no row '999' to take the image from"),
+    )
