@@ -14,7 +14,6 @@ from sources.ordering import seeded_key
 from sources.problems import Problem, RowError, SourceError
 from sources.sample import ImageRef
 
-
 MOST_EXAMPLES = 3  # of each class of problem
 
 
