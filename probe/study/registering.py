@@ -210,7 +210,10 @@ def _check_splittable(store: Store, spec: SourceSpec, wanted: str) -> bool:
         raise ProbeError(f"{slug} is already split (holdout={done}): remove it and add it again to split it otherwise.")
     users = store.studies_using(slug)
     if users and not done:
-        raise ProbeError(f"study {users[0]!r} has used the whole of {slug}: add the data again under another name and split that.")
+        raise ProbeError(
+            f"study {users[0]!r} has used the whole of {slug}: add the data again under another name, split that, "
+            "and use it in another --study."
+        )
     return bool(users)
 
 

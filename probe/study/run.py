@@ -23,6 +23,7 @@ from db.values import (
 )
 from probe.errors import ProbeError, UsageError
 from probe.study import designs
+from probe.study.contamination import shared_images
 from probe.study.draws import Draws
 from probe.study.local import LocalExecutor
 from probe.study.registry import benchmark_record, check_halves, default_benchmarks, find_benchmark, find_source, source_record
@@ -73,7 +74,7 @@ class Planned:
     done: int
     saved: int = 0  # adapters of the study that new benchmarks will be scored on
     new_benchmarks: tuple[str, ...] = ()
-    note: str = ""  # for a new study: what was chosen for it, and why
+    notes: tuple[str, ...] = ()  # for the study: what was chosen for it and why, and what to know of its data
 
 
 def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
@@ -87,8 +88,6 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
         if known is not None:
             _check_same(known, request)
         draft, note = (known, "") if known else _draft(request)
-        if note:
-            say(note)
         # Every source is looked up before anything is read: one that is not here is what the user mends first.
         specs = {slug: find_source(store, slug) for slug in (*request.sources, *draft.base.weights())}
         benchmarks = _benchmarks(store, known, request)
@@ -99,7 +98,12 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
         arms, repeats = _arms(study, request, seeds, store.arms(study.name) if known else ())
         probes = plan_probes(draws, arms, range(seeds), say, repeats)
         plan = StudyPlan(study, sources, benchmarks, tuple(arms), tuple(probes))
-        return replace(_planned(store, plan, known is not None), note=note)
+        planned = _planned(store, plan, known is not None)
+        trained = [arm for arm in store.arms(study.name) if planned.new_benchmarks] if known else []
+        notes = tuple(filter(None, (note, *shared_images(draws, [*arms, *trained], benchmarks))))
+        for told in notes:
+            say(told)
+        return replace(planned, notes=notes)
 
 
 def _planned(store: Store, plan: StudyPlan, known: bool) -> Planned:
@@ -129,8 +133,11 @@ def store_plan(workspace: Workspace, planned: Planned) -> None:
     """
     with workspace.open_store() as store:
         store.put_plan(planned.plan)
-        if planned.note:
-            store.add_note(planned.plan.study.name, planned.note, "probe")
+        name = planned.plan.study.name
+        held = {note.text for note in store.notes(name)}
+        for note in planned.notes:
+            if note not in held:
+                store.add_note(name, note, "probe")
 
 
 def plan_probes(draws: Draws, arms: Sequence[Arm], repeats: range, say: Say, fewer: Mapping[str, int] | None = None) -> list[PlannedProbe]:

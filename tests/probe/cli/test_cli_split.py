@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from probe.study.run import RunRequest, plan_run, store_plan
 from probe.workspace import Workspace
 
 
@@ -65,3 +66,26 @@ def test_a_split_source_in_use_is_left_alone(probe, mine, bench):
     ended = probe("sources", "split", mine, "--holdout", "0.3")
     assert ended.code == 0
     assert "nothing was changed" in ended.out
+
+
+def test_held_out_images_in_another_source_are_told(probe, mine, llava, images):
+    probe("sources", "split", mine, "--holdout", "0.3")
+    probe("sources", "add", "again", "--path", llava, "--images", images)
+    held = probe("benchmarks", "show", "mine-holdout", "--json").json()["images"]
+    planned = plan_run(Workspace(Path(".probe")), RunRequest((mine, "again"), samples=64, seeds=1), lambda line: None)
+    assert [note.partition(",")[0] for note in planned.notes] == [
+        f"again: {held} of the {held} images of benchmark mine-holdout are among what its probes train on"
+    ]
+
+
+def test_a_later_benchmark_of_trained_images_is_told_and_noted(probe, study, mine, llava, images):
+    probe("sources", "add", "again", "--path", llava, "--images", images)
+    probe("sources", "split", "again", "--holdout", "0.5")
+    workspace, said = Workspace(Path(".probe")), []
+    for _ in range(2):
+        store_plan(workspace, plan_run(workspace, RunRequest((mine,), benchmarks=("again-holdout",)), said.append))
+    assert any(line.startswith("mine: ") and "again-holdout" in line for line in said)
+    with workspace.open_store() as store:
+        texts = [note.text for note in store.notes("main")]
+    assert len(texts) == len(set(texts))
+    assert any("again-holdout" in text for text in texts)

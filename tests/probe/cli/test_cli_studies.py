@@ -44,7 +44,7 @@ def test_show_and_note(probe, study):
     shown = probe("studies", "show", "main", "--json").json()
     assert [arm["arm"] for arm in shown["arm_list"]] == ["untrained", "mine"]
     assert shown["benchmark_list"] == ["bench"]
-    assert (shown["notes"][0]["author"], shown["notes"][0]["text"]) == ("ada", "mine looks good")
+    assert (shown["notes"][-1]["author"], shown["notes"][-1]["text"]) == ("ada", "mine looks good")
     text = probe("studies", "show", "main").out
     assert "mine looks good" in text
     assert "16 samples" in text

@@ -1,0 +1,59 @@
+"""Benchmark images that probes train on: scores there are not held out, and the user must know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from db.values import Arm, BenchmarkRecord
+from probe.study.draws import Draws
+from probe.study.items import image_clusters, read_eval_set
+from sources.canonical import hash_bytes
+from sources.images import read_image_bytes
+from sources.problems import RowError, SourceError
+
+
+def shared_images(draws: Draws, arms: Sequence[Arm], benchmarks: Sequence[BenchmarkRecord]) -> list[str]:
+    """Return a sentence for every source and benchmark that share images, by their bytes, in what the arms' first repeat draws."""
+    drawn = _drawn_images(draws, arms)
+    found = []
+    for record in benchmarks:
+        clusters = set(record.groups.tolist())
+        near = {slug: hashes for slug, hashes in drawn.items() if not clusters.isdisjoint(image_clusters(hashes))}
+        if not near:
+            continue
+        images = _benchmark_images(record)
+        for slug, hashes in near.items():
+            if shared := len(images & hashes):  # cluster numbers are short, so that two images may have one
+                found.append(
+                    f"{slug}: {shared:,} of the {len(images):,} images of benchmark {record.spec.name} are among what its probes train on, "
+                    "so scores there are not held out; leave the benchmark out, or split the data once (`probe sources split`) "
+                    "and add it under one name only."
+                )
+    return found
+
+
+def _drawn_images(draws: Draws, arms: Iterable[Arm]) -> dict[str, set[str]]:
+    drawn: dict[str, set[str]] = {}
+    for arm in arms:
+        if not arm.curriculum.phases:
+            continue
+        for stage in draws.draw(arm.curriculum, 0).training.stages:
+            for row in stage.rows:
+                index = draws.pool(row.source).index
+                drawn.setdefault(row.source, set()).update(index.image_hash(ref) for ref in row.sample.images)
+    return drawn
+
+
+def _benchmark_images(record: BenchmarkRecord) -> set[str]:
+    """Return the hashes of a benchmark's images; none where it cannot be read any more, which is told where it is scored."""
+    try:
+        items = read_eval_set(record.spec).items
+    except SourceError:
+        return set()
+    hashes = set()
+    for ref in {ref.identity(): ref for item in items for ref in item.images}.values():
+        try:
+            hashes.add(hash_bytes(read_image_bytes(ref)))
+        except RowError:
+            continue
+    return hashes
