@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -73,18 +74,27 @@ def progress(connection: sa.Connection, study: str) -> StudyProgress:
     """Return how many probes stand where, and the cost of the study's trainings, each counted once."""
     check_study(connection, study)
     state = _state(list(study_evaluations(connection, study))).label("probe_state")
-    joined = sa.select(state).select_from(ProbeRow).join(TrainingRow, TrainingRow.training_id == ProbeRow.training_id)
+    joined = (
+        sa.select(state, TrainingRow.state.label("training_state"))
+        .select_from(ProbeRow)
+        .join(TrainingRow, TrainingRow.training_id == ProbeRow.training_id)
+    )
     stands = joined.where(ProbeRow.study == study).subquery()
-    tally = sa.select(stands.c.probe_state, sa.func.count().label("probes")).group_by(stands.c.probe_state)
-    counts: dict[ProbeState, int] = {row.probe_state: row.probes for row in connection.execute(tally)}
+    tally = sa.select(stands.c.probe_state, stands.c.training_state, sa.func.count().label("probes"))
+    counts: Counter[ProbeState] = Counter()
+    unscored = 0
+    for row in connection.execute(tally.group_by(stands.c.probe_state, stands.c.training_state)):
+        counts[row.probe_state] += row.probes
+        unscored += row.probes * (row.probe_state == ProbeState.FAILED and row.training_state == ProbeState.DONE)
     ours = TrainingRow.training_id.in_(sa.select(ProbeRow.training_id).where(ProbeRow.study == study))
     cpu_s, wall_s = connection.execute(sa.select(sa.func.sum(TrainingRow.cpu_s), sa.func.sum(TrainingRow.wall_s)).where(ours)).one()
     return StudyProgress(
         study=study,
-        waiting=counts.get(ProbeState.WAITING, 0),
-        running=counts.get(ProbeState.RUNNING, 0),
-        done=counts.get(ProbeState.DONE, 0),
-        failed=counts.get(ProbeState.FAILED, 0),
+        waiting=counts[ProbeState.WAITING],
+        running=counts[ProbeState.RUNNING],
+        done=counts[ProbeState.DONE],
+        failed=counts[ProbeState.FAILED],
+        unscored=unscored,
         cpu_s=_number(cpu_s),
         wall_s=_number(wall_s),
         mean_probe_cpu_s=_mean_cpu(connection, study),

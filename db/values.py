@@ -279,6 +279,7 @@ class StudyProgress:
     running: int = 0
     done: int = 0
     failed: int = 0
+    unscored: int = 0  # of the failed: trained, and only some benchmark could not be scored
     cpu_s: float = 0.0
     wall_s: float = 0.0
     mean_probe_cpu_s: float = 0.0

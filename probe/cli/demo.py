@@ -69,7 +69,8 @@ def find_mixture(workspace: Workspace, mixtures: int, workers: int | None) -> Pa
     sources = tuple(f"easy-vqa/{name}" for name in SOURCES)
     request = RunRequest(sources=sources, samples=SAMPLES, seeds=2, design=Design.SWARM, mixtures=mixtures)
     store_plan(workspace, plan_run(workspace, request, _say))
-    run_waiting(workspace, "main", workers, ANY_ENGINE)
+    if unscored := run_waiting(workspace, "main", workers, ANY_ENGINE):
+        raise ProbeError(unscored)
     doc, path, _ = optimize(workspace, OptimizeRequest(unit=BudgetUnit.SAMPLES, budget=FULL_SCALE_SAMPLES), workers, None)
     print_decision(doc, path)
     return path

@@ -84,7 +84,7 @@ def main() -> None:
     try:
         cli.main(standalone_mode=False, prog_name="probe")
     except click.exceptions.Abort:
-        click.echo("Interrupted.", err=True)
+        click.echo("Interrupted. Nothing is left half done; the same command begins again.", err=True)
         sys.exit(130)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)

@@ -74,7 +74,8 @@ def optimize(
             plan_confirmation(workspace, store, found, plan, tell)
     if request.confirm:
         tell(f"Confirming with {request.seeds} fresh seeds on the items that were set aside.")
-        run_waiting(workspace, request.study, workers, EngineSettings(device))
+        if unscored := run_waiting(workspace, request.study, workers, EngineSettings(device)):
+            raise ProbeError(unscored)
     with workspace.open_store() as store:
         _rank(store, request.study, tell)  # again, because the confirmation raised the study's revision
         confirmed = confirmation(store, found, plan) if request.confirm else None

@@ -101,7 +101,7 @@ def print_fields(fields: Mapping[str, Any], form: str) -> None:
         told = {name: value for name, value in fields.items() if value not in (None, "")}
         width = max(map(len, told), default=0)
         for name, value in told.items():
-            click.echo(f"{name:<{width}}  {_cell(value)}")
+            say(f"{name:<{width}}  {_cell(value)}")
 
 
 def plain(text: str) -> str:

@@ -49,7 +49,8 @@ def _plain(workers: int) -> Callable[[StudyProgress], None]:
     def show(state: StudyProgress) -> None:
         nonlocal last
         left = estimate(state)
-        if time.monotonic() - last >= PLAIN_EVERY_S:
+        ended = not state.waiting and not state.running
+        if ended or time.monotonic() - last >= PLAIN_EVERY_S:
             last = time.monotonic()
             total = state.waiting + state.running + state.done + state.failed
             print(f"{state.done}/{total} probes done, {state.running} running, {state.failed} failed {left}".rstrip(), file=sys.stderr)
@@ -58,17 +59,19 @@ def _plain(workers: int) -> Callable[[StudyProgress], None]:
 
 
 class _TimeLeft:
-    """Time left from the pace since the first call."""
+    """Time left from the pace since the first probe that finished: what came before it, starts and images, does not come again."""
 
     def __init__(self) -> None:
+        self._before: int | None = None
         self._start: tuple[float, int] | None = None
 
     def __call__(self, state: StudyProgress) -> str:
         finished = state.done + state.failed
-        if self._start is None:
+        self._before = finished if self._before is None else self._before
+        if self._start is None and finished > self._before:
             self._start = (time.monotonic(), finished)
-        began, before = self._start
-        if finished <= before:
+        began, before = self._start or (0.0, finished)
+        if finished <= before or not (state.waiting or state.running):
             return ""
         seconds = (time.monotonic() - began) / (finished - before) * (state.waiting + state.running)
         return f"about {seconds / 60:.1f} min left" if seconds >= 60 else f"about {seconds:.0f} s left"

@@ -81,26 +81,31 @@ def run_and_rank(workspace: Workspace, study: str, workers: int | None, settings
     """Run what waits in a study and print its ranking.
 
     Raises:
-        ProbeError: probes failed, or workers keep dying.
+        ProbeError: probes failed, workers keep dying, or (once the ranking is printed) a benchmark could not be scored.
     """
     from probe.cli.rank import print_ranking, ranking_json
     from probe.study.ranking import rank
 
-    run_waiting(workspace, study, workers, settings)
+    unscored = run_waiting(workspace, study, workers, settings)
     with workspace.open_store() as store:
         arms = store.arms(study)
         if not any(arm.role.value == "source" for arm in arms):
             say(f"Done: {len(arms)} arms. Search the mixture with: probe optimize --study {study}")
-            return
-        ranking = rank(store, study)
-    if form == "json":
+            ranking = None
+        else:
+            ranking = rank(store, study)
+    if ranking and form == "json":
         print_json(ranking_json(ranking, None))
-    else:
+    elif ranking:
         print_ranking(ranking, None, form)
+    if unscored:
+        raise ProbeError(unscored)
 
 
-def run_waiting(workspace: Workspace, study: str, workers: int | None, settings: EngineSettings) -> None:
+def run_waiting(workspace: Workspace, study: str, workers: int | None, settings: EngineSettings) -> str:
     """Run what waits in a study, with progress; Ctrl-C ends with a sentence on how to go on.
+
+    Returns a sentence where probes are trained and only a benchmark could not be scored, else nothing.
 
     Raises:
         ProbeError: probes failed, or workers keep dying.
@@ -123,11 +128,12 @@ def run_waiting(workspace: Workspace, study: str, workers: int | None, settings:
         raise ProbeError(str(error)) from None
     if progress.done > before:
         _say_how(workspace, study)
-    if progress.failed:
+    if broken := progress.failed - progress.unscored:
         raise ProbeError(
-            f"{progress.failed} probes failed (last: {progress.last_error}); see `probe status`, run the same command with "
-            "--retry-failed when the cause is mended, and `probe rank` to rank what is done."
+            f"{broken} probes failed (last: {progress.last_error}); see `probe status`, run the same command with "
+            f"--retry-failed when the cause is mended, and `probe rank --study {study}` to rank what is done."
         )
+    return f"{progress.unscored} probes are trained but not scored everywhere: {progress.last_error}." if progress.unscored else ""
 
 
 def _say_how(workspace: Workspace, study: str) -> None:

@@ -13,7 +13,7 @@ from probe.workspace import Workspace
 if TYPE_CHECKING:
     from db.store import Store
 
-COLUMNS = ("study", "waiting", "running", "done", "failed", "cpu_minutes", "cpu_minutes_left", "who")
+COLUMNS = ("study", "waiting", "running", "done", "unscored", "failed", "cpu_minutes", "cpu_minutes_left", "who")
 
 
 @click.command()
@@ -47,12 +47,14 @@ def _row(store: Store, name: str) -> dict[str, Any]:
 
     progress = store.progress(name)
     owners = running_owners(store, name)
+    at_work = sum(owners.values())
     return {
         "study": name,
-        "waiting": progress.waiting,
-        "running": progress.running,
+        "waiting": progress.waiting + progress.running - at_work,  # what a dead process held waits for the next run
+        "running": at_work,
         "done": progress.done,
-        "failed": progress.failed,
+        "unscored": progress.unscored,
+        "failed": progress.failed - progress.unscored,
         "cpu_minutes": progress.cpu_s / 60,
         "wall_minutes": progress.wall_s / 60,
         "cpu_minutes_left": progress.mean_probe_cpu_s * (progress.waiting + progress.running) / 60,
@@ -68,9 +70,9 @@ def _hints(rows: list[dict[str, Any]]) -> Iterator[str]:
         name = row["study"]
         if row["last_error"]:
             yield f"{name}: last error: {plain(row['last_error'].splitlines()[0])}"
-        if row["failed"]:
+        if row["failed"] or row["unscored"]:
             yield f"{name}: try what failed again: probe run --study {name} --retry-failed"
-        if row["waiting"] or (row["running"] and not row["who"]):
+        if row["waiting"] and not row["running"]:
             yield f"{name}: go on: probe run --study {name}"
-        elif row["done"] and not row["running"] and not row["failed"]:
+        elif row["done"] and not row["waiting"] and not row["running"] and not row["failed"]:
             yield f"{name}: done; see: probe {'rank' if row['sources'] else 'optimize'} --study {name}"

@@ -35,16 +35,18 @@ def list_(workspace: Workspace, form: str) -> None:
 
 @command.command()
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@listing_options
 @click.pass_obj
-def show(workspace: Workspace, name: str, as_json: bool) -> None:
+def show(workspace: Workspace, name: str, form: str) -> None:
     """Show a study: its proxy, recipe, budget, base mixture, benchmarks, arms and notes."""
     fields = study_fields(workspace, name)
-    if as_json:
+    if form == "json":
         print_json(fields)
         return
     arms, notes = fields.pop("arm_list"), fields.pop("notes")
-    print_fields({key: _text(value) for key, value in fields.items()}, "table")
+    print_fields({key: _text(value) for key, value in fields.items()}, form)
+    if form == "csv":
+        return
     say("arms:")
     for arm in arms:
         say(f"  {arm['arm']}  {arm['role']}  {_text(arm['mixture'])}".rstrip())

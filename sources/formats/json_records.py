@@ -149,7 +149,8 @@ def _file_spans(path: Path) -> Iterator[Span]:
     except FileNotFoundError as error:
         raise SourceError(f"There is no file {path}; give the data file with --path") from error
     except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
+        cure = "give the file that holds the records" if path.is_dir() else "check its permissions"
+        raise SourceError(f"{path} cannot be read ({error.strerror}); {cure}") from error
 
 
 def _spans(data: Data) -> Iterator[Span]:

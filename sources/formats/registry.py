@@ -77,12 +77,25 @@ def _not_understood(path: Path) -> str:
     if path.is_file() and path.stat().st_size == 0:
         return f"{path} is empty (0 bytes); download it again or give another --path"
     files = json_files(path)
+    if path.is_dir() and not any(path.iterdir()):
+        return f"The folder {path} is empty; give the folder or file that holds the data with --path"
+    if path.is_dir() and not files:
+        return f"The folder {path} holds neither parquet shards nor a JSON file; give the data file with --path"
+    if path.suffix == ".parquet":
+        return f"{path} is no parquet file, whatever its name says; download it again"
+    if utf16 := [file for file in files if _head(file)[:2] in (b"\xff\xfe", b"\xfe\xff")]:
+        return f"{utf16[0]} is UTF-16; save it as UTF-8 (iconv -f UTF-16 -t UTF-8)"
     if empty := [file for file in files if has_no_records(file)]:
         return no_records_message(empty[0])
     if len(files) > 1:
         names = ", ".join(file.name for file in files[:5])
         return f"The JSON files in {path} ({names}) are not all of one format that a reader understands; give one of them with --path"
     return f"No reader understands {path}; the formats are {', '.join(reader_names())}: name one with --format"
+
+
+def _head(file: Path) -> bytes:
+    with file.open("rb") as handle:
+        return handle.read(2)
 
 
 @cache

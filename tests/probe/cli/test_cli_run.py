@@ -2,6 +2,7 @@
 
 import json
 import math
+import socket
 import sqlite3
 from pathlib import Path
 
@@ -135,3 +136,27 @@ def test_numbers_that_are_none_are_null_in_json_and_words_in_tables(capsys):
     assert interval(Estimate(NAN, NAN, NAN, NAN, 0)) == "-"
     assert interval(Estimate(0.5, NAN, -math.inf, math.inf, 1)) == "+0.500 [unknown]"
     assert (number(NAN), number(0.25)) == ("unknown", "0.250")
+
+
+def test_a_benchmark_that_cannot_be_read_costs_its_scores_and_not_the_ranking(probe, mine, bench, tsv, tmp_path):
+    lost = tmp_path / "lost.tsv"
+    lost.write_text(tsv.read_text().replace("what color", "which color"))
+    assert probe("benchmarks", "add", "lost", "--path", lost).code == 0
+    lost.unlink()
+    ended = probe("run", "--source", mine, "--samples", "16", "--seeds", "2", "--workers", "1", "--device", "cpu")
+    assert ended.code == 1
+    assert "3 probes are trained but not scored everywhere: benchmark lost" in ended.err
+    assert "mine" in ended.out
+    row = probe("status", "--json").json()[0]
+    assert (row["unscored"], row["failed"], row["waiting"]) == (3, 0, 0)
+
+
+def test_probes_of_a_killed_process_wait(probe, study):
+    with Workspace(Path(".probe")).open_store() as store:
+        assert store.claim(f"{socket.gethostname()}:999999999", study, 60.0)
+    row = probe("status", "--json").json()[0]
+    assert (row["running"], row["waiting"]) == (0, 2)
+    assert "go on: probe run --study main" in probe("status").out
+    with Workspace(Path(".probe")).open_store() as store:
+        assert store.claim("another-host:1", study, 60.0)
+    assert probe("status", "--json").json()[0]["running"] == 1, "it may be alive"
