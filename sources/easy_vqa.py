@@ -97,6 +97,10 @@ class EasyVqaReader:
         """Say no: it comes from a package, never from a path."""
         return False
 
+    def files(self, path: Path) -> list[Path]:
+        """Return nothing: there are no files."""
+        return []
+
     def open(self, spec: SourceSpec) -> Rows:
         """Open one part, `options part=all`.
 

@@ -22,7 +22,7 @@ def fingerprint(spec: SourceSpec) -> str:
         SourceError: its files are not there, or cannot be read.
     """
     if spec.path:
-        held: object = content_fingerprint(Path(spec.path))
+        held: object = content_fingerprint(Path(spec.path), spec.format)
     elif spec.format == "easy-vqa":
         from sources.easy_vqa import package_version
 
@@ -36,15 +36,18 @@ def fingerprint(spec: SourceSpec) -> str:
     return content_hash([spec.format, held, sorted(spec.options)])
 
 
-def content_fingerprint(path: Path) -> str:
-    """Return the hash of a file's bytes, or of the names and bytes of the data files in a folder.
+def content_fingerprint(path: Path, format_: str) -> str:
+    """Return the hash of a file's bytes, or of the names and bytes of the files in a folder that hold a format's records.
 
     Raises:
         SourceError: nothing is there, or it cannot be read.
     """
-    from sources.formats.files import data_files
+    from sources.formats.registry import find_reader
 
-    files = data_files(path)
+    files = find_reader(format_).files(path)
+    if not files:
+        what = f"holds no {format_} data" if path.exists() else "is not there"
+        raise SourceError(f"{path} {what}; give the data file or the folder that holds it with --path")
     names = [file.relative_to(path).as_posix() if path.is_dir() else "" for file in files]
     return content_hash([[name, file_hash(file)] for name, file in zip(names, files, strict=True)])
 

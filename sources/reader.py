@@ -48,6 +48,10 @@ class Reader(Protocol):
         """Say from the data itself, never from the extension, whether this reader understands a file or folder."""
         ...
 
+    def files(self, path: Path) -> list[Path]:
+        """Return the files at a path that hold a source's records, in their order; empty if there are none."""
+        ...
+
     def open(self, spec: SourceSpec) -> Rows:
         """Open a source.
 

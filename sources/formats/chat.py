@@ -61,6 +61,10 @@ class ChatReader:
         files = json_files(path)
         return bool(files) and all(any(_is_chat(record) for record in first_records(file)) for file in files)
 
+    def files(self, path: Path) -> list[Path]:
+        """Return the file, or what a folder holds of this format."""
+        return json_files(path)
+
     def open(self, spec: SourceSpec) -> Rows:
         """Open the file, or all JSON files of the folder.
 

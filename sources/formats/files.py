@@ -4,27 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sources.problems import SourceError
 from sources.spec import SourceSpec
 
 _JSON = (".json", ".jsonl", ".ndjson")
-
-
-def data_files(path: Path) -> list[Path]:
-    """Return the files that hold a source's records, sorted by relative name.
-
-    Raises:
-        SourceError: nothing is there.
-    """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise SourceError(f"There is nothing at {path}; give the data file or the folder that holds it with --path")
-    if shards := parquet_files(path):
-        return shards
-    if found := json_files(path):
-        return found
-    raise SourceError(f"The folder {path} holds neither parquet shards nor a JSON file; give the data file with --path")
 
 
 def parquet_files(path: Path) -> list[Path]:

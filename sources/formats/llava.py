@@ -50,6 +50,10 @@ class LlavaReader:
         files = json_files(path)
         return bool(files) and all(any(isinstance(record.get("conversations"), list) for record in first_records(file)) for file in files)
 
+    def files(self, path: Path) -> list[Path]:
+        """Return the file, or what a folder holds of this format."""
+        return json_files(path)
+
     def open(self, spec: SourceSpec) -> Rows:
         """Open the file, or all JSON files of the folder.
 

@@ -57,6 +57,10 @@ class ParquetReader:
         except SourceError:
             return False
 
+    def files(self, path: Path) -> list[Path]:
+        """Return the file, or what a folder holds of this format."""
+        return parquet_files(path)
+
     def open(self, spec: SourceSpec) -> Rows:
         """Open a file or all shards below a folder.
 

@@ -22,6 +22,7 @@ _TARGETS = {
     "tsv": "sources.formats.tsv:TsvReader",
     "chat": "sources.formats.chat:ChatReader",
     "llava": "sources.formats.llava:LlavaReader",
+    "webdataset": "sources.formats.webdataset:WebDatasetReader",
     "easy-vqa": "sources.easy_vqa:EasyVqaReader",
     "world": "sources.world.reader:WorldReader",
 }
@@ -81,6 +82,8 @@ def _not_understood(path: Path) -> str:
         return f"The folder {path} is empty; give the folder or file that holds the data with --path"
     if path.is_dir() and not files:
         return f"The folder {path} holds neither parquet shards nor a JSON file; give the data file with --path"
+    if path.is_file() and _head(path) == b"\x1f\x8b":
+        return f"{path} is compressed; unpack it (gunzip), so that its rows can be fetched by number"
     if path.suffix == ".parquet":
         return f"{path} is no parquet file, whatever its name says; download it again"
     if utf16 := [file for file in files if _head(file)[:2] in (b"\xff\xfe", b"\xfe\xff")]:

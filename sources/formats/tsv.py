@@ -123,6 +123,10 @@ class TsvReader:
             return False
         return {"question", "answer"} <= {name.strip().strip('"') for name in head}
 
+    def files(self, path: Path) -> list[Path]:
+        """Return the file."""
+        return [path] if path.is_file() else []
+
     def open(self, spec: SourceSpec) -> Rows:
         """Open a TSV file.
 

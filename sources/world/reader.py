@@ -30,6 +30,10 @@ class WorldReader:
         """Say no: the world is never on disk."""
         return False
 
+    def files(self, path: Path) -> list[Path]:
+        """Return nothing: there are no files."""
+        return []
+
     def open(self, spec: SourceSpec) -> WorldRows:
         """Open a source.
 

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import struct
+import tarfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -76,6 +77,17 @@ def write_parquet(path: Path, records: Sequence[Mapping[str, Any]], row_group: i
 
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(list(records)), path, row_group_size=row_group)
+    return path
+
+
+def write_tar(path: Path, members: Mapping[str, bytes | dict[str, Any]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for name, held in members.items():
+            data = held if isinstance(held, bytes) else json.dumps(held).encode()
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
     return path
 
 

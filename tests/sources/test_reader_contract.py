@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from making_sources import data_url, llava, png, write, write_json, write_jsonl, write_parquet, write_tsv
+from making_sources import data_url, llava, png, write, write_json, write_jsonl, write_parquet, write_tar, write_tsv
 
+from sources.fingerprint import fingerprint
 from sources.formats import detect_format, find_reader, open_rows, reader_names
 from sources.problems import Problem, SourceError
 from sources.sample import ImageRef, Role, Sample, Turn
@@ -25,6 +26,15 @@ def with_loss(user: dict[str, Any], assistant: dict[str, Any]) -> dict[str, Any]
 
 def fine(user: Any = "What is it?", assistant: Any = "A cat.", **more: Any) -> dict[str, Any]:
     return {"images": [{"bytes": png(0), "path": None}], "texts": [{"user": user, "assistant": assistant}], "source": "ai2d", **more}
+
+
+def energon(folder: Path) -> Path:
+    sample = "sample_type: {__module__: megatron.energon, __class__: VQASample}\n"
+    fields = "field_map: {image: jpg;png, context: 'json[q][0]', answers: 'json[a]', answer_weights: 'json[w]'}\n"
+    write(folder / ".nv-meta" / "dataset.yaml", (sample + fields).encode())
+    record = {"q": ["What is it?"], "a": ["A dog.", "A cat."], "w": [0.3, 0.7]}
+    write_tar(folder / "shard.tar", {".nv-meta/x.json": {}, "1.png": png(0), "1.json": record})
+    return folder
 
 
 CAT = Turn(Role.ASSISTANT, ("A cat.",))
@@ -141,6 +151,19 @@ LITERAL: dict[str, tuple[Callable[[Path], Path], str, tuple[Turn, ...], str]] = 
         (ASKED, CAT),
         "",
     ),
+    "webdataset": (
+        lambda d: write_tar(d / "x", {"a/1.png": png(0), "a/1.json": llava(None, "<image>What is it?")}),
+        "webdataset",
+        (ASKED, CAT),
+        "a",
+    ),
+    "webdataset of captions": (
+        lambda d: write_tar(d / "0" / "0.tar", {"1.png": png(0), "1.txt": b"A cat."}).parent.parent,
+        "webdataset",
+        (Turn(Role.USER, (0,)), CAT),
+        "",
+    ),
+    "energon": (energon, "webdataset", (ASKED, CAT), ""),
     "tsv": (
         lambda d: write_tsv(
             d / "x",
@@ -245,6 +268,20 @@ HOSTILE: dict[str, list[tuple[Any, Problem]]] = {
         ),
         (b"{]", Problem.MALFORMED),
     ],
+    "webdataset": [
+        ({"json": b"{"}, Problem.MALFORMED),
+        ({"json": {"caption": "x"}}, Problem.MISSING_IMAGE),
+        ({"txt": b"x"}, Problem.MISSING_IMAGE),
+        ({"png": png(0)}, Problem.MALFORMED),
+        ({"png": png(0), "json": {"width": 3}}, Problem.MALFORMED),
+        ({"png": png(0), "txt": b"\xff"}, Problem.BAD_ENCODING),
+        ({"png": png(0), "txt": b""}, Problem.NO_ANSWER),
+        ({"json": llava("a.png")}, Problem.MISSING_IMAGE),
+        ({"png": png(0), "json": llava(None, "<image><image>")}, Problem.PLACEHOLDER_MISMATCH),
+        ({"png": png(0), "json": {"question": "?", "answers": []}}, Problem.NO_ANSWER),
+        ({"png": png(0), "json": {"question": "?", "answers": ["a"], "answer_weights": [1, 2]}}, Problem.MALFORMED),
+        ({"mp4": b"x", "txt": b"x"}, Problem.UNSUPPORTED_MODALITY),
+    ],
     "parquet": [
         (fine(None), Problem.MALFORMED),
         (fine("x", None), Problem.MALFORMED),
@@ -255,12 +292,14 @@ HOSTILE: dict[str, list[tuple[Any, Problem]]] = {
         (fine(images=[None]), Problem.MALFORMED),
     ],
 }
-GOOD = {"llava": llava(None, "fine"), "chat": chat("fine"), "parquet": fine("fine")}
+GOOD = {"llava": llava(None, "fine"), "chat": chat("fine"), "parquet": fine("fine"), "webdataset": {"png": png(0), "txt": b"fine"}}
 
 
 def write_hostile(format_: str, folder: Path) -> Path:
     records = [record for record, _ in HOSTILE[format_]]
     mixed = [GOOD[format_], *records, GOOD[format_]]
+    if format_ == "webdataset":
+        return write_tar(folder / "x", {f"{number:03}.{field}": data for number, row in enumerate(mixed) for field, data in row.items()})
     return write_parquet(folder / "x", mixed) if format_ == "parquet" else write_jsonl(folder / "x", mixed)
 
 
@@ -293,7 +332,7 @@ def test_readers_say_who_they_are_and_never_raise_on_sniffing(name: str, tmp_pat
         assert not reader.sniff(path)
 
 
-@pytest.mark.parametrize("format_", ["llava", "chat", "parquet", "tsv"])
+@pytest.mark.parametrize("format_", ["llava", "chat", "parquet", "tsv", "webdataset"])
 @pytest.mark.parametrize("data", [None, b"", b"[]", b"\n\n", b"\xef\xbb\xbf", b"PAR1"])
 def test_an_unusable_file_is_one_clear_sentence(format_: str, data: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "x" if data is None else write(tmp_path / "x", data)
@@ -452,3 +491,42 @@ def test_importing_is_light() -> None:
     modules = ", ".join("sources." + name for name in names.split(" "))
     code = f"import sys, {modules}; found = {heavy} & set(sys.modules); assert not found, found"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_keys_end_at_the_first_dot_and_images_keep_the_order_of_the_tar(tmp_path: Path) -> None:
+    pages = {"d/7.page.0.png": png(0), "d/7.page.1.png": png(1), "d/7.v2.json": llava(None, "<image><image>Same?")}
+    others = {"d/sub/7.png": png(2), "d/sub/7.txt": b"deep", "d/folder.x/": b"", "noext": b"x"}
+    rows = open_rows(SourceSpec("s", "webdataset", str(write_tar(tmp_path / "x.tar", pages | others))))
+    first, second = (row.sample for row in rows)
+    assert first is not None
+    assert second is not None
+    assert [ref.data for ref in first.images] == [png(0), png(1)]
+    assert (first.subsource, second.subsource) == ("d", "d")
+    assert second.turns[1].text == "deep"
+
+
+def test_a_tar_that_is_cut_off_or_broken_keeps_its_good_rows(tmp_path: Path) -> None:
+    members = {f"{n}.{kind}": data for n in range(4) for kind, data in (("png", png(n)), ("txt", b"x%d" % n))}
+    whole = write_tar(tmp_path / "whole.tar", members).read_bytes()
+    cut = write(tmp_path / "cut.tar", whole[: whole.index(png(3)) + 10])
+    rows = list(open_rows(SourceSpec("s", "webdataset", str(cut))))
+    assert [row.problem for row in rows[:3]] == [None] * 3
+    assert all(row.problem is not None for row in rows[3:])
+    assert rows[3:]
+    header = whole.index(b"2.png")
+    broken = write(tmp_path / "broken.tar", whole[:header] + b"\xff" * 400 + whole[header + 400 :])
+    rows = list(open_rows(SourceSpec("s", "webdataset", str(broken))))
+    assert [row.problem for row in rows] == [None, None, Problem.UNSPLIT]
+    assert "broken.tar" in rows[2].detail
+
+
+def test_shards_of_tars_are_one_source_and_its_fingerprint_follows_their_bytes(tmp_path: Path) -> None:
+    for shard in range(3):
+        write_tar(tmp_path / f"{shard}.tar", {f"{n}.{kind}": data for n in range(2) for kind, data in (("png", png(n)), ("txt", b"x"))})
+    spec = SourceSpec("s", "webdataset", str(tmp_path))
+    assert len(open_rows(spec)) == 6
+    before = fingerprint(spec)
+    write(tmp_path / "0_stats.json", b"{}")
+    assert fingerprint(spec) == before
+    write_tar(tmp_path / "2.tar", {"0.png": png(9), "0.txt": b"y"})
+    assert fingerprint(spec) != before

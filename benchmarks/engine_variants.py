@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""What was tried for the stack's steps: the time of each variant over that of what the stack does, in CPU seconds, in turns.
+
+    python benchmarks/engine_variants.py [--rounds 9]
+
+Sizes are a step of the bundled proxy: 496 tokens, width 128, inner width 384, rank 8. Ratios above 1 mean that the variant is slower.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+TOKENS, WIDTH, INNER, RANK, SLOTS = 496, 128, 384, 8, 8
+CALLS = 100
+
+
+def gate_up(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """SwiGLU forward as in `passes.py`."""
+    opened = torch.sigmoid(x[:, :INNER])
+    gated = opened * x[:, :INNER]
+    return opened, gated, gated * x[:, INNER:]
+
+
+def gate_up_backward(d: Tensor, x: Tensor, opened: Tensor, gated: Tensor) -> Tensor:
+    """SwiGLU backward as in `passes.py`."""
+    out = torch.empty_like(x)
+    torch.mul(d, gated, out=out[:, INNER:])
+    slope = torch.addcmul(opened, gated, opened, value=-1.0).add_(gated)
+    torch.mul(d * x[:, INNER:], slope, out=out[:, :INNER])
+    return out
+
+
+def ratio(kept: Callable[[], Any], variant: Callable[[], Any], rounds: int) -> float:
+    """Return the median over rounds of the variant's time over the kept one's."""
+
+    def spent(work: Callable[[], Any]) -> float:
+        began = time.process_time()
+        for _ in range(CALLS):
+            work()
+        return time.process_time() - began
+
+    kept(), variant()
+    return round(statistics.median(spent(variant) / spent(kept) for _ in range(rounds)), 2)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    rounds = parser.parse_args().rounds
+    torch.set_num_threads(1)
+    found: dict[str, Any] = {}
+    with torch.no_grad():
+        x, d, h = torch.randn(TOKENS, 2 * INNER), torch.randn(TOKENS, INNER), torch.randn(TOKENS, WIDTH)
+        opened, gated, _ = gate_up(x)
+        try:
+            forward, backward = torch.compile(gate_up), torch.compile(gate_up_backward)
+            forward(x)
+        except Exception as error:  # no C++ compiler: nothing to measure
+            found["torch.compile"] = str(error).splitlines()[0]
+        else:
+            found["torch.compile, SwiGLU forward"] = ratio(lambda: gate_up(x), lambda: forward(x), rounds)
+            found["torch.compile, SwiGLU backward"] = ratio(
+                lambda: gate_up_backward(d, x, opened, gated), lambda: backward(d, x, opened, gated), rounds
+            )
+        weight = torch.randn(2 * INNER, WIDTH)
+        narrow_h, narrow_w = h.bfloat16(), weight.bfloat16()
+        found["bf16, base product"] = ratio(lambda: F.linear(h, weight), lambda: F.linear(narrow_h, narrow_w), rounds)
+        stacked, a = torch.randn(SLOTS, TOKENS // SLOTS, WIDTH), torch.randn(SLOTS, RANK, WIDTH)
+        ends = torch.arange(1, SLOTS + 1, dtype=torch.int32) * (TOKENS // SLOTS)
+        flat = stacked.reshape(-1, WIDTH)
+        try:
+            F.grouped_mm(flat, a.transpose(1, 2), offs=ends)
+        except (RuntimeError, AttributeError) as error:
+            found["grouped_mm, adapters"] = str(error).splitlines()[0]
+        else:
+            found["grouped_mm, adapters"] = ratio(
+                lambda: torch.bmm(stacked, a.transpose(1, 2)), lambda: F.grouped_mm(flat, a.transpose(1, 2), offs=ends), rounds
+            )
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
