@@ -38,20 +38,34 @@ def stratified(sizes: Sequence[int], ties: Sequence[int]) -> Iterator[int]:
             heapq.heappush(waiting, (turn * total // sizes[stratum] + 1, stratum, turn + 1))
 
 
-def permutation(
-    strata: Sequence[int], names: Sequence[str], groups: Sequence[bytes], keys: Sequence[bytes], seed: int, turn: int
-) -> Iterator[int]:
-    """Yield the indices of all rows: strata in proportion, inside one the groups in random order, a group's rows together.
+class RowOrder:
+    """The rows of a source as draws see them: by stratum and group, whatever the seed.
 
-    `strata[i]`, `groups[i]` and `keys[i]` belong to row i, `names` to strata; `turn` is the pass. Only content enters.
+    `strata[i]`, `groups[i]` and `keys[i]` belong to row i, `names` to strata.
     """
-    group_keys = {group: seeded_key(seed, turn, b"group", group) for group in set(groups)}
-    queues: list[list[tuple[int, bytes, int, int]]] = [[] for _ in names]
-    for index, stratum in enumerate(strata):
-        queues[stratum].append((group_keys[groups[index]], groups[index], seeded_key(seed, turn, b"row", keys[index]), index))
-    for queue in queues:
-        queue.sort()
-    ties = [seeded_key(seed, turn, b"stratum", name) for name in names]
-    positions = [iter(queue) for queue in queues]
-    for stratum in stratified([len(queue) for queue in queues], ties):
-        yield next(positions[stratum])[3]
+
+    def __init__(self, strata: Sequence[int], names: Sequence[str], groups: Sequence[bytes], keys: Sequence[bytes]) -> None:
+        self._names = names
+        self._keys = keys
+        self._rows: list[dict[bytes, list[int]]] = [{} for _ in names]  # stratum -> group -> its rows
+        for index, (stratum, group) in enumerate(zip(strata, groups, strict=True)):
+            self._rows[stratum].setdefault(group, []).append(index)
+
+    def permutation(self, seed: int, turn: int) -> Iterator[int]:
+        """Yield the indices of all rows: strata in proportion, inside one the groups in random order, a group's rows together.
+
+        `turn` is the pass. Only content enters. A prefix costs a hash a group, and a hash for each row of the groups it reaches.
+        """
+        ties = [seeded_key(seed, turn, b"stratum", name) for name in self._names]
+        sizes = [sum(map(len, groups.values())) for groups in self._rows]
+        positions = [self._of_stratum(groups, seed, turn) for groups in self._rows]
+        for stratum in stratified(sizes, ties):
+            yield next(positions[stratum])
+
+    def _of_stratum(self, groups: dict[bytes, list[int]], seed: int, turn: int) -> Iterator[int]:
+        for _, group in sorted((seeded_key(seed, turn, b"group", group), group) for group in groups):
+            rows = groups[group]
+            if len(rows) == 1:
+                yield rows[0]
+            else:
+                yield from sorted(rows, key=lambda index: (seeded_key(seed, turn, b"row", self._keys[index]), index))

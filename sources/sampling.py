@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from sources.canonical import content_hash, hash_bytes
@@ -20,7 +21,7 @@ from sources.formats.registry import open_rows
 from sources.images import check_image
 from sources.indexing import Progress, open_index
 from sources.mixture import Mixture
-from sources.ordering import permutation, seeded_key
+from sources.ordering import RowOrder, seeded_key
 from sources.problems import Problem, RowError, SourceError
 from sources.reader import Rows
 from sources.row_index import RowIndex
@@ -78,7 +79,7 @@ class SourcePool:
         self._chosen = chosen
         self._decoded: set[str] = set()  # of the images that the index did not decode
         self._failed: dict[int, RowError] = {}
-        self._passes: dict[tuple[int, int], array[int]] = {}
+        self._passes: dict[tuple[int, int], _Pass] = {}
 
     @classmethod
     def open(cls, spec: SourceSpec, cache_dir: Path | None = None, progress: Progress | None = None) -> SourcePool:
@@ -101,7 +102,7 @@ class SourcePool:
         return SourcePool(spec, self._rows, self.index)
 
     def order(self, seed: int) -> Iterator[DrawnRow]:
-        """Yield usable rows for ever, each pass in another order; see `sources.ordering.permutation`.
+        """Yield usable rows for ever, each pass in another order; see `sources.ordering.RowOrder`.
 
         Raises:
             SourceError: in a whole pass no row could be loaded.
@@ -185,16 +186,19 @@ class SourcePool:
             turn += 1
         raise SourceError(f"No row of {self.spec.slug} can be loaded; run `probe sources check {self.spec.slug}`")
 
-    def _pass(self, seed: int, turn: int) -> array[int]:
-        """Return all usable rows' numbers in the order of one pass; the last few are kept, for arms that share a seed."""
+    def _pass(self, seed: int, turn: int) -> Iterable[int]:
+        """Return all usable rows' numbers in the order of one pass; what is known of the last few is kept, for arms that share a seed."""
         if (seed, turn) not in self._passes:
-            index, chosen = self.index, self._chosen
-            strata, keys = [index.strata[i] for i in chosen], [index.keys[i] for i in chosen]
-            order = permutation(strata, index.names, self.groups(), keys, seed, turn)
             while len(self._passes) >= _PASSES_KEPT:
                 self._passes.pop(next(iter(self._passes)))
-            self._passes[seed, turn] = array("q", (index.numbers[chosen[position]] for position in order))
+            numbers, chosen = self.index.numbers, self._chosen
+            self._passes[seed, turn] = _Pass(numbers[chosen[position]] for position in self._row_order.permutation(seed, turn))
         return self._passes[seed, turn]
+
+    @cached_property
+    def _row_order(self) -> RowOrder:
+        index, chosen = self.index, self._chosen
+        return RowOrder([index.strata[i] for i in chosen], index.names, self.groups(), [index.keys[i] for i in chosen])
 
     def _fetch(self, numbers: Sequence[int]) -> Iterator[tuple[int, DrawnRow | Problem]]:
         fetched = {number: self._row(number) for number in sorted(numbers)}
@@ -221,6 +225,25 @@ class SourcePool:
             check_image(ref, decode=True)
             self._decoded.add(digest)
         return digest
+
+
+class _Pass:
+    """Numbers worked out as far as somebody asked, and kept for the next one."""
+
+    def __init__(self, order: Iterator[int]) -> None:
+        self._order = order
+        self._known = array("q")
+
+    def __iter__(self) -> Iterator[int]:
+        at = 0
+        while True:
+            if at == len(self._known):
+                number = next(self._order, None)
+                if number is None:
+                    return
+                self._known.append(number)
+            yield self._known[at]
+            at += 1
 
 
 def draw_mixture(

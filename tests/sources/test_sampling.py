@@ -13,7 +13,7 @@ from making_sources import data_url, good_rows, llava, llava_source, pair, pixel
 
 from sources.canonical import hash_bytes
 from sources.mixture import Mixture, largest_remainder
-from sources.ordering import permutation, seeded_key, stratified
+from sources.ordering import RowOrder, seeded_key, stratified
 from sources.problems import Problem, SourceError
 from sources.sampling import DrawnRow, SourcePool, draw_mixture, training_order
 from sources.spec import SourceSpec
@@ -51,7 +51,7 @@ def test_order_depends_on_content_alone_and_keeps_groups_together(
     def order(rows: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
         names = list(dict.fromkeys(row[0] for row in rows))
         groups, keys = [b"%d" % row[1] for row in rows], [repr(row).encode() for row in rows]
-        return [rows[i] for i in permutation([names.index(row[0]) for row in rows], names, groups, keys, seed, 0)]
+        return [rows[i] for i in RowOrder([names.index(row[0]) for row in rows], names, groups, keys).permutation(seed, 0)]
 
     found = order(rows)
     moved = list(rows)
@@ -65,7 +65,7 @@ def test_order_depends_on_content_alone_and_keeps_groups_together(
 
 def test_seeds_and_passes_give_other_orders() -> None:
     keys = [b"%d" % i for i in range(50)]
-    orders = {tuple(permutation([0] * 50, ["x"], keys, keys, seed, turn)) for seed in range(3) for turn in range(3)}
+    orders = {tuple(RowOrder([0] * 50, ["x"], keys, keys).permutation(seed, turn)) for seed in range(3) for turn in range(3)}
     assert len(orders) == 9
 
 
