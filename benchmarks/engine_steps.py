@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import math
 import random
 import sys
 import tempfile
@@ -138,7 +139,7 @@ def training(steps: int, slots: tuple[int, ...], reuses: tuple[int, ...], featur
                 "reuse": len(chosen) / len({row.sample.images[0] for row in chosen}),
                 "slots": k,
                 "chosen": k == chosen_slots,
-                "steps_per_cpu_s": steps / ours,
+                "steps_per_cpu_s": math.ceil(len(chosen) / BATCH) / ours,
                 "features_cpu_s": encode,
             }
             sweep.append(of_cell | {"vs_A3": (before + a3) / 2 / ours, "vs_A2": a2 / (ours + encode)})

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _SCALARS = (str, int, float, bool, type(None))
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 HASH_HEX_CHARS = 32  # 128 bits: collisions are out of reach for any number of rows
 
 
@@ -20,7 +21,7 @@ def canonical_json(value: Any) -> str:
         ValueError: a float is not finite (NaN has no canonical form).
         TypeError: a value has no JSON form.
     """
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(_plain(value))
 
 
 def content_hash(value: Any) -> str:

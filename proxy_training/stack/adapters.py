@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -165,6 +165,27 @@ def load_adapter(folder: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     return load_file(folder / WEIGHTS)
+
+
+MOST_MERGED = 256_000_000  # weights that may be copied to be merged
+
+
+def merged(layout: AdapterLayout, weights: Mapping[str, Tensor], rank: int, alpha: float) -> Decoder | None:
+    """Return the decoder with an adapter added to its weights; None in less than fp32, where that would round the adapter away.
+
+    Scoring one adapter on many items is cheaper so. The frozen decoder stays as it is.
+    """
+    decoder = layout.decoder
+    if decoder.embed.dtype is not torch.float32 or sum(group.weight.numel() for group in decoder.groups()) > MOST_MERGED:
+        return None
+    blocks = []
+    for block, pairs in zip(decoder.blocks, single(layout, weights, rank, alpha, decoder.embed.device), strict=True):
+        qkv, out, gate_up, down = (
+            replace(group, weight=torch.addmm(group.weight, pair.b[0], pair.a[0]))
+            for group, pair in zip(block.groups(), pairs, strict=True)
+        )
+        blocks.append(replace(block, qkv=qkv, out=out, gate_up=gate_up, down=down))
+    return replace(decoder, blocks=tuple(blocks))
 
 
 def single(layout: AdapterLayout, weights: Mapping[str, Tensor], rank: int, alpha: float, device: torch.device) -> list[BlockAdapters]:

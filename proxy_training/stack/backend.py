@@ -16,7 +16,7 @@ from proxy_training.jobs import Backend, Cost, EvalSet, ItemScores, Job, JobResu
 from proxy_training.peft_backend import lora_targets, step_examples, training_cost
 from proxy_training.preparation import Preparation
 from proxy_training.publishing import publish_folder
-from proxy_training.stack.adapters import AdapterLayout, Skeleton, load_adapter, single
+from proxy_training.stack.adapters import AdapterLayout, Skeleton, load_adapter, merged, single
 from proxy_training.stack.decoder import Decoder, read_decoder
 from proxy_training.stack.passes import BlockAdapters
 from proxy_training.stack.scoring import ScoreBatch, candidate_log_probabilities, lay_out_packed
@@ -31,6 +31,14 @@ class _Layout:
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
     unscored: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """What is scored: a decoder, and adapters on it where they are not in its weights."""
+
+    decoder: Decoder
+    adapters: list[BlockAdapters] | None = None
 
 
 @dataclass(slots=True)
@@ -129,26 +137,27 @@ class StackBackend:
             return JobResult(job.training.training_id(), losses=trained.losses, cost=cost, failure=trained.failure)
         if job.save_to:
             publish_folder(job.save_to, lambda folder: self._skeleton.save(folder, recipe, trained.weights))
-        return self._scored(job, cost, trained.losses, self._adapters(trained.weights, recipe))
+        return self._scored(job, cost, trained.losses, self._with(trained.weights, recipe))
 
     def score(self, job: Job) -> JobResult:
         """Score the untrained proxy or a saved adapter."""
-        adapters = None
-        if job.adapter is not None:
-            adapters = self._adapters(load_adapter(job.adapter), job.training.recipe)
-        return self._scored(job, Cost(backend=Backend.STACK.value), np.zeros(0, np.float32), adapters)
+        model = _Model(self.decoder) if job.adapter is None else self._with(load_adapter(job.adapter), job.training.recipe)
+        return self._scored(job, Cost(backend=Backend.STACK.value), np.zeros(0, np.float32), model)
 
-    def _adapters(self, weights: dict[str, Tensor], recipe: Recipe) -> list[BlockAdapters]:
-        return single(AdapterLayout(self.decoder, recipe.rank), weights, recipe.rank, recipe.alpha, self.base.device)
+    def _with(self, weights: dict[str, Tensor], recipe: Recipe) -> _Model:
+        layout = AdapterLayout(self.decoder, recipe.rank)
+        if decoder := merged(layout, weights, recipe.rank, recipe.alpha):
+            return _Model(decoder)
+        return _Model(self.decoder, single(layout, weights, recipe.rank, recipe.alpha, self.base.device))
 
-    def _scored(self, job: Job, cost: Cost, losses: NDArray[np.float32], adapters: list[BlockAdapters] | None) -> JobResult:
+    def _scored(self, job: Job, cost: Cost, losses: NDArray[np.float32], model: _Model) -> JobResult:
         clock = Clock.start()
-        scores, unscored = score_each(job.benchmarks, lambda benchmark: self._score(benchmark, adapters))
+        scores, unscored = score_each(job.benchmarks, lambda benchmark: self._score(benchmark, model))
         cpu, wall = clock.lap()
         cost = replace(cost, eval_cpu_s=cpu, eval_wall_s=wall, images_scored=images_of(job.benchmarks))
         return JobResult(job.training.training_id(), scores, losses, cost, unscored=unscored)
 
-    def _score(self, benchmark: EvalSet, adapters: list[BlockAdapters] | None) -> ItemScores:
+    def _score(self, benchmark: EvalSet, model: _Model) -> ItemScores:
         if benchmark.fingerprint not in self._layouts:
             rows = self.preparation.item_rows(benchmark)
             starts, lengths = number_candidates(rows, len(benchmark.items))
@@ -156,7 +165,7 @@ class StackBackend:
             self._layouts[benchmark.fingerprint] = _Layout(batches, starts, lengths, unscored_items(rows, len(benchmark.items)))
         layout = self._layouts[benchmark.fingerprint]
         logs = candidate_log_probabilities(
-            self.preparation.features.gather, self.decoder, adapters, layout.batches, len(layout.lengths), self.base.device
+            self.preparation.features.gather, model.decoder, model.adapters, layout.batches, len(layout.lengths), self.base.device
         )
         values = item_scores(benchmark, layout.starts, layout.lengths, logs)
         return ItemScores(benchmark.spec.name, benchmark.fingerprint, values, len(benchmark.items), layout.unscored)
