@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from proxy_training.chat import ChatEncoder
-from proxy_training.families.registry import load_base
+from proxy_training.families.registry import image_token_of, load_base
 from proxy_training.features import FeatureStore
 from proxy_training.jobs import ANY_ENGINE, Backend, Cost, EngineSettings, Job, JobResult, Progress, ProxySpec, Recipe
 from proxy_training.peft_backend import PeftBackend, TrainingFailed
@@ -53,7 +53,7 @@ class Engine:
         self.accelerator = Accelerator(cpu=device == "cpu" or None)
         sharded = settings.gpus_per_probe > 1
         self.base = load_base(Path(proxy.path), proxy.family, recipe.precision, device or self.accelerator.device, sharded=sharded)
-        self.encoder = ChatEncoder(Path(proxy.path))
+        self.encoder = ChatEncoder(Path(proxy.path), image_token_of(proxy.family))
         self.features = FeatureStore(features, self.base, proxy.weights_hash, settings.cache_limit)
         self.preparation = Preparation(self.encoder, self.features)
         self.reference = PeftBackend(self.base, self.preparation)

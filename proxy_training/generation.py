@@ -56,16 +56,18 @@ def generate(
         most: tokens of an answer.
     """
     found = {}
-    for chunk in _batches(rows):
+    for chunk in _batches(rows, equal=not base.plain_positions):
         for row, tokens in zip(chunk, _greedy(base, image_features, chunk, most), strict=True):
             found[row.item] = tokens
     return found
 
 
-def _batches(rows: Sequence[ItemRow]) -> Iterator[list[ItemRow]]:
+def _batches(rows: Sequence[ItemRow], equal: bool) -> Iterator[list[ItemRow]]:
+    """Cut rows, sorted by length, into batches; `equal` ones where padding in front would move an image's positions."""
     chunk: list[ItemRow] = []
     for row in sorted(rows, key=lambda r: (len(r.prompt), r.item)):
-        if chunk and (len(chunk) + 1) * len(row.prompt) > TOKENS_PER_BATCH:
+        other = equal and chunk and len(chunk[0].prompt) != len(row.prompt)
+        if chunk and (other or (len(chunk) + 1) * len(row.prompt) > TOKENS_PER_BATCH):
             yield chunk
             chunk = []
         chunk.append(row)
@@ -87,22 +89,20 @@ def _greedy(
     language = base.model.get_submodule(base.language_prefix())
     embed = language.get_input_embeddings()
     features = image_features([key for row in rows for key in row.images])
-    inputs = embed(ids)
-    if len(features):
-        places = ((ids == base.image_token_id) & (seen == 1)).unsqueeze(-1)
-        inputs = inputs.masked_scatter(places, features.to(inputs.dtype))
-    positions = (seen.cumsum(1) - 1).clamp_min(0)
+    numbers = (seen.cumsum(1) - 1).clamp_min(0)
+    inputs, shift = base.language_inputs(ids, features, numbers)
+    positions = numbers[:, -1:] + shift[:, None]
     cache = None
     running = torch.ones(len(rows), dtype=torch.bool, device=base.device)
     steps: list[Tensor] = []
     while len(steps) < most and bool(running.any()):
-        out = language(inputs_embeds=inputs, attention_mask=seen, position_ids=positions, past_key_values=cache, use_cache=True)
+        out = language(**inputs, attention_mask=seen, past_key_values=cache, use_cache=True)
         cache = out.past_key_values
         token = base.logits(out.last_hidden_state[:, -1].to(base.device)).argmax(-1)
         running &= token != ends
         steps.append(torch.where(running, token, -1))
-        inputs = embed(token[:, None])
+        positions = positions + 1
+        inputs = {"inputs_embeds": embed(token[:, None]), "position_ids": positions}
         seen = torch.cat([seen, seen.new_ones(len(rows), 1)], 1)
-        positions = positions[:, -1:] + 1
     found = torch.stack(steps, 1).cpu().numpy().astype(np.int32) if steps else np.zeros((len(rows), 0), np.int32)
     return [tokens[tokens >= 0] for tokens in found]

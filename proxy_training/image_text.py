@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from proxy_training.chat import ChatEncoder
-from proxy_training.families.registry import family_of
+from proxy_training.families.registry import family_of, image_token_of
 from sources.images import load_image
 from sources.sample import ImageRef, Sample
 
@@ -108,6 +108,33 @@ class LlavaImageText:
         return str(config.get("image_token", "<image>")) * (tokens - (config.get("vision_feature_select_strategy") == "default"))
 
 
+class QwenVLImageText:
+    """The placeholder arithmetic of transformers' Qwen2VLImageProcessor: as many tokens as the image has blocks of merged patches."""
+
+    needs_size = True
+
+    def __init__(self, folder: Path) -> None:
+        config = _processor_config(folder)
+        self._factor = int(config["patch_size"]) * int(config["merge_size"])
+        size = config.get("size") or {}
+        self._least = int(size.get("shortest_edge") or config.get("min_pixels") or 56 * 56)
+        self._most = int(size.get("longest_edge") or config.get("max_pixels") or 28 * 28 * 1280)
+        self._token = image_token_of(family_of(folder))
+
+    def expansion(self, width: int, height: int) -> str:
+        """Return the text that the processor puts in the place of an image of this size (pixels)."""
+        factor = self._factor
+        rows, columns = round(height / factor) * factor, round(width / factor) * factor
+        if rows * columns > self._most:
+            shrink = math.sqrt(height * width / self._most)
+            rows = max(factor, math.floor(height / shrink / factor) * factor)
+            columns = max(factor, math.floor(width / shrink / factor) * factor)
+        elif rows * columns < self._least:
+            grow = math.sqrt(self._least / (height * width))
+            rows, columns = math.ceil(height * grow / factor) * factor, math.ceil(width * grow / factor) * factor
+        return self._token * (rows // factor * (columns // factor))
+
+
 def _processor_config(folder: Path) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for name in ("preprocessor_config.json", "processor_config.json"):
@@ -118,12 +145,20 @@ def _processor_config(folder: Path) -> dict[str, Any]:
     return merged
 
 
-IMAGE_TEXTS: dict[str, Callable[[Path], ImageText]] = {"idefics3": Idefics3ImageText, "smolvlm": Idefics3ImageText, "llava": LlavaImageText}
+IMAGE_TEXTS: dict[str, Callable[[Path], ImageText]] = {
+    "idefics3": Idefics3ImageText,
+    "smolvlm": Idefics3ImageText,
+    "llava": LlavaImageText,
+    "qwen2_vl": QwenVLImageText,
+    "qwen2_5_vl": QwenVLImageText,
+    "qwen3_vl": QwenVLImageText,
+}
 
 
 def token_counter(folder: Path) -> Callable[[Sample], int]:
     """Return a function that counts a sample's tokens, images included, as the proxy's processor makes them."""
-    encoder, images = ChatEncoder(folder), IMAGE_TEXTS[family_of(folder)](folder)
+    family = family_of(folder)
+    encoder, images = ChatEncoder(folder, image_token_of(family)), IMAGE_TEXTS[family](folder)
     fixed = None if images.needs_size else images.expansion(1, 1)
 
     def expansion(ref: ImageRef) -> str:

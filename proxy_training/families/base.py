@@ -16,10 +16,11 @@ LINEAR_LEAVES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj",
 
 @dataclass(frozen=True, slots=True)
 class ProcessedImage:
-    """One image ready for the tower: `pixels` [tiles, 3, height, width] float32, and the text that takes its place."""
+    """One image ready for the tower: `pixels` float32 as the family takes them, and the text that takes its place."""
 
-    pixels: Tensor
+    pixels: Tensor  # [tiles, 3, height, width]; Qwen-VL: [patches, values]
     expansion: str
+    grid: tuple[int, int, int] | None = None  # patches by frames, rows and columns, where the family asks for it
 
 
 class LoadedBase(Protocol):
@@ -31,6 +32,7 @@ class LoadedBase(Protocol):
     image_token_id: int
     pad_token_id: int
     processor_digest: str  # of all that decides how pixels and expansions come out
+    plain_positions: bool  # every token's position is its number; else the stack does not run the model
 
     def process_image(self, image: Image.Image) -> ProcessedImage:
         """Turn a loaded image into the tower's input, keeping its aspect ratio."""
@@ -50,6 +52,13 @@ class LoadedBase(Protocol):
             features: [image tokens of all rows in order, width].
             attention_mask: [rows, 1, tokens, tokens] additive, or None for causal.
             position_ids: [rows, tokens], or None for 0, 1, 2, ...
+        """
+        ...
+
+    def language_inputs(self, input_ids: Tensor, features: Tensor, position_ids: Tensor | None = None) -> tuple[dict[str, Any], Tensor]:
+        """Return what the language model takes (`inputs_embeds`, `position_ids`, ...), and the shift of later positions [rows].
+
+        `position_ids` count a row's tokens; what follows a row of n tokens stands at n plus the shift.
         """
         ...
 

@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 FAMILIES = {
     "idefics3": "proxy_training.families.idefics3:Idefics3Base",
     "llava": "proxy_training.families.llava:LlavaBase",
+    "qwen2_5_vl": "proxy_training.families.qwen_vl:Qwen25VLBase",
+    "qwen2_vl": "proxy_training.families.qwen_vl:QwenVLBase",
+    "qwen3_vl": "proxy_training.families.qwen_vl:Qwen3VLBase",
     "smolvlm": "proxy_training.families.idefics3:SmolVLMBase",
 }
+
+
+# What stands in a chat template for an image, where it is not `<image>`.
+IMAGE_TOKENS = dict.fromkeys(("qwen2_vl", "qwen2_5_vl", "qwen3_vl"), "<|image_pad|>")
 
 
 class ProxyError(Exception):
@@ -37,6 +44,11 @@ def family_of(folder: Path) -> str:
     if model_type not in FAMILIES:
         raise ProxyError(f"model type {model_type!r} is not supported yet; supported: {', '.join(sorted(FAMILIES))}.")
     return model_type
+
+
+def image_token_of(family: str) -> str:
+    """Return the text of a family's image token, as its chat template writes it."""
+    return IMAGE_TOKENS.get(family, "<image>")
 
 
 def load_base(folder: Path, family: str, precision: Precision, device: Any, *, sharded: bool = False) -> LoadedBase:

@@ -20,9 +20,10 @@ class SplicedBase:
 
     family: ClassVar[str]
     LANGUAGE: ClassVar[str]  # path of the language model
+    plain_positions: ClassVar[bool] = True
 
     def __init__(self, folder: Path, dtype: torch.dtype, device: torch.device, sharded: bool = False) -> None:
-        from transformers import AutoModelForImageTextToText, AutoProcessor
+        from transformers import AutoModelForImageTextToText
 
         self.model: Any = AutoModelForImageTextToText.from_pretrained(
             folder,
@@ -33,12 +34,18 @@ class SplicedBase:
             device_map="auto" if sharded else device,  # accelerate's: layers are spread, and values move between them by hooks
         )
         self.model.requires_grad_(False).eval()
-        self.processor: Any = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
+        self.processor: Any = self.load_processor(folder)
         self.device = self.model.get_input_embeddings().weight.device
         self.image_token_id = int(self.model.config.image_token_id)
         self.pad_token_id = int(self.processor.tokenizer.pad_token_id or 0)
         settings = json.loads(self.processor.image_processor.to_json_string())
         self.processor_digest = content_hash([self.family, self.border(), settings])
+
+    def load_processor(self, folder: Path) -> Any:
+        """Load the processor: what has `image_processor` and `tokenizer`."""
+        from transformers import AutoProcessor
+
+        return AutoProcessor.from_pretrained(folder, trust_remote_code=False)
 
     def border(self) -> tuple[int, ...]:
         """Return the colour put around an image that the processor would stretch or crop: its mean, which becomes zero."""
@@ -52,13 +59,17 @@ class SplicedBase:
         self, input_ids: Tensor, features: Tensor, attention_mask: Tensor | None = None, position_ids: Tensor | None = None
     ) -> Tensor:
         """Put the features in the image tokens' places and run the language model."""
-        text = self.model.get_submodule(self.LANGUAGE)
-        embeds = text.get_input_embeddings()(input_ids)
+        inputs, _ = self.language_inputs(input_ids, features, position_ids)
+        out = self.model.get_submodule(self.LANGUAGE)(**inputs, attention_mask=attention_mask, use_cache=False)
+        return out.last_hidden_state.to(self.device)  # type: ignore[no-any-return]
+
+    def language_inputs(self, input_ids: Tensor, features: Tensor, position_ids: Tensor | None = None) -> tuple[dict[str, Any], Tensor]:
+        """Return what the language model takes, and by how much positions behind the rows are shifted: not at all."""
+        embeds = self.model.get_submodule(self.LANGUAGE).get_input_embeddings()(input_ids)
         if len(features):
             places = (input_ids == self.image_token_id).unsqueeze(-1)
             embeds = embeds.masked_scatter(places, features.to(embeds.dtype))
-        out = text(inputs_embeds=embeds, attention_mask=attention_mask, position_ids=position_ids, use_cache=False)
-        return out.last_hidden_state.to(self.device)  # type: ignore[no-any-return]
+        return {"inputs_embeds": embeds, "position_ids": position_ids}, input_ids.new_zeros(len(input_ids))
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Apply the language-model head, in fp32 for the softmax that follows."""

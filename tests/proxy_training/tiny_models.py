@@ -15,6 +15,11 @@ LLAVA_TEMPLATE = (
     "{% if message['role'] == 'assistant' %}{{ eos_token }}{% else %}\n{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}ASSISTANT: {% endif %}"
 )
+QWEN_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 TEXT = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2}
 VISION = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
 
@@ -22,7 +27,8 @@ VISION = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "n
 def build(family: str, folder: Path) -> Path:
     """Save a tiny random model and return its folder."""
     torch.manual_seed(0)
-    model, processor = {"smolvlm": _smolvlm, "llava": _llava, "llava-qwen3": _llava_qwen3}[family]()
+    makers = {"smolvlm": _smolvlm, "llava": _llava, "llava-qwen3": _llava_qwen3}
+    model, processor = makers[family]() if family in makers else _qwen_vl(family)
     for name, weight in model.named_parameters():  # large enough that images and positions matter
         if weight.dim() > 1:
             torch.nn.init.normal_(weight, std=0.08)
@@ -96,3 +102,41 @@ def _llava_qwen3() -> tuple[Any, Any]:
     from transformers import Qwen3Config
 
     return _llava_of(Qwen3Config(vocab_size=len(_tokenizer()), max_position_embeddings=512, head_dim=24, tie_word_embeddings=False, **TEXT))
+
+
+class _Parts:
+    """Saves what a processor is made of: the whole one wants torchvision."""
+
+    def __init__(self, *parts: Any) -> None:
+        self._parts = parts
+
+    def save_pretrained(self, folder: Path) -> None:
+        for part in self._parts:
+            part.save_pretrained(folder)
+
+
+def _qwen_vl(family: str) -> tuple[Any, Any]:
+    import transformers
+
+    tokenizer = _tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>"]})
+    tokenizer.add_special_tokens({"eos_token": "<|im_end|>"})
+    tokenizer.chat_template = QWEN_TEMPLATE
+    sections = {"mrope_section": [4, 2, 2], "rope_type": "default", "rope_theta": 10000.0}
+    text = {"vocab_size": len(tokenizer), "max_position_embeddings": 512, "rope_parameters": sections, "head_dim": 16, **TEXT}
+    vision = {"depth": 3, "num_heads": 2, "patch_size": 8, "spatial_merge_size": 2, "temporal_patch_size": 2}
+    name = {"qwen2_vl": "Qwen2VL", "qwen2_5_vl": "Qwen2_5_VL", "qwen3_vl": "Qwen3VL"}[family]
+    if family == "qwen2_vl":
+        vision |= {"embed_dim": 32, "hidden_size": 64, "mlp_ratio": 2}
+    else:
+        vision |= {"hidden_size": 32, "out_hidden_size": 64, "intermediate_size": 48}
+    if family == "qwen2_5_vl":
+        vision |= {"window_size": 32, "fullatt_block_indexes": [1]}
+    if family == "qwen3_vl":
+        vision |= {"deepstack_visual_indexes": [0, 1], "num_position_embeddings": 64}
+    ids = {f"{kind}_token_id": tokenizer.convert_tokens_to_ids(f"<|{kind}_pad|>") for kind in ("image",)}
+    marks = {f"vision_{edge}_token_id": tokenizer.convert_tokens_to_ids(f"<|vision_{edge}|>") for edge in ("start", "end")}
+    config = getattr(transformers, f"{name}Config")(text_config=text, vision_config=vision, tie_word_embeddings=False, **ids, **marks)
+    bounds = {"shortest_edge": 16 * 16 * 4, "longest_edge": 16 * 16 * 12}
+    image_processor = transformers.Qwen2VLImageProcessorPil(size=bounds, patch_size=8, merge_size=2, temporal_patch_size=2)
+    return getattr(transformers, f"{name}ForConditionalGeneration")(config), _Parts(tokenizer, image_processor)
