@@ -135,6 +135,48 @@ class QwenVLImageText:
         return self._token * (rows // factor * (columns // factor))
 
 
+class InternVLImageText:
+    """The placeholder arithmetic of transformers' InternVLProcessor: tiles of the grid nearest in shape, and a thumbnail."""
+
+    needs_size = True
+
+    def __init__(self, folder: Path) -> None:
+        config = _processor_config(folder)
+        self._side = (int(config["size"]["height"]), int(config["size"]["width"]))
+        self._bounds = (int(config.get("min_patches", 1)), int(config.get("max_patches", 12)))
+        self._tokens = internvl_tokens(json.loads((folder / "config.json").read_text("utf-8")))
+
+    def expansion(self, width: int, height: int) -> str:
+        """Return the text that the processor puts in the place of an image of this size (pixels)."""
+        columns, rows = self._grid(width, height)
+        return internvl_expansion(self._tokens * (rows * columns + (rows * columns > 1)))
+
+    def _grid(self, width: int, height: int) -> tuple[int, int]:
+        least, most = self._bounds
+        sides = range(1, most + 1)
+        grids = sorted(((c, r) for c in sides for r in sides if least <= c * r <= most), key=lambda grid: grid[0] * grid[1])
+        best, nearest = (1, 1), math.inf
+        for columns, rows in grids:
+            off = abs(width / height - columns / rows)
+            large = width * height > 0.5 * self._side[0] * self._side[1] * columns * rows
+            if off < nearest or (off == nearest and large):
+                best, nearest = (columns, rows), off
+        return best
+
+
+def internvl_tokens(config: dict[str, Any]) -> int:
+    """Return the tokens of a tile, from a model's config."""
+    vision = config["vision_config"]
+    sizes = [vision[name] if isinstance(vision[name], list | tuple) else [vision[name]] * 2 for name in ("image_size", "patch_size")]
+    rows, columns = (side // patch for side, patch in zip(*sizes, strict=True))
+    return int(rows * columns * float(config.get("downsample_ratio", 0.5)) ** 2)
+
+
+def internvl_expansion(tokens: int) -> str:
+    """Return the text that stands for an image of so many tokens."""
+    return "<img>" + "<IMG_CONTEXT>" * tokens + "</img>"
+
+
 def _processor_config(folder: Path) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for name in ("preprocessor_config.json", "processor_config.json"):
@@ -149,6 +191,7 @@ IMAGE_TEXTS: dict[str, Callable[[Path], ImageText]] = {
     "idefics3": Idefics3ImageText,
     "smolvlm": Idefics3ImageText,
     "llava": LlavaImageText,
+    "internvl": InternVLImageText,
     "qwen2_vl": QwenVLImageText,
     "qwen2_5_vl": QwenVLImageText,
     "qwen3_vl": QwenVLImageText,

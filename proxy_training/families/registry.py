@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # model_type in config.json -> module:class
 FAMILIES = {
     "idefics3": "proxy_training.families.idefics3:Idefics3Base",
+    "internvl": "proxy_training.families.internvl:InternVLBase",
     "llava": "proxy_training.families.llava:LlavaBase",
     "qwen2_5_vl": "proxy_training.families.qwen_vl:Qwen25VLBase",
     "qwen2_vl": "proxy_training.families.qwen_vl:QwenVLBase",
@@ -24,7 +25,7 @@ FAMILIES = {
 
 
 # What stands in a chat template for an image, where it is not `<image>`.
-IMAGE_TOKENS = dict.fromkeys(("qwen2_vl", "qwen2_5_vl", "qwen3_vl"), "<|image_pad|>")
+IMAGE_TOKENS = {"internvl": "<IMG_CONTEXT>"} | dict.fromkeys(("qwen2_vl", "qwen2_5_vl", "qwen3_vl"), "<|image_pad|>")
 
 
 class ProxyError(Exception):

@@ -24,7 +24,7 @@ from sources.sample import Role, Turn
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
 
-FAMILIES = ["smolvlm", "llava", "llava-qwen3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl"]
+FAMILIES = ["internvl", "smolvlm", "llava", "llava-qwen3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl"]
 THREE_DIMENSIONAL = "positions in three dimensions"
 
 
@@ -49,7 +49,7 @@ def own_inputs(base: LoadedBase, images: Sequence[ProcessedImage], ids: torch.Te
         grids = torch.tensor([image.grid for image in images])
         pixels = torch.cat([image.pixels for image in images])
         return {"pixel_values": pixels, "image_grid_thw": grids, "mm_token_type_ids": (ids == base.image_token_id).int()}
-    if base.family == "llava":
+    if base.family in ("llava", "internvl"):
         return {"pixel_values": torch.cat([image.pixels for image in images])}
     return {"pixel_values": torch.cat([image.pixels for image in images])[None]}
 

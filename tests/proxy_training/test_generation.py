@@ -30,7 +30,7 @@ def items(folder: Path) -> tuple[Item, ...]:
     return tuple(found)
 
 
-@pytest.mark.parametrize("family", ["tiny", "smolvlm", "llava", "llava-qwen3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+@pytest.mark.parametrize("family", ["tiny", "internvl", "smolvlm", "llava", "llava-qwen3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
 def test_answers_are_those_of_transformers(family: str, tmp_path: Path) -> None:
     name = "tiny" if family == "tiny" else str(tiny_models.build(family, tmp_path / "model"))
     spec = proxy_spec(name)
@@ -43,7 +43,7 @@ def test_answers_are_those_of_transformers(family: str, tmp_path: Path) -> None:
         inputs = {"input_ids": torch.from_numpy(row.prompt.astype("int64"))[None]}
         for ref in bench.items[row.item].images:
             image = engine.base.process_image(load_image(ref))
-            inputs["pixel_values"] = image.pixels if family.startswith(("llava", "qwen")) else image.pixels[None]
+            inputs["pixel_values"] = image.pixels if family.startswith(("llava", "qwen", "internvl")) else image.pixels[None]
             if image.grid is not None:
                 inputs["image_grid_thw"] = torch.tensor([image.grid])
                 inputs["mm_token_type_ids"] = (inputs["input_ids"] == engine.base.image_token_id).int()

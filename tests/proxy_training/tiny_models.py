@@ -27,7 +27,7 @@ VISION = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "n
 def build(family: str, folder: Path) -> Path:
     """Save a tiny random model and return its folder."""
     torch.manual_seed(0)
-    makers = {"smolvlm": _smolvlm, "llava": _llava, "llava-qwen3": _llava_qwen3}
+    makers = {"internvl": _internvl, "smolvlm": _smolvlm, "llava": _llava, "llava-qwen3": _llava_qwen3}
     model, processor = makers[family]() if family in makers else _qwen_vl(family)
     for name, weight in model.named_parameters():  # large enough that images and positions matter
         if weight.dim() > 1:
@@ -102,6 +102,25 @@ def _llava_qwen3() -> tuple[Any, Any]:
     from transformers import Qwen3Config
 
     return _llava_of(Qwen3Config(vocab_size=len(_tokenizer()), max_position_embeddings=512, head_dim=24, tie_word_embeddings=False, **TEXT))
+
+
+def _internvl() -> tuple[Any, Any]:
+    from transformers import GotOcr2ImageProcessorPil, InternVLConfig, InternVLForConditionalGeneration
+
+    tokenizer = _tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<img>", "</img>", "<IMG_CONTEXT>"]})
+    tokenizer.add_special_tokens({"eos_token": "<|im_end|>"})
+    tokenizer.chat_template = QWEN_TEMPLATE.replace("<|vision_start|><|image_pad|><|vision_end|>", "<IMG_CONTEXT>\n")
+    vision = {**VISION, "image_size": [32, 32], "patch_size": [8, 8]}
+    config = InternVLConfig(
+        vision_config=vision,
+        text_config={"model_type": "qwen2", "vocab_size": len(tokenizer), "max_position_embeddings": 512, **TEXT},
+        image_token_id=tokenizer.convert_tokens_to_ids("<IMG_CONTEXT>"),
+        downsample_ratio=0.5,
+        tie_word_embeddings=False,
+    )
+    image_processor = GotOcr2ImageProcessorPil(size={"height": 32, "width": 32}, max_patches=4)
+    return InternVLForConditionalGeneration(config), _Parts(tokenizer, image_processor)
 
 
 class _Parts:
