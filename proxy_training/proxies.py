@@ -1,4 +1,4 @@
-"""Proxies by name or folder, without torch: the bundled one, and any `from_pretrained` folder of a known family."""
+"""Proxies by name, folder or hub id, without torch: the bundled one, and any `from_pretrained` folder of a known family."""
 
 from __future__ import annotations
 
@@ -20,18 +20,52 @@ def proxy_names() -> tuple[str, ...]:
 
 
 def proxy_spec(name: str) -> ProxySpec:
-    """Return the proxy of a name or of a model folder.
+    """Return the proxy of a name, of a model folder, or of a model on the hub (`hf:ORG/NAME`), which is downloaded.
 
     Raises:
-        ProxyError: there is neither a proxy of that name nor a folder there, or it cannot be used.
+        ProxyError: there is no such proxy, it cannot be downloaded, or it cannot be used.
     """
     if name == "tiny":
         return _of_folder("tiny", BUNDLED, Recipe(), illustration_only=True)
+    recipe = Recipe(learning_rate=2e-4, max_length=2048)
+    if name.startswith("hf:"):
+        repo = name.removeprefix("hf:")
+        return _of_folder(repo, hub_folder(repo), recipe, default_tokens=MODEL_TOKENS, illustration_only=False)
     folder = Path(name.removeprefix("path:")).expanduser()
     if not folder.is_dir():
-        raise ProxyError(f"there is no proxy {name!r}: give one of {', '.join(proxy_names())}, or the folder of a saved model.")
-    recipe = Recipe(learning_rate=2e-4, max_length=2048)
+        known = ", ".join(proxy_names())
+        raise ProxyError(
+            f"there is no proxy {name!r}: give one of {known}, the folder of a saved model, or hf:ORG/NAME for one of the hub."
+        )
     return _of_folder(folder.name, folder.resolve(), recipe, default_tokens=MODEL_TOKENS, illustration_only=False)
+
+
+def hub_folder(repo: str) -> Path:
+    """Return where the weights and settings of a model of the hub lie in the user's cache, downloading what is missing.
+
+    Endpoint, token, cache and offline mode are those of `huggingface_hub`. Nothing that could be code is fetched.
+
+    Raises:
+        ProxyError: there is no such model, or it cannot be reached.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    elsewhere = "give the folder of a saved model instead"
+    try:
+        return Path(snapshot_download(repo, allow_patterns=["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]))
+    except HFValidationError as error:
+        raise ProxyError(f"hf:{repo} is no hub id; write it as hf:ORG/NAME.") from error
+    except GatedRepoError as error:
+        raise ProxyError(f"{repo} wants its terms accepted on the hub, and a token (`hf auth login`); or {elsewhere}.") from error
+    except RepositoryNotFoundError as error:
+        raise ProxyError(
+            f"the hub has no model {repo} that you may see; check its name, log in with `hf auth login`, or {elsewhere}."
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise ProxyError(f"{repo} is not in the cache and the hub cannot be reached from here; {elsewhere}.") from error
+    except (HfHubHTTPError, OSError) as error:
+        raise ProxyError(f"{repo} cannot be downloaded ({str(error).splitlines()[0][:100]}); try again, or {elsewhere}.") from error
 
 
 def _of_folder(name: str, folder: Path, recipe: Recipe, *, default_tokens: int = 0, illustration_only: bool) -> ProxySpec:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--proxy", required=True, metavar="P", help="tiny, or the folder of a saved model.")
+@click.option("--proxy", required=True, metavar="P", help="tiny, the folder of a saved model, or hf:ORG/NAME.")
 @click.option("--adapter", type=click.Path(path_type=Path), default=None, help="A PEFT adapter folder.  [default: the proxy as it is]")
 @click.option("--benchmark", "benchmarks", multiple=True, metavar="B", help="Repeat for more.  [default: all registered ones]")
 @click.option("--split", type=click.Choice(["all", "selection", "confirmation"]), default="all", show_default=True, help="Which items.")
