@@ -108,6 +108,43 @@ class LlavaImageText:
         return str(config.get("image_token", "<image>")) * (tokens - (config.get("vision_feature_select_strategy") == "default"))
 
 
+class LlavaOnevisionImageText:
+    """The placeholder arithmetic of transformers' LlavaOnevisionProcessor for a row's only image: the whole, and unpadded tiles."""
+
+    needs_size = True
+
+    def __init__(self, folder: Path) -> None:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        vision = config["vision_config"]
+        self._side = int(vision["image_size"])
+        self._patches = self._side // int(vision["patch_size"])
+        self._grids = [(int(height), int(width)) for height, width in _processor_config(folder)["image_grid_pinpoints"]]
+        self._most = int(str(config.get("vision_aspect_ratio", "anyres_max_9")).removeprefix("anyres_max_"))
+        self._is_default = bool(config.get("vision_feature_select_strategy", "full") == "default")
+
+    def expansion(self, width: int, height: int) -> str:
+        """Return the text that the processor puts in the place of an image of this size (pixels)."""
+        rows, columns = (self._patches * (side // self._side) for side in self._best(width, height))
+        if width / height > columns / rows:
+            rows -= (rows - int(round(height * (columns / width), 7))) // 2 * 2
+        else:
+            columns -= (columns - int(round(width * (rows / height), 7))) // 2 * 2
+        ratio = math.sqrt(rows * columns / (self._most * self._patches**2))
+        if ratio > 1.1:
+            rows, columns = int(rows // ratio), int(columns // ratio)
+        return "<image>" * int(self._patches**2 + rows * columns + rows - self._is_default)
+
+    def _best(self, width: int, height: int) -> tuple[int, int]:
+        """Return the height and width that keep most of the image and waste least."""
+
+        def kept_and_wasted(grid: tuple[int, int]) -> tuple[int, int]:
+            scale = min(grid[1] / width, grid[0] / height)
+            kept = min(int(width * scale) * int(height * scale), width * height)
+            return kept, kept - grid[0] * grid[1]
+
+        return max(self._grids, key=kept_and_wasted)
+
+
 class QwenVLImageText:
     """The placeholder arithmetic of transformers' Qwen2VLImageProcessor: as many tokens as the image has blocks of merged patches."""
 
@@ -192,6 +229,7 @@ IMAGE_TEXTS: dict[str, Callable[[Path], ImageText]] = {
     "smolvlm": Idefics3ImageText,
     "llava": LlavaImageText,
     "internvl": InternVLImageText,
+    "llava_onevision": LlavaOnevisionImageText,
     "qwen2_vl": QwenVLImageText,
     "qwen2_5_vl": QwenVLImageText,
     "qwen3_vl": QwenVLImageText,

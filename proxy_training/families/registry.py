@@ -17,6 +17,7 @@ FAMILIES = {
     "idefics3": "proxy_training.families.idefics3:Idefics3Base",
     "internvl": "proxy_training.families.internvl:InternVLBase",
     "llava": "proxy_training.families.llava:LlavaBase",
+    "llava_onevision": "proxy_training.families.llava_onevision:LlavaOnevisionBase",
     "qwen2_5_vl": "proxy_training.families.qwen_vl:Qwen25VLBase",
     "qwen2_vl": "proxy_training.families.qwen_vl:QwenVLBase",
     "qwen3_vl": "proxy_training.families.qwen_vl:Qwen3VLBase",

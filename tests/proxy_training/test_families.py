@@ -14,7 +14,8 @@ from tiny_models import build
 
 from proxy_training.engine import Engine
 from proxy_training.families.base import LoadedBase, ProcessedImage
-from proxy_training.image_text import token_counter
+from proxy_training.families.registry import family_of, image_token_of
+from proxy_training.image_text import IMAGE_TEXTS, token_counter
 from proxy_training.jobs import Backend, EngineSettings, EvalSet, Job, Recipe, Stage, Training
 from proxy_training.proxies import proxy_spec
 from proxy_training.stack.decoder import Unsupported
@@ -24,7 +25,7 @@ from sources.sample import Role, Turn
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
 
-FAMILIES = ["internvl", "smolvlm", "llava", "llava-qwen3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl"]
+FAMILIES = ["internvl", "smolvlm", "llava", "llava-qwen3", "llava_onevision", "qwen2_vl", "qwen2_5_vl", "qwen3_vl"]
 THREE_DIMENSIONAL = "positions in three dimensions"
 
 
@@ -45,6 +46,11 @@ def engines(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Eng
 
 def own_inputs(base: LoadedBase, images: Sequence[ProcessedImage], ids: torch.Tensor) -> dict[str, torch.Tensor]:
     """What the model's own forward takes of images beside the ids."""
+    if base.family == "llava_onevision":
+        most = max(len(image.pixels) for image in images)  # the batch is padded with tiles that nobody looks at
+        padded = [torch.cat([image.pixels, image.pixels.new_zeros(most - len(image.pixels), *image.pixels.shape[1:])]) for image in images]
+        sizes = [image.grid[1:] for image in images if image.grid]
+        return {"pixel_values": torch.stack(padded), "image_sizes": torch.tensor(sizes)}
     if images[0].grid is not None:
         grids = torch.tensor([image.grid for image in images])
         pixels = torch.cat([image.pixels for image in images])
@@ -64,6 +70,19 @@ def test_two_images_of_different_shapes_among_text(engines: tuple[Engine, Engine
         ours = base.logits(base.hidden(ids, torch.cat(base.encode_images(images))))
         theirs = base.model(input_ids=ids, **own_inputs(base, images, ids)).logits
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+SIZES = [(32, 32), (64, 64), (70, 40), (33, 90), (200, 20), (20, 200), (500, 333), (1, 1), (97, 96), (640, 64)]
+
+
+def test_the_text_of_an_image_has_as_many_tokens_as_its_features(folder: Path, engines: tuple[Engine, Engine]) -> None:
+    base, family = engines[0].base, family_of(folder)
+    text = IMAGE_TEXTS[family](folder)
+    for size in SIZES:
+        image = base.process_image(Image.new("RGB", size, (200, 30, 90)))
+        assert text.expansion(*size) == image.expansion, size
+        with torch.no_grad():
+            assert image.expansion.count(image_token_of(family)) == len(base.encode_images([image])[0]), size
 
 
 def test_choices_behind_one_prompt_score_as_each_alone(engines: tuple[Engine, Engine], benchmark_set: EvalSet) -> None:

@@ -30,7 +30,10 @@ def items(folder: Path) -> tuple[Item, ...]:
     return tuple(found)
 
 
-@pytest.mark.parametrize("family", ["tiny", "internvl", "smolvlm", "llava", "llava-qwen3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+FAMILIES = ["tiny", "internvl", "llava_onevision", "smolvlm", "llava", "llava-qwen3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_answers_are_those_of_transformers(family: str, tmp_path: Path) -> None:
     name = "tiny" if family == "tiny" else str(tiny_models.build(family, tmp_path / "model"))
     spec = proxy_spec(name)
@@ -44,7 +47,9 @@ def test_answers_are_those_of_transformers(family: str, tmp_path: Path) -> None:
         for ref in bench.items[row.item].images:
             image = engine.base.process_image(load_image(ref))
             inputs["pixel_values"] = image.pixels if family.startswith(("llava", "qwen", "internvl")) else image.pixels[None]
-            if image.grid is not None:
+            if family == "llava_onevision":
+                inputs["pixel_values"], inputs["image_sizes"] = image.pixels[None], torch.tensor([image.grid[1:]])
+            elif image.grid is not None:
                 inputs["image_grid_thw"] = torch.tensor([image.grid])
                 inputs["mm_token_type_ids"] = (inputs["input_ids"] == engine.base.image_token_id).int()
         end = int(row.candidates[0][-1])

@@ -27,7 +27,7 @@ VISION = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "n
 def build(family: str, folder: Path) -> Path:
     """Save a tiny random model and return its folder."""
     torch.manual_seed(0)
-    makers = {"internvl": _internvl, "smolvlm": _smolvlm, "llava": _llava, "llava-qwen3": _llava_qwen3}
+    makers = {"internvl": _internvl, "llava_onevision": _llava_onevision, "smolvlm": _smolvlm, "llava": _llava, "llava-qwen3": _llava_qwen3}
     model, processor = makers[family]() if family in makers else _qwen_vl(family)
     for name, weight in model.named_parameters():  # large enough that images and positions matter
         if weight.dim() > 1:
@@ -121,6 +121,24 @@ def _internvl() -> tuple[Any, Any]:
     )
     image_processor = GotOcr2ImageProcessorPil(size={"height": 32, "width": 32}, max_patches=4)
     return InternVLForConditionalGeneration(config), _Parts(tokenizer, image_processor)
+
+
+def _llava_onevision() -> tuple[Any, Any]:
+    from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration, LlavaOnevisionImageProcessorPil
+
+    tokenizer = _tokenizer()
+    tokenizer.chat_template = LLAVA_TEMPLATE
+    grids = [[32, 32], [32, 64], [64, 32], [64, 64], [96, 64]]
+    config = LlavaOnevisionConfig(
+        vision_config={"model_type": "siglip_vision_model", **VISION},
+        text_config={"model_type": "qwen2", "vocab_size": len(tokenizer), "max_position_embeddings": 512, **TEXT},
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        image_grid_pinpoints=grids,
+        vision_aspect_ratio="anyres_max_3",
+        tie_word_embeddings=False,
+    )
+    image_processor = LlavaOnevisionImageProcessorPil(size={"height": 32, "width": 32}, image_grid_pinpoints=grids)
+    return LlavaOnevisionForConditionalGeneration(config), _Parts(tokenizer, image_processor)
 
 
 class _Parts:
