@@ -56,14 +56,14 @@ def generate(
         most: tokens of an answer.
     """
     found = {}
-    for chunk in _batches(rows, equal=not base.plain_positions):
+    for chunk in _batches(rows, equal=bool(base.not_plain)):
         for row, tokens in zip(chunk, _greedy(base, image_features, chunk, most), strict=True):
             found[row.item] = tokens
     return found
 
 
 def _batches(rows: Sequence[ItemRow], equal: bool) -> Iterator[list[ItemRow]]:
-    """Cut rows, sorted by length, into batches; `equal` ones where padding in front would move an image's positions."""
+    """Cut rows, sorted by length, into batches; `equal` ones where padding in front would be more than what nobody looks at."""
     chunk: list[ItemRow] = []
     for row in sorted(rows, key=lambda r: (len(r.prompt), r.item)):
         other = equal and chunk and len(chunk[0].prompt) != len(row.prompt)
@@ -92,12 +92,12 @@ def _greedy(
     numbers = (seen.cumsum(1) - 1).clamp_min(0)
     inputs, shift = base.language_inputs(ids, features, numbers)
     positions = numbers[:, -1:] + shift[:, None]
-    cache = None
+    cache, mask = None, base.attention(ids, None, None) if base.not_plain else None
     running = torch.ones(len(rows), dtype=torch.bool, device=base.device)
     steps: list[Tensor] = []
     while len(steps) < most and bool(running.any()):
-        out = language(**inputs, attention_mask=seen, past_key_values=cache, use_cache=True)
-        cache = out.past_key_values
+        out = language(**inputs, attention_mask=seen if mask is None else mask, past_key_values=cache, use_cache=True)
+        cache, mask = out.past_key_values, None
         token = base.logits(out.last_hidden_state[:, -1].to(base.device)).argmax(-1)
         running &= token != ends
         steps.append(torch.where(running, token, -1))

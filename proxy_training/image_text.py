@@ -108,6 +108,25 @@ class LlavaImageText:
         return str(config.get("image_token", "<image>")) * (tokens - (config.get("vision_feature_select_strategy") == "default"))
 
 
+class Gemma3ImageText:
+    """The placeholder arithmetic of transformers' Gemma3Processor: every image takes the same number of tokens."""
+
+    needs_size = False
+
+    def __init__(self, folder: Path) -> None:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        self._tokens = int(config.get("mm_tokens_per_image", 256))
+
+    def expansion(self, width: int, height: int) -> str:
+        """Return the text that the processor puts in the place of an image."""
+        return gemma3_expansion(self._tokens)
+
+
+def gemma3_expansion(tokens: int) -> str:
+    """Return the text that stands for an image of so many tokens."""
+    return "\n\n<start_of_image>" + "<image_soft_token>" * tokens + "<end_of_image>\n\n"
+
+
 class LlavaOnevisionImageText:
     """The placeholder arithmetic of transformers' LlavaOnevisionProcessor for a row's only image: the whole, and unpadded tiles."""
 
@@ -228,6 +247,7 @@ IMAGE_TEXTS: dict[str, Callable[[Path], ImageText]] = {
     "idefics3": Idefics3ImageText,
     "smolvlm": Idefics3ImageText,
     "llava": LlavaImageText,
+    "gemma3": Gemma3ImageText,
     "internvl": InternVLImageText,
     "llava_onevision": LlavaOnevisionImageText,
     "qwen2_vl": QwenVLImageText,

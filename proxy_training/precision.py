@@ -15,7 +15,8 @@ from typing import Any
 from proxy_training.jobs import Precision
 
 TOKENS = 512
-ROUNDS = 5
+ROUNDS = 7
+LEAST_S = 0.02  # of one timing: a single small product is all noise
 LEAST_GAIN = 1.2  # times faster: below that fp32 stays, whose results repeat more closely
 MOST_WIDTH = 8192
 
@@ -51,7 +52,7 @@ def _widths(folder: Path) -> tuple[int, int]:
 
 
 def _seconds(width: int, inner: int, device: Any) -> dict[Precision, float]:
-    """Return the median time of a product in each precision, measured in turns."""
+    """Return the median time of as many products in each precision, measured in turns."""
     import torch
     import torch.nn.functional as F
 
@@ -59,12 +60,19 @@ def _seconds(width: int, inner: int, device: Any) -> dict[Precision, float]:
     x, w = torch.randn(TOKENS, width, device=device), torch.randn(inner, width, device=device)
     operands = {name: (x.to(kind), w.to(kind)) for name, kind in kinds.items()}
     times: dict[Precision, list[float]] = {name: [] for name in kinds}
-    for round_ in range(ROUNDS + 1):
-        for name, (a, b) in operands.items():
-            began = _now(device)
-            F.linear(a, b)
-            if round_:  # the first one warms up
-                times[name].append(_now(device) - began)
+
+    def spent(name: Precision, calls: int) -> float:
+        began = _now(device)
+        for _ in range(calls):
+            F.linear(*operands[name])
+        return _now(device) - began
+
+    for name in kinds:  # the first products of a kind set things up
+        spent(name, 3)
+    calls = max(1, round(LEAST_S / max(1e-9, spent(Precision.FP32, 10) / 10)))
+    for _ in range(ROUNDS):
+        for name in kinds:
+            times[name].append(spent(name, calls))
     return {name: median(values) for name, values in times.items()}
 
 

@@ -32,7 +32,7 @@ class LoadedBase(Protocol):
     image_token_id: int
     pad_token_id: int
     processor_digest: str  # of all that decides how pixels and expansions come out
-    plain_positions: bool  # every token's position is its number; else the stack does not run the model
+    not_plain: str  # why positions are not tokens' numbers or attention is not causal; empty where they are, which the stack needs
 
     def process_image(self, image: Image.Image) -> ProcessedImage:
         """Turn a loaded image into the tower's input, keeping its aspect ratio."""
@@ -60,6 +60,10 @@ class LoadedBase(Protocol):
 
         `position_ids` count a row's tokens; what follows a row of n tokens stands at n plus the shift.
         """
+        ...
+
+    def attention(self, input_ids: Tensor, allowed: Tensor | None, position_ids: Tensor | None) -> Any:
+        """Return the language model's mask for what is `allowed` [rows, 1, tokens, tokens], or for causal rows without padding."""
         ...
 
     def logits(self, hidden: Tensor) -> Tensor:

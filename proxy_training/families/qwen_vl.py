@@ -28,7 +28,7 @@ class QwenVLBase(SplicedBase):
 
     family: ClassVar[str] = "qwen2_vl"
     LANGUAGE = "model.language_model"
-    plain_positions = False
+    not_plain = "image tokens have positions in three dimensions"
 
     def load_processor(self, folder: Path) -> Any:
         """Load the parts that images and texts need: the whole processor wants torchvision, for videos."""

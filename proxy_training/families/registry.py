@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # model_type in config.json -> module:class
 FAMILIES = {
+    "gemma3": "proxy_training.families.gemma3:Gemma3Base",
     "idefics3": "proxy_training.families.idefics3:Idefics3Base",
     "internvl": "proxy_training.families.internvl:InternVLBase",
     "llava": "proxy_training.families.llava:LlavaBase",
@@ -26,7 +27,9 @@ FAMILIES = {
 
 
 # What stands in a chat template for an image, where it is not `<image>`.
-IMAGE_TOKENS = {"internvl": "<IMG_CONTEXT>"} | dict.fromkeys(("qwen2_vl", "qwen2_5_vl", "qwen3_vl"), "<|image_pad|>")
+IMAGE_TOKENS = {"gemma3": "<start_of_image>", "internvl": "<IMG_CONTEXT>"} | dict.fromkeys(
+    ("qwen2_vl", "qwen2_5_vl", "qwen3_vl"), "<|image_pad|>"
+)
 
 
 class ProxyError(Exception):

@@ -20,7 +20,7 @@ class SplicedBase:
 
     family: ClassVar[str]
     LANGUAGE: ClassVar[str]  # path of the language model
-    plain_positions: ClassVar[bool] = True
+    not_plain: ClassVar[str] = ""
 
     def __init__(self, folder: Path, dtype: torch.dtype, device: torch.device, sharded: bool = False) -> None:
         from transformers import AutoModelForImageTextToText
@@ -60,7 +60,8 @@ class SplicedBase:
     ) -> Tensor:
         """Put the features in the image tokens' places and run the language model."""
         inputs, _ = self.language_inputs(input_ids, features, position_ids)
-        out = self.model.get_submodule(self.LANGUAGE)(**inputs, attention_mask=attention_mask, use_cache=False)
+        mask = self.attention(input_ids, attention_mask, position_ids)
+        out = self.model.get_submodule(self.LANGUAGE)(**inputs, attention_mask=mask, use_cache=False)
         return out.last_hidden_state.to(self.device)  # type: ignore[no-any-return]
 
     def language_inputs(self, input_ids: Tensor, features: Tensor, position_ids: Tensor | None = None) -> tuple[dict[str, Any], Tensor]:
@@ -70,6 +71,10 @@ class SplicedBase:
             places = (input_ids == self.image_token_id).unsqueeze(-1)
             embeds = embeds.masked_scatter(places, features.to(embeds.dtype))
         return {"inputs_embeds": embeds, "position_ids": position_ids}, input_ids.new_zeros(len(input_ids))
+
+    def attention(self, input_ids: Tensor, allowed: Tensor | None, position_ids: Tensor | None) -> Any:
+        """Return what is allowed as it is."""
+        return allowed
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Apply the language-model head, in fp32 for the softmax that follows."""

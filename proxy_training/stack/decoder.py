@@ -101,8 +101,8 @@ def read_decoder(base: LoadedBase) -> Decoder:
     Raises:
         Unsupported: the language model is not of this class, or the check against its own forward fails.
     """
-    if not base.plain_positions:
-        raise Unsupported(f"image tokens of {base.family} have positions in three dimensions")
+    if base.not_plain:
+        raise Unsupported(f"{base.family}: {base.not_plain}")
     text = base.model.get_submodule(base.language_prefix())
     try:
         decoder = _read(base, text)

@@ -14,7 +14,7 @@ from tiny_models import build
 
 from proxy_training.engine import Engine
 from proxy_training.families.base import LoadedBase, ProcessedImage
-from proxy_training.families.registry import family_of, image_token_of
+from proxy_training.families.registry import family_of
 from proxy_training.image_text import IMAGE_TEXTS, token_counter
 from proxy_training.jobs import Backend, EngineSettings, EvalSet, Job, Recipe, Stage, Training
 from proxy_training.proxies import proxy_spec
@@ -25,8 +25,7 @@ from sources.sample import Role, Turn
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
 
-FAMILIES = ["internvl", "smolvlm", "llava", "llava-qwen3", "llava_onevision", "qwen2_vl", "qwen2_5_vl", "qwen3_vl"]
-THREE_DIMENSIONAL = "positions in three dimensions"
+FAMILIES = ["gemma3", "internvl", "smolvlm", "llava", "llava-qwen3", "llava_onevision", "qwen2_vl", "qwen2_5_vl", "qwen3_vl"]
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -55,6 +54,8 @@ def own_inputs(base: LoadedBase, images: Sequence[ProcessedImage], ids: torch.Te
         grids = torch.tensor([image.grid for image in images])
         pixels = torch.cat([image.pixels for image in images])
         return {"pixel_values": pixels, "image_grid_thw": grids, "mm_token_type_ids": (ids == base.image_token_id).int()}
+    if base.family == "gemma3":
+        return {"pixel_values": torch.cat([image.pixels for image in images]), "token_type_ids": (ids == base.image_token_id).int()}
     if base.family in ("llava", "internvl"):
         return {"pixel_values": torch.cat([image.pixels for image in images])}
     return {"pixel_values": torch.cat([image.pixels for image in images])[None]}
@@ -82,7 +83,8 @@ def test_the_text_of_an_image_has_as_many_tokens_as_its_features(folder: Path, e
         image = base.process_image(Image.new("RGB", size, (200, 30, 90)))
         assert text.expansion(*size) == image.expansion, size
         with torch.no_grad():
-            assert image.expansion.count(image_token_of(family)) == len(base.encode_images([image])[0]), size
+            token = base.processor.tokenizer.convert_ids_to_tokens(base.image_token_id)
+            assert image.expansion.count(token) == len(base.encode_images([image])[0]), size
 
 
 def test_choices_behind_one_prompt_score_as_each_alone(engines: tuple[Engine, Engine], benchmark_set: EvalSet) -> None:
@@ -144,7 +146,7 @@ def test_stack_equals_peft(engines: tuple[Engine, Engine], stage: Stage, benchma
     assert found.keys() == expected.keys()
     for key, result in found.items():
         assert result.failure == ""
-        assert result.cost.backend == ("reference" if THREE_DIMENSIONAL in stack.why_no_stack else "stack")
+        assert result.cost.backend == ("reference" if stack.base.not_plain else "stack")
         np.testing.assert_allclose(result.losses, expected[key].losses, rtol=1e-5)
         np.testing.assert_allclose(result.scores[0].values, expected[key].scores[0].values, atol=1e-4)
     job = jobs[5]

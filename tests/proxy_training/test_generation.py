@@ -30,7 +30,7 @@ def items(folder: Path) -> tuple[Item, ...]:
     return tuple(found)
 
 
-FAMILIES = ["tiny", "internvl", "llava_onevision", "smolvlm", "llava", "llava-qwen3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl"]
+FAMILIES = ["tiny", "gemma3", "internvl", "llava_onevision", "smolvlm", "llava", "llava-qwen3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -46,8 +46,10 @@ def test_answers_are_those_of_transformers(family: str, tmp_path: Path) -> None:
         inputs = {"input_ids": torch.from_numpy(row.prompt.astype("int64"))[None]}
         for ref in bench.items[row.item].images:
             image = engine.base.process_image(load_image(ref))
-            inputs["pixel_values"] = image.pixels if family.startswith(("llava", "qwen", "internvl")) else image.pixels[None]
-            if family == "llava_onevision":
+            inputs["pixel_values"] = image.pixels if family.startswith(("llava", "qwen", "internvl", "gemma3")) else image.pixels[None]
+            if family == "gemma3":
+                inputs["token_type_ids"] = (inputs["input_ids"] == engine.base.image_token_id).int()
+            elif family == "llava_onevision":
                 inputs["pixel_values"], inputs["image_sizes"] = image.pixels[None], torch.tensor([image.grid[1:]])
             elif image.grid is not None:
                 inputs["image_grid_thw"] = torch.tensor([image.grid])

@@ -27,7 +27,14 @@ VISION = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "n
 def build(family: str, folder: Path) -> Path:
     """Save a tiny random model and return its folder."""
     torch.manual_seed(0)
-    makers = {"internvl": _internvl, "llava_onevision": _llava_onevision, "smolvlm": _smolvlm, "llava": _llava, "llava-qwen3": _llava_qwen3}
+    makers = {
+        "gemma3": _gemma3,
+        "internvl": _internvl,
+        "llava_onevision": _llava_onevision,
+        "smolvlm": _smolvlm,
+        "llava": _llava,
+        "llava-qwen3": _llava_qwen3,
+    }
     model, processor = makers[family]() if family in makers else _qwen_vl(family)
     for name, weight in model.named_parameters():  # large enough that images and positions matter
         if weight.dim() > 1:
@@ -139,6 +146,30 @@ def _llava_onevision() -> tuple[Any, Any]:
     )
     image_processor = LlavaOnevisionImageProcessorPil(size={"height": 32, "width": 32}, image_grid_pinpoints=grids)
     return LlavaOnevisionForConditionalGeneration(config), _Parts(tokenizer, image_processor)
+
+
+def _gemma3() -> tuple[Any, Any]:
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Gemma3ImageProcessorPil
+
+    tokenizer = _tokenizer()
+    marks = ["<start_of_turn>", "<start_of_image>", "<image_soft_token>", "<end_of_image>"]
+    tokenizer.add_special_tokens({"additional_special_tokens": marks})
+    tokenizer.add_special_tokens({"eos_token": "<end_of_turn>"})
+    tokenizer.chat_template = (
+        QWEN_TEMPLATE.replace("<|vision_start|><|image_pad|><|vision_end|>", "<start_of_image>")
+        .replace("<|im_start|>", "<start_of_turn>")
+        .replace("<|im_end|>", "<end_of_turn>")
+    )
+    text = {"vocab_size": len(tokenizer), "max_position_embeddings": 512, "head_dim": 16, "sliding_window": 12, **TEXT}
+    config = Gemma3Config(
+        text_config={**text, "query_pre_attn_scalar": 16, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]},
+        vision_config={"model_type": "siglip_vision_model", **VISION},
+        mm_tokens_per_image=4,
+        image_token_id=tokenizer.convert_tokens_to_ids("<image_soft_token>"),
+        boi_token_id=tokenizer.convert_tokens_to_ids("<start_of_image>"),
+        eoi_token_id=tokenizer.convert_tokens_to_ids("<end_of_image>"),
+    )
+    return Gemma3ForConditionalGeneration(config), _Parts(tokenizer, Gemma3ImageProcessorPil(size={"height": 32, "width": 32}))
 
 
 class _Parts:
