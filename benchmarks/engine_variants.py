@@ -23,20 +23,34 @@ TOKENS, WIDTH, INNER, RANK, SLOTS = 496, 128, 384, 8, 8
 CALLS = 100
 
 
-def gate_up(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def gate_up(x: Tensor) -> tuple[Tensor, Tensor]:
     """SwiGLU forward as in `passes.py`."""
-    opened = torch.sigmoid(x[:, :INNER])
-    gated = opened * x[:, :INNER]
-    return opened, gated, gated * x[:, INNER:]
+    gated = F.silu(x[:, :INNER])
+    return gated, gated * x[:, INNER:]
 
 
-def gate_up_backward(d: Tensor, x: Tensor, opened: Tensor, gated: Tensor) -> Tensor:
+def gate_up_backward(d: Tensor, x: Tensor, gated: Tensor) -> Tensor:
     """SwiGLU backward as in `passes.py`."""
     out = torch.empty_like(x)
     torch.mul(d, gated, out=out[:, INNER:])
-    slope = torch.addcmul(opened, gated, opened, value=-1.0).add_(gated)
-    torch.mul(d * x[:, INNER:], slope, out=out[:, :INNER])
+    torch.ops.aten.silu_backward.grad_input(d * x[:, INNER:], x[:, :INNER], grad_input=out[:, :INNER])
     return out
+
+
+def gate_up_backward_apart(d: Tensor, x: Tensor, gated: Tensor) -> tuple[Tensor, Tensor]:
+    """The same into two tensors, which a compiler can fuse."""
+    opened = torch.sigmoid(x[:, :INNER])
+    return d * x[:, INNER:] * (opened + gated * (1 - opened)), d * gated
+
+
+def merged(x: Tensor, weight: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """An adapter added to the weights at each step instead of to each token's values."""
+    return F.linear(x, torch.addmm(weight, b, a))
+
+
+def added(x: Tensor, weight: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """A linear layer with its adapter as in `passes.py`."""
+    return F.linear(x, weight).addmm_(torch.mm(x, a.t()), b.t())
 
 
 def ratio(kept: Callable[[], Any], variant: Callable[[], Any], rounds: int) -> float:
@@ -60,18 +74,20 @@ def main() -> None:
     found: dict[str, Any] = {}
     with torch.no_grad():
         x, d, h = torch.randn(TOKENS, 2 * INNER), torch.randn(TOKENS, INNER), torch.randn(TOKENS, WIDTH)
-        opened, gated, _ = gate_up(x)
+        gated, _ = gate_up(x)
         try:
-            forward, backward = torch.compile(gate_up), torch.compile(gate_up_backward)
+            forward, backward = torch.compile(gate_up), torch.compile(gate_up_backward_apart)
             forward(x)
         except Exception as error:  # no C++ compiler: nothing to measure
             found["torch.compile"] = str(error).splitlines()[0]
         else:
             found["torch.compile, SwiGLU forward"] = ratio(lambda: gate_up(x), lambda: forward(x), rounds)
-            found["torch.compile, SwiGLU backward"] = ratio(
-                lambda: gate_up_backward(d, x, opened, gated), lambda: backward(d, x, opened, gated), rounds
-            )
+            found["torch.compile, SwiGLU backward"] = ratio(lambda: gate_up_backward(d, x, gated), lambda: backward(d, x, gated), rounds)
         weight = torch.randn(2 * INNER, WIDTH)
+        low, up = torch.randn(RANK, WIDTH), torch.randn(2 * INNER, RANK)
+        found["adapter added to the weights each step"] = ratio(
+            lambda: added(h, weight, low, up), lambda: merged(h, weight, low, up), rounds
+        )
         narrow_h, narrow_w = h.bfloat16(), weight.bfloat16()
         found["bf16, base product"] = ratio(lambda: F.linear(h, weight), lambda: F.linear(narrow_h, narrow_w), rounds)
         stacked, a = torch.randn(SLOTS, TOKENS // SLOTS, WIDTH), torch.randn(SLOTS, RANK, WIDTH)

@@ -51,7 +51,6 @@ class _Tape:
     middle_normed: Tensor
     h_gate_up: Tensor
     gate_up: Tensor
-    opened: Tensor
     gated: Tensor
     activated: Tensor
     h_down: Tensor
@@ -185,16 +184,15 @@ def _layer(
     middle_normed, middle_scale = _norm(middle, block.norm_mlp, decoder.eps)
     gate_up, h_gate_up = _linear(middle_normed, block.gate_up.weight, block.gate_up.bias, pair_gate_up)
     inner = gate_up.shape[1] // 2
-    opened = torch.sigmoid(gate_up[:, :inner])
-    gated = opened * gate_up[:, :inner]
+    gated = F.silu(gate_up[:, :inner])
     activated = gated * gate_up[:, inner:]
     down, h_down = _linear(activated, block.down.weight, block.down.bias, pair_down)
     result = down.add_(middle)
     if not keep:
         return result, None
     tape = _Tape(
-        x, x_scale, normed, h_qkv, raw_q, raw_k, attention, mixed, h_out, middle, middle_scale, middle_normed, h_gate_up, gate_up, opened,
-        gated, activated, h_down,
+        x, x_scale, normed, h_qkv, raw_q, raw_k, attention, mixed, h_out, middle, middle_scale, middle_normed, h_gate_up, gate_up, gated,
+        activated, h_down,
     )  # fmt: skip
     return result, tape
 
@@ -277,9 +275,8 @@ def _layer_backward(
     inner = d_activated.shape[1]
     d_gate_up = torch.empty_like(tape.gate_up)
     torch.mul(d_activated, tape.gated, out=d_gate_up[:, inner:])
-    # silu'(x) = s + silu(x) (1 - s) with s = sigmoid(x), so backward needs no exponential
-    slope = tape.opened.addcmul_(tape.gated, tape.opened, value=-1.0).add_(tape.gated)
-    torch.mul(d_activated.mul_(tape.gate_up[:, inner:]), slope, out=d_gate_up[:, :inner])
+    d_gated = d_activated.mul_(tape.gate_up[:, inner:])
+    torch.ops.aten.silu_backward.grad_input(d_gated, tape.gate_up[:, :inner], grad_input=d_gate_up[:, :inner])
     d_normed = _linear_backward(d_gate_up, tape.middle_normed, tape.h_gate_up, block.gate_up.weight, adapters[2], grads[2], True)
     d_middle = _norm_backward(d_normed, tape.middle, tape.middle_scale, block.norm_mlp).add_(dx)
     d_mixed = _linear_backward(d_middle, tape.mixed, tape.h_out, block.out.weight, adapters[1], grads[1], True)
