@@ -18,20 +18,22 @@ from proxy_training.families.base import LoadedBase
 from sources.benchmark import BenchmarkSpec, Item, PromptForm
 
 TOKENS_PER_BATCH = 8192
-_LETTER = re.compile(r"\W*([A-Z])(?![A-Za-z])")
+_LETTER = re.compile(r"\W*([A-Z])\s*(?:$|[.):,\]])")
 
 
 def read_answer(spec: BenchmarkSpec, item: Item, text: str) -> str | None:
     """Return which choice a generated text names, or of a free-text item the text itself; None where it names none.
 
-    A letter is read where letters were asked for; else the text must be a choice, but for case, space and a full stop.
+    The text is a choice, but for case, space and a full stop; or, where letters were asked for, it begins with one that stands alone.
     """
     if not item.choices:
         return _plain(text) or None
+    if (named := next((choice for choice in item.choices if _plain(choice) == _plain(text)), None)) is not None:
+        return named
     if spec.prompt_form is PromptForm.LETTER and (found := _LETTER.match(text)):
         number = LETTERS.index(found[1])
         return item.choices[number] if number < len(item.choices) else None
-    return next((choice for choice in item.choices if _plain(choice) == _plain(text)), None)
+    return None
 
 
 def _plain(text: str) -> str:

@@ -15,8 +15,10 @@ from typing import Any, Protocol
 from proxy_training.chat import ChatEncoder
 from proxy_training.families.registry import family_of, image_token_of
 from sources.images import load_image
+from sources.problems import Problem, RowError
 from sources.sample import ImageRef, Sample
 
+QWEN_MOST_ASPECT = 200
 GLOBAL_TAG = "<global-img>"
 FAKE_TOKEN = "<fake_token_around_image>"
 
@@ -178,7 +180,13 @@ class QwenVLImageText:
         self._token = image_token_of(family_of(folder))
 
     def expansion(self, width: int, height: int) -> str:
-        """Return the text that the processor puts in the place of an image of this size (pixels)."""
+        """Return the text that the processor puts in the place of an image of this size (pixels).
+
+        Raises:
+            RowError: it is longer than the processor takes.
+        """
+        if max(width, height) > QWEN_MOST_ASPECT * min(width, height):
+            raise RowError(Problem.IMAGE_TOO_LARGE, f"{width} x {height}: more than {QWEN_MOST_ASPECT} times as long as wide")
         factor = self._factor
         rows, columns = round(height / factor) * factor, round(width / factor) * factor
         if rows * columns > self._most:

@@ -49,7 +49,7 @@ def hub_folder(repo: str) -> Path:
         ProxyError: there is no such model, or it cannot be reached.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     elsewhere = "give the folder of a saved model instead"
     try:
@@ -64,7 +64,7 @@ def hub_folder(repo: str) -> Path:
         ) from error
     except LocalEntryNotFoundError as error:
         raise ProxyError(f"{repo} is not in the cache and the hub cannot be reached from here; {elsewhere}.") from error
-    except (HfHubHTTPError, OSError) as error:
+    except OSError as error:
         raise ProxyError(f"{repo} cannot be downloaded ({str(error).splitlines()[0][:100]}); try again, or {elsewhere}.") from error
 
 

@@ -44,7 +44,13 @@ def content_fingerprint(path: Path, format_: str) -> str:
     """
     from sources.formats.registry import find_reader
 
-    files = find_reader(format_).files(path)
+    reader = find_reader(format_)
+    # A reader of somebody else's may be older than `files`: then what lies at the path is the data.
+    files = (
+        reader.files(path)
+        if hasattr(reader, "files")
+        else sorted(f for f in ([path] if path.is_file() else path.rglob("*")) if f.is_file())
+    )
     if not files:
         what = f"holds no {format_} data" if path.exists() else "is not there"
         raise SourceError(f"{path} {what}; give the data file or the folder that holds it with --path")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--level", default=0.90, show_default=True, type=click.FloatRange(0.5, 0.999), help="Level of the intervals.")
 @click.option("--generate", is_flag=True, help="Generate answers too, and count those that are right: slower, what a user sees.")
 @click.option("--max-new-tokens", type=click.IntRange(1, 4096), default=16, show_default=True, help="Of a generated answer.")
+@click.option("--gpus-per-probe", type=click.IntRange(1, 64), default=1, show_default=True, help="More: shard a proxy too big for one GPU.")
 @click.option("--device", default=None, help="cpu, cuda, cuda:1, ...; found by itself.")
 @listing_options
 @click.pass_obj
@@ -46,20 +47,23 @@ def evaluate(
     *,
     generate: bool = False,
     max_new_tokens: int = 16,
+    gpus_per_probe: int = 1,
 ) -> list[ModelScore]:
     """Read the benchmarks and score the model.
 
     Raises:
         ProbeError, ProxyError, SourceError: the model or a benchmark cannot be used.
     """
-    from probe.study.devices import check_device
+    from probe.study.devices import check_device, check_sharding
     from probe.study.items import read_eval_set
     from probe.study.model_scores import score_model
     from probe.study.registry import default_benchmarks, find_benchmark
+    from proxy_training.jobs import EngineSettings
     from proxy_training.proxies import proxy_spec
     from sources.benchmark import Split
 
     check_device(device)
+    check_sharding(device, gpus_per_probe)
     spec = proxy_spec(proxy)
     with workspace.open_store() as store:
         eval_sets = [read_eval_set(find_benchmark(store, name)) for name in benchmarks or default_benchmarks(store, [])]
@@ -72,7 +76,7 @@ def evaluate(
             workspace.features,
             split=chosen,
             level=level,
-            device=device,
+            settings=EngineSettings(device, gpus_per_probe=gpus_per_probe),
             generate=max_new_tokens if generate else 0,
             progress=lambda _, done, of: show(done, of),
         )

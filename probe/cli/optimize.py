@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from probe.decide.confirm import Confirmation
     from probe.manifest.document import Manifest
     from probe.study.optimise import OptimizeRequest
+    from proxy_training.jobs import EngineSettings
 
 
 @click.command()
@@ -34,15 +35,18 @@ if TYPE_CHECKING:
 @click.option("--no-confirm", is_flag=True, help="Search only: the manifest then makes no claim.")
 @click.option("--workers", type=click.IntRange(1), default=None)
 @click.option("--device", default=None)
+@click.option("--gpus-per-probe", type=click.IntRange(1, 64), default=1, show_default=True, help="More: shard a proxy too big for one GPU.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def command(workspace: Workspace, /, as_json: bool, workers: int | None, device: str | None, **options: Any) -> None:
+def command(workspace: Workspace, /, as_json: bool, workers: int | None, device: str | None, gpus_per_probe: int, **options: Any) -> None:
     """Search the mixture on what a study trained, confirm it with fresh seeds, and write the manifest."""
-    from probe.study.devices import check_device
+    from probe.study.devices import check_device, check_sharding
+    from proxy_training.jobs import EngineSettings
 
     check_device(device)
+    check_sharding(device, gpus_per_probe)
     workspace.check_writable()
-    doc, path, _ = optimize(workspace, _request(options), workers, device)
+    doc, path, _ = optimize(workspace, _request(options), workers, EngineSettings(device, gpus_per_probe=gpus_per_probe))
     if as_json:
         print_json(optimize_json(doc, path))
     else:
@@ -50,14 +54,13 @@ def command(workspace: Workspace, /, as_json: bool, workers: int | None, device:
 
 
 def optimize(
-    workspace: Workspace, request: OptimizeRequest, workers: int | None, device: str | None
+    workspace: Workspace, request: OptimizeRequest, workers: int | None, settings: EngineSettings
 ) -> tuple[Manifest, Path, Confirmation | None]:
     """Search, train the confirmation, and keep the manifest; what was confirmed before is reused."""
     from probe.cli.run import run_waiting
     from probe.manifest.write import manifest_json
     from probe.study.decision import keep_manifest, make_manifest
     from probe.study.optimise import confirmation, confirmation_plan, plan_confirmation, search
-    from proxy_training.jobs import EngineSettings
 
     def tell(line: str) -> None:
         say(line, err=True)
@@ -74,7 +77,7 @@ def optimize(
             plan_confirmation(workspace, store, found, plan, tell)
     if request.confirm:
         tell(f"Confirming with {request.seeds} fresh seeds on the items that were set aside.")
-        if unscored := run_waiting(workspace, request.study, workers, EngineSettings(device)):
+        if unscored := run_waiting(workspace, request.study, workers, settings):
             raise ProbeError(unscored)
     with workspace.open_store() as store:
         _rank(store, request.study, tell)  # again, because the confirmation raised the study's revision

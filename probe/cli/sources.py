@@ -11,7 +11,7 @@ from probe.cli.output import counting, listing_options, print_fields, print_json
 from probe.cli.source_report import added_lines, checked_source, report_lines, source_fields, source_rows
 from probe.workspace import Workspace
 
-FORMATS = "auto|llava|chat|parquet|tsv|world|easy-vqa"
+FORMATS = "auto|llava|chat|parquet|webdataset|tsv|world|easy-vqa"
 COLUMNS = ("slug", "kind", "format", "usable", "excluded", "licence")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,23 +31,10 @@ def split_items(items: Sequence[Item]) -> tuple[NDArray[np.int32], NDArray[np.in
     Both are functions of the image's bytes alone: an image that stands in two benchmarks has one cluster number in both, so that
     its noise is not counted as independent, and never is on both sides of the split.
     """
-    hashes = [_named(_cluster_key(item)) for item in items]
-    groups = np.array([_cluster(digest) for digest in hashes], np.int32)
+    hashes = [hash_bytes(b"image", _cluster_key(item).encode()) for item in items]
+    groups = np.array([int(digest[:7], 16) for digest in hashes], np.int32)
     splits = np.array([int(digest[8], 16) % 2 for digest in hashes], np.int8)
     return groups, splits
-
-
-def image_clusters(images: Iterable[str]) -> list[int]:
-    """Return the cluster numbers that items on images of these hashes (of their bytes) have."""
-    return [_cluster(_named(image)) for image in images]
-
-
-def _named(image: str) -> str:
-    return hash_bytes(b"image", image.encode())
-
-
-def _cluster(digest: str) -> int:
-    return int(digest[:7], 16)
 
 
 def _cluster_key(item: Item) -> str:

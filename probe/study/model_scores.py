@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from db.values import SPLIT_CODES
 from probe.errors import ProbeError
-from proxy_training.jobs import METRICS, EngineSettings, EvalSet, ItemScores, Job, ProxySpec, Recipe, Scope, Training
+from proxy_training.jobs import ANY_ENGINE, METRICS, EngineSettings, EvalSet, ItemScores, Job, ProxySpec, Recipe, Scope, Training
 from sources.benchmark import Split
 from sources.estimate import Estimate
 
@@ -66,7 +66,7 @@ def score_model(
     *,
     split: Split | None = None,
     level: float = LEVEL,
-    device: str | None = None,
+    settings: EngineSettings = ANY_ENGINE,
     generate: int = 0,
     progress: Progress | None = None,
 ) -> list[ModelScore]:
@@ -83,7 +83,7 @@ def score_model(
     recipe = proxy.recipe if adapter is None else _recipe_of(adapter, proxy.recipe)
     job = Job(Training(proxy, recipe, (), 0), tuple(benchmarks), adapter)
     with _quiet():
-        engine = Engine(proxy, recipe, features, EngineSettings(device))
+        engine = Engine(proxy, recipe, features, settings)
         result = next(iter(engine.run([job], progress)))
         if result.failure or result.unscored:
             why = result.failure or "; ".join(f"{name}: {reason}" for name, reason in result.unscored)

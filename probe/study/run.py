@@ -91,7 +91,7 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
         # Every source is looked up before anything is read: one that is not here is what the user mends first.
         specs = {slug: find_source(store, slug) for slug in (*request.sources, *draft.base.weights())}
         benchmarks = _benchmarks(store, known, request)
-        draws = Draws(draft, specs.__getitem__, workspace.indexes)
+        draws = Draws(draft, lambda slug: specs.get(slug) or find_source(store, slug), workspace.indexes)
         sources = tuple(_source(draws, spec, say) for spec in specs.values())
         study = draft if draft.base.shares else replace(draft, base=designs.proportional({s.spec.slug: s.usable for s in sources}))
         seeds = request.seeds or _own_seeds(store, known, _design(study, request))

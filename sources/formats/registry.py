@@ -81,7 +81,8 @@ def _not_understood(path: Path) -> str:
     if path.is_dir() and not any(path.iterdir()):
         return f"The folder {path} is empty; give the folder or file that holds the data with --path"
     if path.is_dir() and not files:
-        return f"The folder {path} holds neither parquet shards nor a JSON file; give the data file with --path"
+        held = "neither parquet shards nor a JSON file, nor tars with a row that can be read"
+        return f"The folder {path} holds {held}; give the data file with --path"
     if path.is_file() and _head(path) == b"\x1f\x8b":
         return f"{path} is compressed; unpack it (gunzip), so that its rows can be fetched by number"
     if path.suffix == ".parquet":

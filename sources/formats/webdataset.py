@@ -7,9 +7,10 @@
     .nv-meta/dataset.yaml      field_map: {image: jpg, context: json[question], answers: json[answers]}      Energon's VQASample
 
 A key is a member's folder and its base name up to the first dot (`a/img.v2.jpg` is field `v2.jpg` of `a/img`), and the members of a
-key stand side by side: `webdataset/tariterators.py`, `datasets/packaged_modules/webdataset`. A caption's question is the image alone.
-Of several answers the one of most weight is learned, the first among equals. Energon's `sample_loader.py` is code and is never run.
-Names in a tar are keys only, nothing is unpacked. The sub-source is the row's own `source`, else the key's folder.
+key stand side by side: `webdataset/tariterators.py`, `datasets/packaged_modules/webdataset`. Several images of a row stand in the order
+of their numbers, `1.png` before `10.png`. A caption's question is the image alone. Of several answers the one of most weight is learned,
+the first among equals. Energon's `sample_loader.py` is code and is never run. Names in a tar are keys only, nothing is unpacked. The
+sub-source is the row's own `source`, else the key's folder.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ _TEXTS = ("txt", "caption")
 _TALKS = ("messages", "conversations", "texts")
 _OTHER_MEDIA = frozenset({"mp4", "avi", "mov", "webm", "mkv", "wav", "mp3", "flac"})
 _SNIFFED = 64
+_MOST_YAML_BYTES = 1_000_000
+_DIGITS = re.compile(r"(\d+)")
 _STEP = re.compile(r"\[([^\]]*)\]")
 
 
@@ -103,11 +106,16 @@ def _field_map(path: Path) -> Mapping[str, str]:
     import yaml
 
     try:
+        if file.stat().st_size > _MOST_YAML_BYTES:
+            raise ValueError("larger than any such file")
         described = yaml.safe_load(file.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise SourceError(f"{file} is no YAML ({str(error).splitlines()[0][:80]}); write it again with `energon prepare`") from error
+    except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
+        why = (str(error) or type(error).__name__).splitlines()[0][:80]
+        raise SourceError(f"{file} cannot be read ({why}); write it again with `energon prepare`") from error
     fields = described.get("field_map") if isinstance(described, dict) else None
-    return {str(name): str(value) for name, value in fields.items()} if isinstance(fields, dict) else {}
+    if not isinstance(fields, dict):
+        return {}
+    return {name: value for name, value in fields.items() if isinstance(name, str) and isinstance(value, str)}
 
 
 class _TarRows:
@@ -145,7 +153,7 @@ class _TarRows:
                     if most and members >= most:
                         return
                 _check_end(file, tar.offset)
-        except (tarfile.TarError, OSError, ValueError, OverflowError) as error:
+        except (tarfile.TarError, OSError, ValueError, OverflowError, RecursionError) as error:
             self._cut[len(self._first)] = f"{file.name} behind its first {members} members: {str(error)[:80]}"
             self._begin("")
 
@@ -254,7 +262,7 @@ def _read(members: _Members, number: int, fields: Mapping[str, str]) -> Sample:
         raise RowError(Problem.UNSUPPORTED_MODALITY, other[0])
     if {"image", "context", "answers"} <= fields.keys():
         return _mapped(members, number, fields)
-    pictures = [name for name in names if _ending(name) in _IMAGES]
+    pictures = sorted((name for name in names if _ending(name) in _IMAGES), key=_natural)
     described = next((name for name in names if _ending(name) == "json"), None)
     record = members.json(described) if described else {}
     refuse_other_media(record)
@@ -280,7 +288,15 @@ def _talk(members: _Members, record: dict[str, Any], pictures: list[str], number
     if listed and not pictures:
         raise RowError(Problem.MISSING_IMAGE, "the tar holds no image of this row")
     held = {"images": [ref.data for ref in members.images(pictures)], "image": None}
-    return parquet.read_record(record | held, number, "")
+    sample = parquet.read_record(record | held, number, "")
+    if any(ref.path is not None for ref in sample.images):
+        raise RowError(Problem.MISSING_IMAGE, "a turn names an image by path; a row's images are members of the tar")
+    return sample
+
+
+def _natural(name: str) -> list[str | int]:
+    """Return what sorts `10.png` behind `2.png`."""
+    return [int(part) if part.isdecimal() else part for part in _DIGITS.split(name)]
 
 
 def _mapped(members: _Members, number: int, fields: Mapping[str, str]) -> Sample:
