@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -530,3 +531,42 @@ def test_shards_of_tars_are_one_source_and_its_fingerprint_follows_their_bytes(t
     assert fingerprint(spec) == before
     write_tar(tmp_path / "2.tar", {"0.png": png(9), "0.txt": b"y"})
     assert fingerprint(spec) != before
+
+
+def test_images_of_a_row_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    pages = {f"k.{n}.png": png(n) for n in (0, 1, 10, 2)}
+    path = write_tar(tmp_path / "x.tar", pages | {"k.json": llava(None, "<image><image><image><image>?")})
+    assert [ref.data for ref in first_sample(path, "webdataset").images] == [png(n) for n in (0, 1, 2, 10)]
+
+
+def test_a_tar_reaches_no_file_outside_itself(tmp_path: Path) -> None:
+    record = chat([{"type": "image_url", "image_url": {"url": "secret.png"}}, {"type": "text", "text": "?"}])
+    rows = open_rows(SourceSpec("s", "webdataset", str(write_tar(tmp_path / "x.tar", {"1.json": record}))))
+    assert rows.get(0).problem is Problem.MISSING_IMAGE
+
+
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{b}: &{b} [{','.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    "described", ["made: 2024-99-99", "[" * 100_000, BOMB + "field_map: {image: *i}", "field_map: [1]", "x" * 2_000_000]
+)
+def test_a_hostile_energon_folder_is_read_or_refused(described: str, tmp_path: Path) -> None:
+    write(tmp_path / ".nv-meta" / "dataset.yaml", described.encode())
+    write_tar(tmp_path / "x.tar", {"1.png": png(0), "1.txt": b"A cat."})
+    told = ""
+    try:
+        rows = len(open_rows(SourceSpec("s", "webdataset", str(tmp_path))))
+    except SourceError as error:
+        rows, told = 0, str(error)
+    assert rows == 1 or (told and "\n" not in told)
+
+
+def test_chained_long_names_do_not_stop_a_run(tmp_path: Path) -> None:
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 5
+    link = header.tobuf(tarfile.GNU_FORMAT) + b"name\0".ljust(512, b"\0")
+    path = write(tmp_path / "x.tar", link * 3000)
+    assert [row.problem for row in open_rows(SourceSpec("s", "webdataset", str(path)))] == [Problem.UNSPLIT]

@@ -89,3 +89,14 @@ def test_a_later_benchmark_of_trained_images_is_told_and_noted(probe, study, min
         texts = [note.text for note in store.notes("main")]
     assert len(texts) == len(set(texts))
     assert any("again-holdout" in text for text in texts)
+
+
+def test_a_study_whose_other_source_is_not_asked_for_takes_a_benchmark_more(probe, study, llava, images, tsv, tmp_path):
+    workspace = Workspace(Path(".probe"))
+    probe("sources", "add", "other", "--path", llava, "--images", images)
+    store_plan(workspace, plan_run(workspace, RunRequest(("other",)), lambda line: None))
+    more = tmp_path / "more.tsv"
+    more.write_text(tsv.read_text().replace("what color", "which color"))
+    probe("benchmarks", "add", "more", "--path", more)
+    planned = plan_run(workspace, RunRequest(("mine",), benchmarks=("more",)), lambda line: None)
+    assert {note.partition(":")[0] for note in planned.notes if " more " in note} == {"mine", "other"}
