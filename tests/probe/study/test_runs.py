@@ -198,8 +198,15 @@ def test_the_readme_block_for_your_own_data_works_as_it_stands(own_data: Path, t
 
 def test_interrupt_says_how_to_go_on_and_leaves_no_lease(own_data: Path, tmp_path: Path) -> None:
     prepare(tmp_path, own_data)
-    long = ("9600" if word == "96" else word for word in RUN)  # so that there is something left to interrupt
-    process = subprocess.Popen(command(tmp_path, *long), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+    long = ("1600" if word == "96" else word for word in RUN)  # so that there is something left to interrupt
+    process = subprocess.Popen(
+        command(tmp_path, *long),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background inherit that it is ignored
+    )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and done(tmp_path) < 1:
         time.sleep(0.05)
