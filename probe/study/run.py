@@ -100,7 +100,8 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
         plan = StudyPlan(study, sources, benchmarks, tuple(arms), tuple(probes))
         planned = _planned(store, plan, known is not None)
         trained = [arm for arm in store.arms(study.name) if planned.new_benchmarks] if known else []
-        notes = tuple(filter(None, (note, *shared_images(draws, [*arms, *trained], benchmarks))))
+        shared = shared_images(draws, [*arms, *trained], benchmarks) if planned.new or planned.new_benchmarks else ()
+        notes = tuple(filter(None, (note, *shared)))
         for told in notes:
             say(told)
         return replace(planned, notes=notes)

@@ -27,7 +27,7 @@ from probe.study.draws import Draws
 from probe.study.items import read_eval_set
 from probe.study.registry import find_benchmark, find_source
 from probe.workspace import Workspace
-from proxy_training.jobs import Backend, EngineSettings, EvalSet, Job, JobResult, Training
+from proxy_training.jobs import Backend, Cost, EngineSettings, EvalSet, Job, JobResult, Training
 from sources.problems import RowError, SourceError
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Worker:
         """Keep what came out of a training and put its scoring in line, or write scores back."""
         flight = self._flights[result.training_id]
         told = result.failure or ("scored" if flight.kept else "trained")
-        self._tell_how()
+        self._tell_how(result.cost)
         print(f"{time.strftime('%H:%M:%S')} {flight.claim.arm} seed {flight.claim.seed} {told} {result.cost}", flush=True)
         try:
             if result.failure:
@@ -231,12 +231,10 @@ class Worker:
             self._engine = Engine(self.study.proxy, self.study.recipe, self.workspace.features, self.settings)
         return self._engine
 
-    def _tell_how(self) -> None:
-        """Write into the log, once, how many probes are trained at once and why, or why none are stacked."""
-        engine = self.engine()
-        choice = engine.stack.choice if engine.stack else None
-        how = f"slots {choice.slots}: {choice.reason}" if choice else engine.why_no_stack and f"reference back end: {engine.why_no_stack}"
-        if how and how != self._how:
+    def _tell_how(self, cost: Cost) -> None:
+        """Write into the log, once, on which back end probes run, how many at once, and why."""
+        how = f"{cost.backend} back end, slots {cost.slots}: {cost.why}"
+        if cost.why and how != self._how:
             print(how, flush=True)
             self._how = how
 

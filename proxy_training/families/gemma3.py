@@ -7,9 +7,6 @@ before the processor scales them to one, so that nothing is stretched.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import torch
 from PIL import Image
@@ -25,14 +22,8 @@ class Gemma3Base(SplicedBase):
 
     family = "gemma3"
     LANGUAGE = "model.language_model"
+    IMAGE_PROCESSOR = "Gemma3ImageProcessorPil"
     not_plain = "the tokens of an image see each other in both directions"
-
-    def load_processor(self, folder: Path) -> Any:
-        """Load the image processor of PIL, whatever else is installed, and the tokenizer."""
-        from transformers import AutoTokenizer, Gemma3ImageProcessorPil
-
-        image_processor = Gemma3ImageProcessorPil.from_pretrained(folder)
-        return SimpleNamespace(image_processor=image_processor, tokenizer=AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
 
     def process_image(self, image: Image.Image) -> ProcessedImage:
         """Letterbox to a square, then process."""

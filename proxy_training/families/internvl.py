@@ -7,9 +7,6 @@ processor cuts them, to the grid nearest in shape to the image.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import torch
 from PIL import Image
@@ -25,13 +22,7 @@ class InternVLBase(SplicedBase):
 
     family = "internvl"
     LANGUAGE = "model.language_model"
-
-    def load_processor(self, folder: Path) -> Any:
-        """Load the parts that images and texts need: the whole processor wants torchvision, for videos."""
-        from transformers import AutoTokenizer, GotOcr2ImageProcessorPil
-
-        image_processor = GotOcr2ImageProcessorPil.from_pretrained(folder)
-        return SimpleNamespace(image_processor=image_processor, tokenizer=AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
+    IMAGE_PROCESSOR = "GotOcr2ImageProcessorPil"
 
     def process_image(self, image: Image.Image) -> ProcessedImage:
         """Cut the image into tiles, with a thumbnail where they are several."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -26,14 +25,12 @@ class LlavaOnevisionBase(SplicedBase):
 
     family = "llava_onevision"
     LANGUAGE = "model.language_model"
+    IMAGE_PROCESSOR = "LlavaOnevisionImageProcessorPil"
 
     def load_processor(self, folder: Path) -> Any:
-        """Load the parts that images and texts need: the whole processor wants torchvision, for videos."""
-        from transformers import AutoTokenizer, LlavaOnevisionImageProcessorPil
-
-        image_processor = LlavaOnevisionImageProcessorPil.from_pretrained(folder)
+        """Load it, and the arithmetic of tokens beside it."""
         self._text = LlavaOnevisionImageText(folder)
-        return SimpleNamespace(image_processor=image_processor, tokenizer=AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
+        return super().load_processor(folder)
 
     def process_image(self, image: Image.Image) -> ProcessedImage:
         """Cut the image into the whole and its tiles."""

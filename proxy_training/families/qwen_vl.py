@@ -8,8 +8,6 @@ being the token's row and column in the image.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import torch
@@ -28,14 +26,8 @@ class QwenVLBase(SplicedBase):
 
     family: ClassVar[str] = "qwen2_vl"
     LANGUAGE = "model.language_model"
+    IMAGE_PROCESSOR = "Qwen2VLImageProcessorPil"
     not_plain = "image tokens have positions in three dimensions"
-
-    def load_processor(self, folder: Path) -> Any:
-        """Load the parts that images and texts need: the whole processor wants torchvision, for videos."""
-        from transformers import AutoTokenizer, Qwen2VLImageProcessorPil
-
-        image_processor = Qwen2VLImageProcessorPil.from_pretrained(folder)
-        return SimpleNamespace(image_processor=image_processor, tokenizer=AutoTokenizer.from_pretrained(folder, trust_remote_code=False))
 
     def process_image(self, image: Image.Image) -> ProcessedImage:
         """Resize to whole patches, as near to the image's own size as the processor's bounds allow.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import torch
@@ -21,6 +22,7 @@ class SplicedBase:
     family: ClassVar[str]
     LANGUAGE: ClassVar[str]  # path of the language model
     not_plain: ClassVar[str] = ""
+    IMAGE_PROCESSOR: ClassVar[str] = ""  # of transformers, where the whole processor would want torchvision, for videos
 
     def __init__(self, folder: Path, dtype: torch.dtype, device: torch.device, sharded: bool = False) -> None:
         from transformers import AutoModelForImageTextToText
@@ -42,9 +44,15 @@ class SplicedBase:
         self.processor_digest = content_hash([self.family, self.border(), settings])
 
     def load_processor(self, folder: Path) -> Any:
-        """Load the processor: what has `image_processor` and `tokenizer`."""
-        from transformers import AutoProcessor
+        """Load the processor, or of it what images and texts need: `image_processor` and `tokenizer`."""
+        import transformers
+        from transformers import AutoProcessor, AutoTokenizer
 
+        if self.IMAGE_PROCESSOR:
+            image_processor = getattr(transformers, self.IMAGE_PROCESSOR).from_pretrained(folder)
+            return SimpleNamespace(
+                image_processor=image_processor, tokenizer=AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            )
         return AutoProcessor.from_pretrained(folder, trust_remote_code=False)
 
     def border(self) -> tuple[int, ...]:
