@@ -3,20 +3,51 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 from sources.problems import SourceError
 from sources.spec import Licence, SourceSpec
 
+# Tag of a source -> the capability of benchmarks that it is meant to help.
+CAPABILITIES = {
+    "recognition": "recognition",
+    "description": "recognition",
+    "ocr": "ocr",
+    "charts": "charts and documents",
+    "documents": "charts and documents",
+    "tables": "charts and documents",
+    "diagrams": "charts and documents",
+    "screens": "charts and documents",
+    "counting": "counting and space",
+    "space": "counting and space",
+    "grounding": "counting and space",
+    "knowledge": "knowledge and math",
+    "math": "knowledge and math",
+    "reasoning": "knowledge and math",
+    "code": "knowledge and math",
+    "hallucination": "hallucination",
+    "conversation": "conversation",
+    "multi-image": "multi-image",
+    "text-only": "text-only",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Where one statement of an entry comes from: about `licence`, `rows`, `files` or `contents`. `read`: it was seen there."""
+
+    about: str
+    link: str
+    read: bool
+
 
 @dataclass(frozen=True, slots=True)
 class CatalogueEntry:
-    """One well-known source. `images` are folders below the image root; empty means that images are inside the data."""
+    """One well-known source. `images` are folders below the image root; empty means that images are inside the data.
+
+    `format` is empty where no reader knows the records; `note` then says what they look like.
+    """
 
     slug: str
     title: str
@@ -25,10 +56,12 @@ class CatalogueEntry:
     homepage: str
     licence: Licence
     capabilities: tuple[str, ...]
+    facts: tuple[Fact, ...]
     subset: str = ""  # `*`: one of many, to be chosen
     file: str = ""
     images: tuple[str, ...] = ()
     rows: int = 0  # about; 0: not known
+    counts: str = ""  # what a row is, where that is not a conversation
     note: str = ""
 
     def spec(self, path: str = "", image_root: str = "") -> SourceSpec:
@@ -36,11 +69,15 @@ class CatalogueEntry:
         return SourceSpec(self.slug, self.format, path, image_root, self.licence, self.hub_id, self.subset)
 
 
-@cache
 def catalogue() -> Mapping[str, CatalogueEntry]:
-    """Return every entry by slug, in the file's order."""
-    text = Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")
-    return {slug: _entry(slug, fields) for slug, fields in tomllib.loads(text).items()}
+    """Return every entry by slug, in the files' order; one of the user's own file takes the place of ours of that name.
+
+    Raises:
+        SourceError: the user's own file cannot be read.
+    """
+    from sources.catalogue_file import catalogue_files
+
+    return catalogue_files().entries
 
 
 def find_catalogue(slug: str) -> CatalogueEntry:
@@ -57,6 +94,18 @@ def find_catalogue(slug: str) -> CatalogueEntry:
     return entry
 
 
+def entry_of(spec: SourceSpec) -> CatalogueEntry | None:
+    """Return the entry that a source is, or is a part of: by its name (`llava-665k/ocr_vqa`), else by hub id, subset and file."""
+    name, _, part = spec.slug.partition("/")
+    entry = catalogue().get(spec.slug) or catalogue().get(name)
+    hub_id, subset = (entry.hub_id, part or entry.subset) if entry else (spec.hub_id, spec.subset)
+    same = [other for other in catalogue().values() if hub_id and other.hub_id == hub_id]
+    if entry is None:
+        same = [other for other in same if not other.file or spec.path.endswith(other.file)]
+    exact = next((other for other in same if subset and other.subset == subset), None)
+    return exact or entry or next((other for other in same if other.subset in ("", "*")), None)
+
+
 def offline_help(slug: str) -> str:
     """Return the one sentence that says how to make a source of the catalogue work from local files.
 
@@ -64,12 +113,13 @@ def offline_help(slug: str) -> str:
         SourceError: there is none of that name.
     """
     entry = find_catalogue(slug)
+    if not entry.format:
+        command = f"probe sources add {slug} --path FILE.json --format llava --images DIR"
+        return f"{slug} is in no format that is read here ({entry.note}): write its rows as LLaVA JSON and run `{command}`."
     where = f"{entry.hub_id}/{entry.file}" if entry.file else entry.hub_id
-    if entry.subset == "*":
-        where = f"one subset's parquet files of {entry.hub_id}"
-    elif entry.subset:
-        where = f"the parquet files of {entry.hub_id}, subset {entry.subset}"
-    path = entry.file or ("FOLDER" if entry.format == "parquet" else "FILE.json")
+    if entry.subset:
+        where = f"{'one subset' if entry.subset == '*' else f'the subset {entry.subset}'} of {entry.hub_id}"
+    path = entry.file or ("FOLDER" if entry.format in ("parquet", "webdataset") else "FILE.json")
     command = f"probe sources add {slug} --path {path} --format {entry.format}"
     if not entry.images:
         return f"{slug} is not on this machine and cannot be fetched; download {where} and run `{command}` (its images are inside)."
@@ -117,9 +167,3 @@ def _folders(entry: CatalogueEntry) -> str:
     if len(entry.images) == 1:
         return f"where DIR is the folder {entry.images[0]}"
     return f"where DIR holds {', '.join(entry.images)}"
-
-
-def _entry(slug: str, fields: dict[str, Any]) -> CatalogueEntry:
-    licence = Licence(fields.pop("declared", "NOASSERTION"), fields.pop("concluded", "NOASSERTION"), fields.pop("terms", ""))
-    images, capabilities = tuple(fields.pop("images")), tuple(fields.pop("capabilities"))
-    return CatalogueEntry(slug=slug, licence=licence, images=images, capabilities=capabilities, **fields)

@@ -76,6 +76,7 @@ def proxy_fields(name: str) -> dict[str, Any]:
     Raises:
         ProxyError: there is none, or it cannot be used.
     """
+    from probe.study.novelty import trained_on
     from proxy_training.proxies import proxy_spec
 
     spec = proxy_spec(name)
@@ -95,7 +96,7 @@ def proxy_fields(name: str) -> dict[str, Any]:
         "precision": recipe.precision.value,
         "default_budget": f"{spec.default_tokens} tokens" if spec.default_tokens else f"{spec.default_samples} samples",
         "illustration_only": spec.illustration_only,
-        "trained_on": card.get("trained_on", "not known"),
+        "trained_on": card.get("trained_on") or trained_on(spec),
         "parameters": card.get("parameters"),
         "held_out_accuracy": " ".join(f"{skill}={value:.2f}" for skill, value in card.get("held_out_accuracy", {}).items()),
     }

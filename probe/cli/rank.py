@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,13 +27,14 @@ def command(workspace: Workspace, study: str, capability: str | None, level: flo
 
     Pages and manifests keep showing the ranking with the default level and margin.
     """
-    from probe.study.ranking import LEVEL, computed_ranking, rank
+    from probe.study.ranking import LEVEL, computed_ranking, not_new_sources, rank
 
     with workspace.open_store() as store:
         default = level == LEVEL and margin is None
         ranking = rank(store, study) if default else computed_ranking(store, study, level=level, margin=margin)
+        not_new = not_new_sources(store, study)
     if form == "json":
-        print_json(ranking_json(ranking, capability))
+        print_json(ranking_json(ranking, capability, not_new))
     else:
         print_ranking(ranking, capability, form)
 
@@ -90,11 +92,11 @@ def print_ranking(ranking: Ranking, capability: str | None, form: str) -> None:
             say("Results of the bundled proxy on your own data are an illustration, not evidence: use a real VLM with --proxy.")
 
 
-def ranking_json(ranking: Ranking, capability: str | None) -> dict[str, Any]:
-    """Return the object that others script against."""
+def ranking_json(ranking: Ranking, capability: str | None, not_new: Mapping[str, str]) -> dict[str, Any]:
+    """Return the object that others script against; `not_new` says of sources why they are not new to the proxy."""
     level, name = ("overall", "overall") if capability is None else ("capability", capability)
     rows = rows_at(ranking, capability)
-    sources = [_source_json(ranking, row) for row in rows]
+    sources = [_source_json(ranking, row) | {"not_new_to_proxy": not_new.get(row.source)} for row in rows]
     pairs = [
         {
             "a": pair.a_source,

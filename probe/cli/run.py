@@ -84,7 +84,7 @@ def run_and_rank(workspace: Workspace, study: str, workers: int | None, settings
         ProbeError: probes failed, workers keep dying, or (once the ranking is printed) a benchmark could not be scored.
     """
     from probe.cli.rank import print_ranking, ranking_json
-    from probe.study.ranking import rank
+    from probe.study.ranking import not_new_sources, rank
 
     unscored = run_waiting(workspace, study, workers, settings)
     with workspace.open_store() as store:
@@ -94,8 +94,9 @@ def run_and_rank(workspace: Workspace, study: str, workers: int | None, settings
             ranking = None
         else:
             ranking = rank(store, study)
+        not_new = not_new_sources(store, study)
     if ranking and form == "json":
-        print_json(ranking_json(ranking, None))
+        print_json(ranking_json(ranking, None, not_new))
     elif ranking:
         print_ranking(ranking, None, form)
     if unscored:

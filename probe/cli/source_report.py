@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,28 @@ def source_rows(workspace: Workspace) -> list[dict[str, Any]]:
     return [*own, *made, *listed]
 
 
+def helps(row: Mapping[str, Any], capability: str) -> bool:
+    """Say whether a listed source has a tag, or one that belongs to a capability of benchmarks.
+
+    Raises:
+        UsageError: nothing is tagged so.
+    """
+    from probe.errors import UsageError
+    from sources.catalogue import CAPABILITIES
+
+    if capability not in (*CAPABILITIES, *CAPABILITIES.values()):
+        raise UsageError(f"no source is tagged {capability!r}: say one of {', '.join(CAPABILITIES)}.")
+    return any(capability in (tag, CAPABILITIES[tag]) for tag in row["capabilities"].split())
+
+
+def usable_commercially(row: Mapping[str, Any]) -> bool:
+    """Say whether a listed source's licence is known, an SPDX one, and neither non-commercial nor joined by terms of its own."""
+    from probe.manifest.licences import flag_member
+    from sources.spec import Licence
+
+    return not flag_member(row["slug"], Licence(row["licence"]))
+
+
 def _registered(workspace: Workspace) -> tuple[SourceRecord, ...]:
     if not workspace.exists():
         return ()
@@ -42,6 +64,9 @@ def _registered(workspace: Workspace) -> tuple[SourceRecord, ...]:
 
 
 def _row(kind: str, spec: SourceSpec, record: SourceRecord | None, entry: CatalogueEntry | None = None) -> dict[str, Any]:
+    from sources.catalogue import entry_of
+
+    entry = entry or entry_of(spec)
     return {
         "slug": spec.slug,
         "kind": kind,
@@ -52,7 +77,10 @@ def _row(kind: str, spec: SourceSpec, record: SourceRecord | None, entry: Catalo
         "terms": spec.licence.terms,
         "path": spec.path,
         "hub_id": spec.hub_id,
+        "subset": spec.subset,
         "title": entry.title if entry else "",
+        "rows_about": entry.rows or None if entry else None,
+        "capabilities": " ".join(entry.capabilities) if entry else "",
     }
 
 
@@ -74,7 +102,23 @@ def source_fields(workspace: Workspace, slug: str) -> dict[str, Any]:
         record = store.source(slug)
         if record is None and slug in catalogue():
             return _catalogue_fields(catalogue()[slug])
-        return _spec_fields(record.spec if record else find_source(store, slug), record)
+        spec = record.spec if record else find_source(store, slug)
+        return _spec_fields(spec, record) | _known_fields(spec)
+
+
+def _known_fields(spec: SourceSpec) -> dict[str, Any]:
+    """Return what the catalogue knows besides of a source: overlaps, and the bases that it is not new to."""
+    from probe.study.novelty import bases_that_saw
+    from sources.catalogue import entry_of
+    from sources.overlaps import overlaps_of
+
+    entry = entry_of(spec)
+    overlaps = overlaps_of(entry.slug) if entry else ()
+    return {
+        "catalogue": entry.slug if entry else "",
+        "overlaps": "; ".join(f"{overlap.seen_from(entry.slug)} ({overlap.words})" for overlap in overlaps if entry),
+        "not_new_to": ", ".join(bases_that_saw(spec)),
+    }
 
 
 def _spec_fields(spec: SourceSpec, record: SourceRecord | None) -> dict[str, Any]:
@@ -102,13 +146,17 @@ def _catalogue_fields(entry: CatalogueEntry) -> dict[str, Any]:
     about = {
         "title": entry.title,
         "rows_about": entry.rows or None,
+        "counts": entry.counts,
         "image_folders": " ".join(entry.images),
         "capabilities": " ".join(entry.capabilities),
         "homepage": entry.homepage,
         "note": entry.note,
+        "facts": "; ".join(f"{fact.about}: {fact.link}{'' if fact.read else ' (not read)'}" for fact in entry.facts),
         "how": offline_help(entry.slug),
     }
-    return {name: value for name, value in _spec_fields(entry.spec(), None).items() if value is not None} | about
+    return (
+        {name: value for name, value in _spec_fields(entry.spec(), None).items() if value is not None} | about | _known_fields(entry.spec())
+    )
 
 
 def checked_source(workspace: Workspace, slug: str, proxy: str) -> CheckReport:

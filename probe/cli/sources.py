@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from probe.cli.output import counting, listing_options, print_fields, print_json, print_listing, say
-from probe.cli.source_report import added_lines, checked_source, report_lines, source_fields, source_rows
+from probe.cli.source_report import added_lines, checked_source, helps, report_lines, source_fields, source_rows, usable_commercially
 from probe.workspace import Workspace
 
 FORMATS = "auto|llava|chat|parquet|webdataset|tsv|world|easy-vqa"
-COLUMNS = ("slug", "kind", "format", "usable", "excluded", "licence")
+COLUMNS = ("slug", "kind", "format", "usable", "excluded", "rows_about", "licence", "capabilities")
 
 
 @click.group()
@@ -22,13 +22,20 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--kind", type=click.Choice(["registered", "built-in", "catalogue"]), default=None, help="Show only these.")
+@click.option("--capability", default=None, metavar="C", help="Show only those that the catalogue tags so: charts, ocr, math, ...")
+@click.option(
+    "--commercial", is_flag=True, help="Show only those whose licence is known and not non-commercial; `terms` remain to be read."
+)
 @listing_options
 @click.pass_obj
-def list_(workspace: Workspace, kind: str | None, form: str) -> None:
+def list_(workspace: Workspace, kind: str | None, capability: str | None, commercial: bool, form: str) -> None:
     """List sources: registered ones, built-in ones, and those that the catalogue knows."""
     rows = [row for row in source_rows(workspace) if kind in (None, row["kind"])]
+    rows = [row for row in rows if capability is None or helps(row, capability)]
+    rows = [row for row in rows if not commercial or usable_commercially(row)]
     names = COLUMNS if form == "table" else None
-    print_listing(rows, form, empty="No source is registered: probe sources add NAME --path FILE.", columns=names)
+    empty = "No source is such." if capability or commercial else "No source is registered: probe sources add NAME --path FILE."
+    print_listing(rows, form, empty=empty, columns=names)
 
 
 @command.command()

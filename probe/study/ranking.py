@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from db.values import SPLIT_CODES, Arm, ArmRole, BenchmarkScores, Ranking, Split
 from probe.decide.ranking import RANKED
 from probe.errors import ProbeError
 from probe.study.designs import MOST_OVERLAP
+from probe.study.novelty import not_new, novelty_notes, study_specs
 from probe.study.registry import builtin_sources
 
 if TYPE_CHECKING:
@@ -45,9 +47,24 @@ def computed_ranking(store: Store, study: str, *, level: float = LEVEL, margin: 
         raise ProbeError(f"study {study!r} trained mixtures alone, no source to rank: search them with probe optimize --study {study}.")
     inputs = study_scores(store, record, RANKED, Split.SELECTION)
     try:
-        return rank_study(inputs, level=level, margin=margin)
+        ranking = rank_study(inputs, level=level, margin=margin)
     except ValueError as error:
         raise ProbeError(f"{error}; see `probe status`.") from None
+    notes = novelty_notes(record.proxy, study_specs(store, _sources(arms)))
+    return replace(ranking, warnings=(*ranking.warnings, *notes))
+
+
+def not_new_sources(store: Store, study: str) -> dict[str, str]:
+    """Return the sources of a study that are not new to its proxy, each with a sentence that says why.
+
+    Raises:
+        ProbeError: there is no such study.
+    """
+    return not_new(known_study(store, study).proxy, study_specs(store, _sources(store.arms(study))))
+
+
+def _sources(arms: Sequence[Arm]) -> list[str]:
+    return [slug for arm in arms for slug in arm.curriculum.sources()]
 
 
 def known_study(store: Store, name: str) -> StudyRecord:

@@ -26,6 +26,7 @@ from probe.study import designs
 from probe.study.contamination import shared_images
 from probe.study.draws import Draws
 from probe.study.local import LocalExecutor
+from probe.study.novelty import novelty_notes
 from probe.study.registry import benchmark_record, check_halves, default_benchmarks, find_benchmark, find_source, source_record
 from probe.workspace import Workspace
 from proxy_training.jobs import EngineSettings, ProxySpec, Recipe
@@ -100,8 +101,10 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
         plan = StudyPlan(study, sources, benchmarks, tuple(arms), tuple(probes))
         planned = _planned(store, plan, known is not None)
         trained = [arm for arm in store.arms(study.name) if planned.new_benchmarks] if known else []
-        shared = shared_images(draws, [*arms, *trained], benchmarks) if planned.new or planned.new_benchmarks else ()
-        notes = tuple(filter(None, (note, *shared)))
+        asks_anew = planned.new or planned.new_benchmarks
+        shared = shared_images(draws, [*arms, *trained], benchmarks) if asks_anew else ()
+        seen = novelty_notes(study.proxy, specs.values()) if asks_anew else ()
+        notes = tuple(filter(None, (note, *shared, *seen)))
         for told in notes:
             say(told)
         return replace(planned, notes=notes)
