@@ -63,7 +63,7 @@ def test_nothing_contains_what_contains_it() -> None:
 
 def test_parts_are_found_through_what_is_between() -> None:
     found = with_parts(["internvl-chat-sft"])
-    assert found == {slug: "internvl-chat-sft" for slug in ("internvl-chat-sft", "sharegpt4v", "sharegpt4v-mix665k")}
+    assert found == dict.fromkeys(("internvl-chat-sft", "sharegpt4v", "sharegpt4v-mix665k"), "internvl-chat-sft")
     assert with_parts(["the-cauldron"])["cauldron-docvqa"] == "the-cauldron"
 
 
