@@ -44,7 +44,7 @@ def test_a_new_study_keeps_what_was_measured_and_why(tmp_path: Path, monkeypatch
     assert study is not None
     assert study.recipe.precision is Precision.BF16
     assert len([line for line in said if line.startswith("Precision bf16")]) == 1
-    assert ["3.0 times as fast" in note.text for note in notes] == [True]
+    assert ["3.0 times as fast" in note.text for note in notes].count(True) == 1
 
 
 def test_a_named_precision_and_the_bundled_proxy_are_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,4 +56,4 @@ def test_a_named_precision_and_the_bundled_proxy_are_not_measured(tmp_path: Path
     changes = (("precision", Precision.FP32),)
     request = RunRequest(("world/colour",), proxy=str(model), samples=32, benchmarks=("world/colour",), recipe_changes=changes)
     assert plan_run(Workspace(tmp_path / "b"), request, said.append).plan.study.recipe.precision is Precision.FP32
-    assert not said
+    assert not any("as measured" in line for line in said)
