@@ -18,11 +18,19 @@ _CHUNK = 1 << 20
 def fingerprint(spec: SourceSpec) -> str:
     """Return the hash of a source's files, or of the parameters it is made from, and of the view that its options take.
 
+    A streamed source's is the hash of what its rows are drawn from and how (revision, subset, split, number and seed); what was drawn
+    must be there and unchanged.
+
     Raises:
         SourceError: its files are not there, or cannot be read.
     """
-    if spec.path:
-        held: object = content_fingerprint(Path(spec.path), spec.format)
+    if spec.stream is not None:
+        from sources.remote.pool import check_here, stream_identity
+
+        check_here(spec)
+        held: object = stream_identity(spec)
+    elif spec.path:
+        held = content_fingerprint(Path(spec.path), spec.format)
     elif spec.format == "easy-vqa":
         from sources.easy_vqa import package_version
 

@@ -15,11 +15,31 @@ class Licence:
 
 
 @dataclass(frozen=True, slots=True)
+class Stream:
+    """Where a source is drawn from that is not on this machine, and how: from `url`, or from the hub where that is empty.
+
+    `file` chooses among the files (a name or a pattern), `rows` bounds the draw and `seed` decides it. `version` hashes the names,
+    sizes and versions of the files behind a URL; on the hub the spec's `revision` says what they are. `images` is the URL of a folder
+    that image paths start from. `fixed` says that nothing of this is still to be found out.
+    """
+
+    url: str = ""
+    file: str = ""
+    split: str = "train"
+    rows: int = 0
+    seed: int = 0
+    images: str = ""
+    version: str = ""
+    fixed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SourceSpec:
     """A candidate source or a named part of one.
 
     `slug` is the name used everywhere (`llava-665k/ocr_vqa`). `path` is a file or folder, or empty for sources that are
     made (`format="world"`) or come in a package (`format="easy-vqa"`); `options` are their parameters, sorted by name.
+    Where `stream` is given, `path` is the folder that its drawn rows were written to.
     """
 
     slug: str
@@ -31,6 +51,7 @@ class SourceSpec:
     subset: str = ""
     revision: str = ""
     options: tuple[tuple[str, str], ...] = ()
+    stream: Stream | None = None
 
     def option(self, name: str, default: str = "") -> str:
         """Return one option's value."""

@@ -13,7 +13,7 @@ Arrow, where a corrupt one could not be skipped. Text is text, also where it loo
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -174,14 +174,23 @@ def _column_names(file: Path) -> list[str]:
         raise SourceError(f"{file} cannot be read as parquet ({str(error)[:100]}); download it again") from error
 
 
+def wanted_columns(names: Collection[str], place: str) -> list[str]:
+    """Return which of a file's columns are read.
+
+    Raises:
+        SourceError: none of them holds turns.
+    """
+    if not any(name in _TURNS for name in names):
+        found = ", ".join(list(names)[:12])
+        raise SourceError(f"{place} has none of the columns {', '.join(_TURNS)} (it has {found}); give another --path or subset")
+    return [name for name in _COLUMNS if name in names]
+
+
 def _wanted(file: Path) -> list[str]:
     return [name for name in _COLUMNS if name in _column_names(file)]
 
 
 def _group_sizes(file: Path) -> list[int]:
-    names = _column_names(file)
-    if not any(name in _TURNS for name in names):
-        found = ", ".join(names[:12])
-        raise SourceError(f"{file} has none of the columns {', '.join(_TURNS)} (it has {found}); give another --path or subset")
+    wanted_columns(_column_names(file), str(file))
     metadata = _open_file(file).metadata
     return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
