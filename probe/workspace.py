@@ -52,6 +52,11 @@ class Workspace:
         return self.root / "indexes"
 
     @property
+    def pools(self) -> Path:
+        """Return the folder of the rows that were drawn of streamed sources."""
+        return self.root.absolute() / "pools"
+
+    @property
     def logs(self) -> Path:
         """Return the folder of the workers' logs."""
         return self.root / "logs"

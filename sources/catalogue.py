@@ -106,6 +106,13 @@ def entry_of(spec: SourceSpec) -> CatalogueEntry | None:
     return exact or entry or next((other for other in same if other.subset in ("", "*")), None)
 
 
+def catalogue_entry(name: str) -> tuple[CatalogueEntry | None, str]:
+    """Return the entry that a name means and what follows its slug: `finevision/chartqa` is FineVision and `chartqa`."""
+    cuts = [len(name), *(cut for cut in range(len(name) - 1, 0, -1) if name[cut] == "/")]
+    cut = next((cut for cut in cuts if name[:cut] in catalogue()), 0)
+    return (catalogue()[name[:cut]], name[cut + 1 :]) if cut else (None, "")
+
+
 def offline_help(slug: str) -> str:
     """Return the one sentence that says how to make a source of the catalogue work from local files.
 
@@ -140,9 +147,9 @@ def resolve_source(slug: str, registered: Mapping[str, SourceSpec]) -> SourceSpe
     for cut in (i for i, char in reversed(list(enumerate(slug))) if char == "/"):
         if slug[:cut] in registered:
             return registered[slug[:cut]].part(slug[cut + 1 :])
-    name = next((name for name in (slug, slug.partition("/")[0]) if name in catalogue()), None)
-    if name:
-        raise SourceError(offline_help(name))
+    entry, _ = catalogue_entry(slug)
+    if entry is not None:
+        raise SourceError(offline_help(entry.slug))
     names = [*registered, *built_in, *catalogue()]
     close = difflib.get_close_matches(slug, names, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"add it with `probe sources add {slug} --path ...`"

@@ -25,7 +25,7 @@ def fingerprint(spec: SourceSpec) -> str:
         SourceError: its files are not there, or cannot be read.
     """
     if spec.stream is not None:
-        from sources.remote.pool import check_here, stream_identity
+        from sources.remote.note import check_here, stream_identity
 
         check_here(spec)
         held: object = stream_identity(spec)

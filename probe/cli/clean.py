@@ -1,4 +1,4 @@
-"""`probe clean`: remove features and adapters that nothing needs."""
+"""`probe clean`: remove features, adapters and drawn rows that nothing needs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ class Leftover:
 @listing_options
 @click.pass_obj
 def command(workspace: Workspace, dry_run: bool, everything: bool, form: str) -> None:
-    """Remove adapters and features that no study needs, and what interrupted processes left. Nothing of a running probe is touched."""
+    """Remove adapters and features that no study needs, rows drawn of sources that are gone, and what interrupted processes left.
+
+    Nothing of a running probe is touched.
+    """
     found = leftovers(workspace, everything)
     if not dry_run:
         for leftover in found:
@@ -61,6 +64,7 @@ def leftovers(workspace: Workspace, everything: bool = False) -> list[Leftover]:
             weights = {study.proxy.weights_hash for study in studies}
             found += _features(workspace, weights, everything)
             found += _unfinished(workspace)
+            found += _pools(workspace, [record.spec.path for record in store.sources()])
             found += _logs(workspace, {study.name for study in studies})
             if everything:
                 found += [_leftover("index", path) for path in workspace.indexes.glob("index-*.json")]
@@ -117,6 +121,14 @@ def _unfinished(workspace: Workspace) -> Iterator[Leftover]:
         for path in folder.glob(".*"):
             if _is_stale(path):
                 yield _leftover("unfinished", path)
+
+
+def _pools(workspace: Workspace, paths: list[str]) -> Iterator[Leftover]:
+    """Yield what was drawn of streamed sources that are not registered, but for what may be being fetched."""
+    needed = {Path(path).parent for path in paths if path}
+    for pool in _folders(workspace.pools):
+        if pool not in needed and all(_is_stale(folder) for folder in (pool, *_folders(pool))):
+            yield _leftover("pool", pool)
 
 
 def _logs(workspace: Workspace, studies: set[str]) -> Iterator[Leftover]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from probe.cli.output import listing_options, print_json, say
+from probe.cli.output import counting, listing_options, print_json, say
 from probe.errors import ProbeError, UsageError
 from probe.workspace import Workspace
 
@@ -59,11 +59,14 @@ def command(workspace: Workspace, /, **options: Any) -> None:
     """Train and score probes of sources; finished ones are reused, an interrupted run goes on with the same command."""
     from probe.study.devices import check_device, check_sharding
     from probe.study.run import plan_run, store_plan
+    from probe.study.streaming import bring_here
 
     check_device(options["device"])
     check_sharding(options["device"], options["gpus_per_probe"])
     workspace.check_writable()
-    planned = plan_run(workspace, _request(options), lambda line: say(line, err=True))
+    request = _request(options)
+    bring_here(workspace, request.slugs(), lambda line: say(line, err=True), counting)
+    planned = plan_run(workspace, request, lambda line: say(line, err=True))
     _print_plan(planned)
     if options["dry_run"]:
         cost = _estimate(workspace, planned, options)

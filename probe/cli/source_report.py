@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probe.cli.output import counting, plain
+from probe.cli.output import counting, plain, say
 from probe.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -131,13 +131,22 @@ def _spec_fields(spec: SourceSpec, record: SourceRecord | None) -> dict[str, Any
         "licence_concluded": spec.licence.concluded,
         "terms": spec.licence.terms,
         "hub_id": spec.hub_id,
+        "subset": spec.subset,
         "revision": spec.revision,
+        **_stream_fields(spec),
         "options": " ".join(f"{name}={value}" for name, value in spec.options),
         "usable": record.usable if record else None,
         "excluded": " ".join(f"{problem}={n}" for problem, n in record.excluded) if record else None,
         "fingerprint": record.fingerprint if record else None,
         "added_at": record.added_at if record else None,
     }
+
+
+def _stream_fields(spec: SourceSpec) -> dict[str, Any]:
+    stream = spec.stream
+    if stream is None:
+        return {}
+    return {"url": stream.url, "split": stream.split, "pool_rows": stream.rows or "all", "pool_seed": stream.seed}
 
 
 def _catalogue_fields(entry: CatalogueEntry) -> dict[str, Any]:
@@ -163,9 +172,11 @@ def checked_source(workspace: Workspace, slug: str, proxy: str) -> CheckReport:
     """Check one source, with tokens as a proxy's processor makes them, and bring what is registered of it up to date."""
     from probe.study.registering import refresh_source
     from probe.study.registry import find_source
+    from probe.study.streaming import bring_here
     from sources.check import check_pool
     from sources.sampling import SourcePool
 
+    bring_here(workspace, [slug], lambda line: say(line, err=True), counting)
     with workspace.open_store() as store:
         spec = find_source(store, slug)
         with counting(f"reading {slug}") as progress:

@@ -1,8 +1,7 @@
-"""`probe sources`: list, show, check, add, split and remove data sources."""
+"""`probe sources`: list, show, check, add, fetch, split and remove data sources."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -17,7 +16,7 @@ COLUMNS = ("slug", "kind", "format", "usable", "excluded", "rows_about", "licenc
 
 @click.group()
 def command() -> None:
-    """List, show, check, add, split and remove data sources."""
+    """List, show, check, add, fetch, split and remove data sources."""
 
 
 @command.command("list")
@@ -65,25 +64,46 @@ def check(workspace: Workspace, slug: str, proxy: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("slug")
-@click.option("--path", type=click.Path(path_type=Path), default=None, help="The data file, or the folder that holds it.")
-@click.option("--images", type=click.Path(path_type=Path), default=None, help="Folder that image paths start from.  [default: the data's]")
+@click.option("--path", default=None, metavar="PATH|URL", help="The data file, or its folder; s3://, https:// and others too.")
+@click.option("--hub", default=None, metavar="ORG/NAME", help="A data set of the hub, or a folder laid out as one.")
+@click.option("--subset", default=None, metavar="S", help="Which subset of it.")
+@click.option("--split", default="train", show_default=True, help="Which split of it.")
+@click.option("--file", default="", metavar="F", help="Only these of its files, by name or pattern.")
+@click.option("--pool-rows", type=click.IntRange(min=0), default=None, help="How many rows are drawn of it; 0: all.  [default: 20,000]")
+@click.option("--pool-seed", type=int, default=0, show_default=True, help="Which rows.")
+@click.option("--images", default=None, metavar="DIR|URL", help="Folder that image paths start from.  [default: the data's]")
 @click.option("--format", "form", default="auto", show_default=True, metavar=f"[{FORMATS}]", help="auto looks at the data.")
 @click.option("--licence", default="", metavar="SPDX", help="As declared, for example CC-BY-4.0.")
 @click.option("--licence-concluded", default="", metavar="SPDX", help="What somebody found it to be.")
 @click.option("--terms", default="", help="Terms of the provider, in words.")
 @click.option("--hub-id", default="", help="Where it comes from on the hub, for the record.")
-@click.option("--revision", default="", help="Which revision of it, for the record.")
+@click.option("--revision", default="", help="Which branch, tag or commit of it.  [default: the newest]")
 @click.option("--option", "options", multiple=True, metavar="K=V", help="An option of the format; repeat for more.")
 @click.option("--replace", "replace_known", is_flag=True, help="Take the place of other data that is registered by this name.")
 @click.pass_obj
 def add(workspace: Workspace, /, slug: str, replace_known: bool, **given: Any) -> None:
-    """Register a source from a file or folder on this machine."""
+    """Register a source: a file or folder, a URL, or a data set of the hub. Of what is not here, rows are drawn by seed and kept."""
     from probe.study.registering import add_source, new_spec
+    from probe.study.streaming import fetched
 
-    spec = new_spec(slug, **given)
+    spec = fetched(workspace, new_spec(slug, **given), lambda line: say(line, err=True), counting)
     with counting(f"reading {slug}") as progress:
         pool = add_source(workspace, spec, progress, replace_known)
     say("\n".join(added_lines(pool)))
+
+
+@command.command()
+@click.argument("slug")
+@click.pass_obj
+def fetch(workspace: Workspace, slug: str) -> None:
+    """Bring the rows of a streamed source here again, or go on where that was interrupted; what is here is not fetched twice."""
+    from probe.study.registry import find_source
+    from probe.study.streaming import bring_here
+
+    bring_here(workspace, [slug], lambda line: say(line, err=True), counting)
+    with workspace.look() as store:
+        spec = find_source(store, slug)
+    say(f"{slug} is here: {spec.path or spec.format}")
 
 
 @command.command()

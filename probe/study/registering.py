@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from probe.errors import ProbeError, UsageError
 from probe.workspace import Workspace
@@ -26,8 +26,8 @@ _RESERVED = re.compile(r"(base|untrained)|swarm-.*|confirm/.*")  # names of a st
 
 def new_spec(
     slug: str,
-    path: Path | None,
-    images: Path | None,
+    path: str | None,
+    images: str | None,
     form: str,
     licence: str,
     licence_concluded: str,
@@ -35,36 +35,49 @@ def new_spec(
     hub_id: str,
     revision: str,
     options: tuple[str, ...],
+    **streamed: Any,
 ) -> SourceSpec:
     """Return the spec of a source as the user gave it; what is left out comes from the catalogue where that knows the name.
+
+    `streamed` is what `probe.study.streaming.stream_of` takes. The spec of a streamed source has no path before it is fetched.
 
     Raises:
         SourceError: nothing is at the path, or no reader understands it.
         UsageError: a name, licence or option cannot be read, or the name is one of what is built in.
     """
-    from sources.catalogue import catalogue
+    from probe.study.streaming import stream_of
     from sources.formats.registry import detect_format, find_reader
-    from sources.spec import SourceSpec
 
     check_name(slug)
     refuse_builtin_family(slug)
-    if path is None and form not in WITHOUT_PATH:
-        raise UsageError("say where the data lies: --path FILE or --path FOLDER")
-    known = catalogue()[slug].spec() if slug in catalogue() else SourceSpec(slug, "")
-    place = absolute(path) if path else ""
-    found = detect_format(place) if form == "auto" else find_reader(form).name
+    known = _known(slug, hub_id)
+    stream = stream_of(known, path, images, **streamed) if form not in WITHOUT_PATH else None
+    if path is None and stream is None and form not in WITHOUT_PATH:
+        raise UsageError("say where the data lies: --path FILE, --path FOLDER, --path URL or --hub ORG/NAME")
+    place = absolute(path) if path and not stream else ""
+    found = detect_format(place) if form == "auto" and not stream else "" if form == "auto" else find_reader(form).name
     licences = {"declared": checked_licence(licence), "concluded": checked_licence(licence_concluded), "terms": terms}
     return replace(
         known,
         format=found,
-        subset=known.subset.strip("*"),
+        subset=streamed.get("subset") or known.subset.strip("*"),
         path=place,
-        image_root=image_folder(images),
+        image_root=image_folder(images) if not (stream and stream.images) else "",
         licence=replace(known.licence, **{name: value for name, value in licences.items() if value}),
-        hub_id=hub_id or known.hub_id,
+        hub_id="" if stream and stream.url and not hub_id else streamed.get("hub") or known.hub_id if stream else known.hub_id,
         revision=revision,
         options=tuple(sorted(_options(options).items())),
+        stream=stream,
     )
+
+
+def _known(slug: str, hub_id: str) -> SourceSpec:
+    """Return what the catalogue knows of a name, and where it comes from as the user says."""
+    from sources.catalogue import catalogue
+    from sources.spec import SourceSpec
+
+    known = catalogue()[slug].spec() if slug in catalogue() else SourceSpec(slug, "")
+    return replace(known, hub_id=hub_id or known.hub_id)
 
 
 def add_source(workspace: Workspace, spec: SourceSpec, progress: Progress | None = None, replace_known: bool = False) -> SourcePool:
@@ -145,12 +158,14 @@ def checked_licence(expression: str) -> str:
         raise UsageError(f"{error} (a valid example: CC-BY-4.0)") from None
 
 
-def absolute(path: Path) -> str:
-    """Return the absolute path of what the user typed."""
-    return os.path.abspath(path.expanduser())
+def absolute(path: Path | str) -> str:
+    """Return the absolute path of what the user typed, a `file://` URL included."""
+    from sources.remote.listing import local_path
+
+    return os.path.abspath(os.path.expanduser(local_path(os.fspath(path))))
 
 
-def image_folder(images: Path | None) -> str:
+def image_folder(images: Path | str | None) -> str:
     """Return the absolute path of an image folder, or nothing for none.
 
     Raises:

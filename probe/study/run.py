@@ -60,6 +60,10 @@ class RunRequest:
     recipe_changes: tuple[tuple[str, Any], ...] = ()
     device: str | None = None  # where a new study's precision is measured
 
+    def slugs(self) -> tuple[str, ...]:
+        """Return the sources that it names, those of its base mixture too."""
+        return tuple(dict.fromkeys((*self.sources, *(self.base.weights() if self.base else ()))))
+
 
 Say = Callable[[str], None]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sources.canonical import content_hash
 from sources.problems import SourceError
-from sources.remote.hub_errors import Unreachable, hub_error, no_split, no_subset
+from sources.remote.hub_errors import UnreachableError, hub_error, no_split, no_subset
 from sources.remote.listing import KINDS, Listing, RemoteFile
 from sources.spec import SourceSpec, Stream
 
@@ -27,7 +27,7 @@ def list_hub(spec: SourceSpec, stream: Stream) -> tuple[SourceSpec, Listing]:
     """Return the source with its revision and subset filled in, and its data files.
 
     Raises:
-        Unreachable: the hub cannot be reached, and its cache does not hold the data set.
+        UnreachableError: the hub cannot be reached, and its cache does not hold the data set.
         SourceError: no such data set, revision, subset or split, it is gated, or it holds no data that `datasets` reads.
     """
     if stream.url:
@@ -35,7 +35,7 @@ def list_hub(spec: SourceSpec, stream: Stream) -> tuple[SourceSpec, Listing]:
     try:
         with _explained(spec):
             revision = _commit(spec)
-    except Unreachable as unreachable:
+    except UnreachableError as unreachable:
         return _list_cached(spec, stream, unreachable)
     spec = replace(spec, revision=revision)
     with _explained(spec):
@@ -50,7 +50,7 @@ def hub_subsets(spec: SourceSpec) -> list[str]:
     """Return the names of a data set's subsets.
 
     Raises:
-        Unreachable, SourceError: it cannot be reached, or there is none of that name.
+        UnreachableError, SourceError: it cannot be reached, or there is none of that name.
     """
     import datasets
 
@@ -70,7 +70,7 @@ def download_file(spec: SourceSpec, name: str) -> Path:
     """Fetch a whole file through the hub's cache, which goes on where it was interrupted.
 
     Raises:
-        Unreachable, SourceError: it cannot be fetched.
+        UnreachableError, SourceError: it cannot be fetched.
     """
     from huggingface_hub import hf_hub_download
 
@@ -148,7 +148,7 @@ def _local_file(folder: str, path: str) -> RemoteFile:
     return RemoteFile(os.path.relpath(path, folder), path, os.stat(path).st_size)
 
 
-def _list_cached(spec: SourceSpec, stream: Stream, unreachable: Unreachable) -> tuple[SourceSpec, Listing]:
+def _list_cached(spec: SourceSpec, stream: Stream, unreachable: UnreachableError) -> tuple[SourceSpec, Listing]:
     """List what the hub's cache holds of a data set, where the cache knows that nothing of it is missing."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -178,7 +178,7 @@ def named_subset(spec: SourceSpec, name: str) -> str:
     """Return the subset that a part of a slug means: its own name, or the only one whose name becomes that in a slug.
 
     Raises:
-        Unreachable, SourceError: there is none, or the hub cannot be asked.
+        UnreachableError, SourceError: there is none, or the hub cannot be asked.
     """
     names = hub_subsets(spec)
     alike = [known for known in names if known == name] or [known for known in names if plain_name(known).lower() == name.lower()]

@@ -10,7 +10,7 @@ from sources.remote.listing import is_network_error
 from sources.spec import SourceSpec
 
 
-class Unreachable(SourceError):
+class UnreachableError(SourceError):
     """The hub cannot be asked: no network, or it is to be left alone."""
 
 
@@ -29,7 +29,7 @@ def hub_error(spec: SourceSpec, error: Exception) -> SourceError | None:
     if isinstance(error, errors.HFValidationError):
         return SourceError(f"{spec.hub_id!r} is no name of a data set on the hub: it is of the form ORG/NAME")
     if _anywhere(error, errors.OfflineModeIsEnabled):
-        return Unreachable(f"{spec.hub_id} is not in the hub's cache, and HF_HUB_OFFLINE keeps the hub from being asked: {_CURE}")
+        return UnreachableError(f"{spec.hub_id} is not in the hub's cache, and HF_HUB_OFFLINE keeps the hub from being asked: {_CURE}")
     return _other_error(spec, error)
 
 
@@ -64,7 +64,7 @@ def _other_error(spec: SourceSpec, error: Exception) -> SourceError | None:
     if isinstance(error, HfHubHTTPError) and error.response is not None and error.response.status_code < 500:
         return SourceError(f"The hub refuses {_name(spec)} ({_short(error)}); check HF_TOKEN and try again")
     if _is_connection(error):
-        return Unreachable(f"The hub at {constants.ENDPOINT} cannot be reached for {_name(spec)} ({_short(error)}): {_CURE}")
+        return UnreachableError(f"The hub at {constants.ENDPOINT} cannot be reached for {_name(spec)} ({_short(error)}): {_CURE}")
     if isinstance(error, ValueError):
         return SourceError(f"{_name(spec)} cannot be understood ({_short(error)}); name its files with --file")
     return None

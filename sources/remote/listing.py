@@ -45,7 +45,7 @@ class Listing:
     beside: tuple[RemoteFile, ...] = ()
 
     def seed(self, chosen: int) -> str:
-        """Return what decides the draw: the files' names and sizes, so that a mirror or a later commit with the same files gives the same."""
+        """Return what decides the draw: the files' names and sizes, so that a mirror or a later commit of the same files draws alike."""
         return f"{seeded_key(chosen, *(f'{file.name} {file.size}' for file in self.files)):x}"
 
 

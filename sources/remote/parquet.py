@@ -13,7 +13,7 @@ from typing import Any
 from sources.problems import SourceError
 from sources.remote.listing import Listing, RemoteFile, open_remote, reachable
 from sources.remote.plan import Block, pick_shards, plan_blocks
-from sources.remote.tasks import AT_ONCE, Progress, Stopped, Task
+from sources.remote.tasks import AT_ONCE, Progress, StoppedError, Task
 
 # Footers are read of so many shards; where there are more, of so many picked by seed: a draw has no use for a row a shard.
 MOST_SHARDS = 256
@@ -24,11 +24,12 @@ _PIECE = 8 << 20
 
 
 class ParquetDraw:
-    """The draw of a parquet source. `work` keeps footers, so that nothing is asked for twice."""
+    """The draw of a parquet source; `work` keeps footers and `note` the sizes found in them, so that nothing is asked for twice."""
 
-    def __init__(self, listing: Listing, work: Path, rows: int, seed: str, progress: Progress | None = None) -> None:
+    def __init__(self, listing: Listing, work: Path, note: Path, rows: int, seed: str, progress: Progress | None = None) -> None:
         self._files = [listing.files[i] for i in pick_shards(len(listing.files), MOST_SHARDS, seed)]
-        self._work = work
+        self._work, self._note = work, note
+        self._locks = [threading.Lock() for _ in self._files]
         groups, self._bytes = self._sizes(progress)
         self.blocks = plan_blocks(groups, rows, seed)
         self.shards = len(listing.files)
@@ -47,9 +48,8 @@ class ParquetDraw:
 
     def _sizes(self, progress: Progress | None) -> tuple[list[list[int]], list[list[int]]]:
         """Return the rows and the bytes of the needed columns of each shard's row groups."""
-        note = self._work / "groups.json"
-        if note.exists():
-            held = json.loads(note.read_text("utf-8"))
+        if self._note.exists():
+            held = json.loads(self._note.read_text("utf-8"))
             return held["rows"], held["bytes"]
         rows, sizes = [], []
         with ThreadPoolExecutor(2 * AT_ONCE) as pool:
@@ -61,10 +61,14 @@ class ParquetDraw:
                         progress(done, len(self._files))
             finally:
                 pool.shutdown(cancel_futures=True)
-        _write(note, json.dumps({"rows": rows, "bytes": sizes}).encode())
+        _write(self._note, json.dumps({"rows": rows, "bytes": sizes}).encode())
         return rows, sizes
 
     def _footer(self, shard: int) -> Any:
+        with self._locks[shard]:
+            return self._kept_footer(shard)
+
+    def _kept_footer(self, shard: int) -> Any:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -90,7 +94,7 @@ class ParquetDraw:
         try:
             with reachable(file.url), open_remote(file) as handle:
                 source = pq.ParquetFile(handle, metadata=footer, pre_buffer=not large, buffer_size=_PIECE if large else 0)
-                _copy_rows(source, block, needed_columns(footer, file), path, stop)
+                _copy_rows(source, block, needed_columns(footer, file), path, stop, large)
         except pa.ArrowException as error:
             where = f"row group {block.group} of {file.url}"
             raise SourceError(f"{where} is damaged ({str(error)[:100]}); take another --revision, or other files with --file") from error
@@ -120,15 +124,15 @@ def _needed_bytes(footer: Any) -> list[int]:
     return sizes
 
 
-def _copy_rows(source: Any, block: Block, columns: Sequence[str], path: Path, stop: threading.Event) -> None:
+def _copy_rows(source: Any, block: Block, columns: Sequence[str], path: Path, stop: threading.Event, large: bool) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     chosen, start, held = set(block.rows), 0, []
     with pq.ParquetWriter(path, pa.schema([source.schema_arrow.field(name) for name in columns])) as writer:
         for batch in source.iter_batches(batch_size=_WRITTEN_ROWS, row_groups=[block.group], columns=columns, use_threads=False):
-            if stop.is_set():
-                raise Stopped
+            if large and stop.is_set():  # a small one is finished, so that what was fetched for it is not fetched again
+                raise StoppedError
             here = [row - start for row in range(start, start + batch.num_rows) if row in chosen]
             start += batch.num_rows
             held.append(batch.take(pa.array(here, pa.int64())))

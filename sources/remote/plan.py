@@ -26,7 +26,7 @@ class Block:
 
 
 def plan_blocks(groups: Sequence[Sequence[int]], rows: int, seed: str) -> list[Block]:
-    """Return the blocks of a draw of `rows` rows, sorted; all of them where there are no more. `groups` holds each shard's row groups' sizes."""
+    """Return the blocks of a draw of `rows` rows, sorted; all where there are no more. `groups`: the sizes of each shard's row groups."""
     total = sum(map(sum, groups))
     if rows <= 0 or rows >= total:
         return [Block(s, g, tuple(range(n))) for s, sizes in enumerate(groups) for g, n in enumerate(sizes) if n]

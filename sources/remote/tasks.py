@@ -15,7 +15,7 @@ Progress = Callable[[int, int], None]
 AT_ONCE = 4  # hides the time of a request without holding many row groups in memory
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Another file failed, or the user interrupted."""
 
 
@@ -55,7 +55,7 @@ def run_tasks(tasks: Sequence[Task], folder: Path, progress: Progress | None = N
 
 def _run(task: Task, folder: Path, stop: threading.Event) -> None:
     if stop.is_set():
-        raise Stopped
+        raise StoppedError
     partial = folder / f".{task.name}.partial"
     task.make(partial, stop)
     partial.replace(folder / task.name)

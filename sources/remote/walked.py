@@ -16,7 +16,7 @@ from sources.ordering import seeded_key
 from sources.problems import SourceError
 from sources.remote.listing import Listing, RemoteFile, reachable
 from sources.remote.plan import PLACES, pick_shards
-from sources.remote.tasks import Stopped, Task
+from sources.remote.tasks import StoppedError, Task
 
 _MODULE = {"arrow": "arrow", "packed": "json"}
 
@@ -42,7 +42,7 @@ def _walk(kind: str, file: RemoteFile, rows: int, seed: str, path: Path, stop: t
         walked = datasets.load_dataset(_MODULE[kind], data_files=[file.url], split="train", streaming=True).decode(False)
         for number, row in enumerate(walked):
             if stop.is_set():
-                raise Stopped
+                raise StoppedError
             entry = (-seeded_key(0, seed, number), number, row)
             if not rows or len(kept) < rows:
                 heapq.heappush(kept, entry)

@@ -12,7 +12,7 @@ from pathlib import Path
 from sources.problems import SourceError
 from sources.remote.listing import Listing, RemoteFile, file_system, is_url, reachable
 from sources.remote.plan import shard_order
-from sources.remote.tasks import Progress, Stopped, Task, run_tasks
+from sources.remote.tasks import Progress, StoppedError, Task, run_tasks
 from sources.spec import SourceSpec
 
 _PIECE = 8 << 20  # bytes asked for at a time, and lost at most by an interruption
@@ -67,7 +67,7 @@ def _fetch_url(file: RemoteFile, path: Path, stop: threading.Event) -> None:
     with open(path, "ab") as out, reachable(file.url):
         while (start := out.tell()) < file.size:
             if stop.is_set():
-                raise Stopped
+                raise StoppedError
             piece = fs.cat_file(place, start=start, end=min(start + _PIECE, file.size))
             if not piece or start + len(piece) > file.size:
                 raise SourceError(f"{file.url} does not give the bytes that it was asked for; download it and give it with --path")

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,19 +33,15 @@ class HubServer:
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
     gated: set[str] = field(default_factory=set)
-    fail_after: int | None = None  # data answers, after which it answers 503
-    ranges: bool = True
+    on_data: Callable[[int], None] | None = None  # called after every answer with data, with how many there were
 
     def data(self, suffix: str = "") -> list[Asked]:
-        """Return the answered requests for files of that ending."""
-        return [
-            entry
-            for entry in self.asked
-            if entry.method == "GET"
-            and entry.sent
-            and "/resolve/" in entry.path + "/resolve/" * ("/plain/" in entry.path)
-            and entry.path.endswith(suffix)
-        ]
+        """Return the requests that were answered with (a part of) a file of that ending."""
+        return [entry for entry in self.asked if entry.sent and entry.path.endswith(suffix)]
+
+    def interrupt(self, after: int, action: Callable[[], object] | None) -> None:
+        """Call something once so many answers with data were given; None: no more."""
+        self.on_data = (lambda count: action() if count == after else None) if action else None
 
     def sent(self, suffix: str = "") -> int:
         return sum(entry.sent for entry in self.data(suffix))
@@ -90,6 +86,10 @@ def commit_of(repo: Path) -> str:
     return hashlib.sha1("\n".join(names).encode()).hexdigest()
 
 
+Reply = tuple[int, bytes, dict[str, str]]
+_FACTS = {"private": False, "gated": False, "disabled": False, "downloads": 0, "likes": 0, "tags": [], "siblings": []}
+
+
 class _Answer:
     def __init__(self, handler: BaseHTTPRequestHandler, state: HubServer) -> None:
         self.handler, self.state = handler, state
@@ -97,85 +97,64 @@ class _Answer:
         self.path, self.query = unquote(parsed.path), parse_qs(parsed.query)
 
     def give(self) -> None:
+        status, body, headers = self.reply()
+        self.handler.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.handler.send_header(name, value)
+        self.handler.end_headers()
+        with_body = self.handler.command != "HEAD"
+        if with_body:
+            self.handler.wfile.write(body)
+        sent = len(body) if with_body and status in (200, 206) and "ETag" in headers else 0
+        self.state.asked.append(Asked(self.handler.command, self.path, self.handler.headers.get("Range", ""), sent))
+        if sent and self.state.on_data:
+            self.state.on_data(len(self.state.data()))
+
+    def reply(self) -> Reply:
         if self.path.startswith("/plain/"):
             return self.file(self.state.root / self.path.removeprefix("/plain/"), "")
-        found = re.fullmatch(r"(?:/api)?/datasets/([^/]+/[^/]+)(?:/(revision|tree|resolve|paths-info)/([^/]+)(?:/(.*))?)?", self.path)
+        found = re.fullmatch(r"(?:/api)?/datasets/([^/]+/[^/]+)(?:/(revision|tree|resolve)/([^/]+)(?:/(.*))?)?", self.path)
         if not found:
-            return self.text(404, "{}")
+            return 404, b"{}", {}
         name, what, revision, rest = found.groups()
         repo = self.state.root / name
         if not repo.is_dir():
-            return self.text(401, "{}", {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"})
+            return _error(401, "RepoNotFound", "Repository not found")
         commit = commit_of(repo)
         if revision not in (None, "main", commit):
-            return self.text(404, "{}", {"X-Error-Code": "RevisionNotFound", "X-Error-Message": "Invalid rev id"})
+            return _error(404, "RevisionNotFound", "Invalid rev id")
         if name in self.state.gated:
-            return self.text(403, "{}", {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access to it is restricted"})
+            return _error(403, "GatedRepo", "Access to it is restricted")
         if what in (None, "revision"):
-            return self.text(
-                200,
-                json.dumps(
-                    {
-                        "id": name,
-                        "sha": commit,
-                        "private": False,
-                        "gated": False,
-                        "disabled": False,
-                        "downloads": 0,
-                        "likes": 0,
-                        "tags": [],
-                        "siblings": [],
-                        "lastModified": "2026-01-01T00:00:00.000Z",
-                    }
-                ),
-            )
-        if what == "tree":
-            return self.tree(repo, rest or "")
-        return self.file(repo / (rest or ""), commit)
+            return 200, json.dumps({"id": name, "sha": commit, "lastModified": "2026-01-01T00:00:00.000Z", **_FACTS}).encode(), {}
+        return self.tree(repo, rest or "") if what == "tree" else self.file(repo / (rest or ""), commit)
 
-    def tree(self, repo: Path, below: str) -> None:
+    def tree(self, repo: Path, below: str) -> Reply:
         folder = repo / below
         if not folder.is_dir():
-            return self.text(404, "{}", {"X-Error-Code": "EntryNotFound", "X-Error-Message": "no such folder"})
+            return _error(404, "EntryNotFound", "no such folder")
         paths = folder.rglob("*") if self.query.get("recursive", ["false"])[0].lower() in ("true", "1") else folder.iterdir()
         entries = []
         for path in sorted(paths):
-            about = {"path": path.relative_to(repo).as_posix(), "oid": hashlib.sha1(str(path).encode()).hexdigest()}
-            entries.append(
-                {**about, "type": "directory", "size": 0} if path.is_dir() else {**about, "type": "file", "size": path.stat().st_size}
-            )
-        self.text(200, json.dumps(entries))
+            kind, size = ("directory", 0) if path.is_dir() else ("file", path.stat().st_size)
+            oid = hashlib.sha1(str(path).encode()).hexdigest()
+            entries.append({"path": path.relative_to(repo).as_posix(), "oid": oid, "type": kind, "size": size})
+        return 200, json.dumps(entries).encode(), {}
 
-    def file(self, path: Path, commit: str) -> None:
+    def file(self, path: Path, commit: str) -> Reply:
         if path.is_dir() and not commit:
             links = "".join(f'<a href="{p.name}{"/" if p.is_dir() else ""}">x</a>\n' for p in sorted(path.iterdir()))
-            return self.text(200, f"<html><body>{links}</body></html>", {"Content-Type": "text/html"})
+            return 200, f"<html><body>{links}</body></html>".encode(), {"Content-Type": "text/html"}
         if not path.is_file():
-            return self.text(404, "", {"X-Error-Code": "EntryNotFound", "X-Error-Message": "no such file", "X-Repo-Commit": commit})
-        if self.state.fail_after is not None and self.handler.command == "GET" and path.suffix != ".md":
-            if self.state.fail_after <= 0:
-                return self.text(500, "{}")
-            self.state.fail_after -= 1
+            return _error(404, "EntryNotFound", "no such file")
         content = path.read_bytes()
         headers = {"ETag": f'"{hashlib.sha1(content).hexdigest()}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
-        asked = self.handler.headers.get("Range", "")
-        found = re.fullmatch(r"bytes=(\d+)-(\d*)", asked)
-        if found and self.state.ranges:
-            start, end = int(found[1]), min(int(found[2] or len(content) - 1), len(content) - 1)
-            headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
-            return self.bytes(206, content[start : end + 1], headers, asked)
-        self.bytes(200, content, headers, asked)
+        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.handler.headers.get("Range", ""))
+        if not found:
+            return 200, content, headers
+        start, end = int(found[1]), min(int(found[2] or len(content) - 1), len(content) - 1)
+        return 206, content[start : end + 1], {**headers, "Content-Range": f"bytes {start}-{end}/{len(content)}"}
 
-    def text(self, status: int, body: str, headers: dict[str, str] | None = None) -> None:
-        self.bytes(status, body.encode(), {"Content-Type": "application/json", **(headers or {})}, "", count=False)
 
-    def bytes(self, status: int, body: bytes, headers: dict[str, str], asked: str, count: bool = True) -> None:
-        handler = self.handler
-        handler.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        with_body = handler.command != "HEAD"
-        if with_body:
-            handler.wfile.write(body)
-        self.state.asked.append(Asked(handler.command, self.path, asked, len(body) if with_body and count else 0))
+def _error(status: int, code: str, message: str) -> Reply:
+    return status, b"{}", {"X-Error-Code": code, "X-Error-Message": message}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import tarfile
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 
-def png(number: int, side: int = 24) -> bytes:
+def png(number: int, side: int = 32) -> bytes:
     """Return noise of its own, which does not compress, so that sizes in tests are like those of photographs."""
     pixels = np.random.default_rng(number).integers(0, 255, (side, side, 3), dtype=np.uint8)
     out = io.BytesIO()
@@ -30,7 +31,7 @@ def row(number: int, shard: int) -> dict[str, object]:
     }
 
 
-def finevision(root: Path, subset: str = "chartqa", shards: int = 4, rows: int = 60, group: int = 10) -> Path:
+def finevision(root: Path, subset: str = "chartqa", shards: int = 4, rows: int = 200, group: int = 20) -> Path:
     """Write a repository of one subset, a folder of shards, as FineVision has it; `source` says which shard a row is from."""
     repo = root / "org" / "fine"
     (repo / subset).mkdir(parents=True, exist_ok=True)
@@ -67,4 +68,25 @@ def tars(root: Path, shards: int = 5, rows: int = 12) -> Path:
                     info = tarfile.TarInfo(f"{shard:03d}{i:03d}.{ending}")
                     info.size = len(data)
                     tar.addfile(info, io.BytesIO(data))
+    return repo
+
+
+def arrow(root: Path, shards: int = 3, rows: int = 50) -> Path:
+    """Write a repository of arrow shards; the rows of each say where in it they stand."""
+    repo = root / "org" / "arrow"
+    repo.mkdir(parents=True, exist_ok=True)
+    for shard in range(shards):
+        table = pa.Table.from_pylist([row(shard * 1000 + i, shard) | {"id": f"{shard} {i}"} for i in range(rows)])
+        with pa.OSFile(str(repo / f"train-{shard:05d}-of-{shards:05d}.arrow"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as out:
+            out.write_table(table)
+    return repo
+
+
+def packed_json(root: Path, rows: int = 60) -> Path:
+    repo = root / "org" / "packed"
+    repo.mkdir(parents=True, exist_ok=True)
+    with gzip.open(repo / "train.jsonl.gz", "wt", encoding="utf-8") as out:
+        for i in range(rows):
+            talk = [{"from": "human", "value": f"Question {i}?"}, {"from": "gpt", "value": f"Answer {i}."}]
+            out.write(json.dumps({"id": str(i), "conversations": talk}) + "\n")
     return repo

@@ -1,0 +1,89 @@
+"""The command line and sources of the hub: real processes against a hub on this machine."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REMOTE = Path(__file__).parents[2] / "sources" / "remote"
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(REMOTE))
+    from hub_server import serving
+
+    (tmp_path / "repos").mkdir()
+    with serving(tmp_path / "repos") as server:
+        yield server
+
+
+@pytest.fixture
+def command(tmp_path, hub):
+    """Run one command in a process of its own, as a user with this hub would."""
+
+    def run(*words, **settings):
+        own = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "PYTHONPATH": str(ROOT), "HF_HUB_DISABLE_TELEMETRY": "1"}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "PROBE_"))}
+        program = [sys.executable, "-c", "from probe.cli.main import main; main()"]
+        return subprocess.run(
+            [*program, *map(str, words)], cwd=tmp_path, env={**kept, **own, **settings}, capture_output=True, text=True, timeout=180
+        )
+
+    return run
+
+
+def test_a_source_of_the_hub_is_added_lost_named_and_fetched_again(hub, command, tmp_path):
+    from making_repos import finevision
+
+    finevision(hub.root, "iam(cauldron)", shards=3, rows=60)
+    added = command("sources", "add", "iam", "--hub", "org/fine", "--subset", "iam(cauldron)", "--pool-rows", 50)
+    assert added.returncode == 0, added.stderr
+    assert "iam: parquet, 50 of 50 rows usable" in added.stdout
+    assert "org/fine iam(cauldron): 50 of 180 rows" in added.stderr
+    shown = json.loads(command("sources", "show", "iam", "--json").stdout)
+    assert (shown["hub_id"], shown["subset"], shown["split"], shown["pool_rows"]) == ("org/fine", "iam(cauldron)", "train", 50)
+    assert len(shown["revision"]) == 40
+
+    next(Path(shown["path"]).glob("*.parquet")).unlink()
+    split = command("sources", "split", "iam", "--holdout", "0.2")
+    assert split.returncode == 1
+    assert "are not here or changed" in split.stderr
+    assert "probe sources fetch iam" in split.stderr
+    fetched = command("sources", "fetch", "iam")
+    assert fetched.returncode == 0, fetched.stderr
+    assert command("sources", "split", "iam", "--holdout", "0.2", HF_HUB_OFFLINE="1").returncode == 0
+
+
+def test_a_source_of_the_catalogue_is_streamed_by_its_name(hub, command, tmp_path):
+    from making_repos import finevision
+
+    finevision(hub.root, "sharegpt4v(coco)", shards=2, rows=40)
+    (hub.root / "HuggingFaceM4").mkdir()
+    (hub.root / "org" / "fine").rename(hub.root / "HuggingFaceM4" / "FineVision")
+    offline = command("sources", "check", "finevision/sharegpt4v-coco", HF_HUB_OFFLINE="1")
+    assert offline.returncode == 1
+    assert "probe sources add finevision --path FOLDER" in offline.stderr
+    checked = command("sources", "check", "finevision/sharegpt4v-coco", "--json")
+    assert checked.returncode == 0, checked.stderr
+    assert json.loads(checked.stdout)["usable"] == 80
+    listed = json.loads(command("sources", "list", "--kind", "registered", "--json").stdout)
+    assert [row["slug"] for row in listed] == ["finevision/sharegpt4v-coco"]
+    wrong = command("sources", "check", "finevision/chartqa")
+    assert "no subset 'chartqa'" in wrong.stderr
+
+
+def test_what_belongs_to_a_streamed_source_is_refused_for_others(command, tmp_path):
+    (tmp_path / "x.json").write_text("[]")
+    for words, told in (
+        (("--path", "x.json", "--subset", "a"), "belong to --hub or to a URL"),
+        (("--path", "x.json", "--hub", "org/x"), "either --hub or --path"),
+        ((), "--hub ORG/NAME"),
+    ):
+        ended = command("sources", "add", "mine", *words)
+        assert ended.returncode == 2
+        assert told in ended.stderr
