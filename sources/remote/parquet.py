@@ -56,7 +56,7 @@ class ParquetDraw:
             try:
                 for done, footer in enumerate(pool.map(self._footer, range(len(self._files))), start=1):
                     rows.append([footer.row_group(i).num_rows for i in range(footer.num_row_groups)])
-                    sizes.append(_needed_bytes(footer))
+                    sizes.append(_needed_bytes(footer, self._files[done - 1]))
                     if progress:
                         progress(done, len(self._files))
             finally:
@@ -111,11 +111,9 @@ def needed_columns(footer: Any, file: RemoteFile) -> list[str]:
     return wanted_columns(footer.schema.to_arrow_schema().names, file.url)
 
 
-def _needed_bytes(footer: Any) -> list[int]:
+def _needed_bytes(footer: Any, file: RemoteFile) -> list[int]:
     """Return the compressed bytes of the needed columns, by row group."""
-    from sources.formats.parquet import wanted_columns
-
-    wanted = set(wanted_columns(footer.schema.to_arrow_schema().names, "the shard"))
+    wanted = set(needed_columns(footer, file))
     sizes = []
     for i in range(footer.num_row_groups):
         group = footer.row_group(i)

@@ -22,14 +22,14 @@ class Block:
 
     shard: int
     group: int
-    rows: tuple[int, ...]
+    rows: Sequence[int]
 
 
 def plan_blocks(groups: Sequence[Sequence[int]], rows: int, seed: str) -> list[Block]:
     """Return the blocks of a draw of `rows` rows, sorted; all where there are no more. `groups`: the sizes of each shard's row groups."""
     total = sum(map(sum, groups))
     if rows <= 0 or rows >= total:
-        return [Block(s, g, tuple(range(n))) for s, sizes in enumerate(groups) for g, n in enumerate(sizes) if n]
+        return [Block(s, g, range(n)) for s, sizes in enumerate(groups) for g, n in enumerate(sizes) if n]
     largest = max(1, rows // PLACES)
     orders: dict[tuple[int, int], list[int]] = {}
     drawn: dict[tuple[int, int], list[int]] = {}

@@ -87,3 +87,49 @@ def test_what_belongs_to_a_streamed_source_is_refused_for_others(command, tmp_pa
         ended = command("sources", "add", "mine", *words)
         assert ended.returncode == 2
         assert told in ended.stderr
+
+
+def test_clean_removes_what_was_drawn_of_sources_that_are_gone(probe, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(REMOTE))
+    from making_repos import finevision
+
+    repo = finevision(tmp_path / "repos", shards=2, rows=20)
+    for name, rows in (("kept", 10), ("gone", 12)):
+        assert probe("sources", "add", name, "--hub", repo, "--subset", "chartqa", "--pool-rows", rows).code == 0
+    assert probe("sources", "remove", "gone").code == 0
+    pools = sorted((tmp_path / ".probe" / "pools").iterdir())
+    assert len(pools) == 2
+    assert probe("clean", "--json").json() == []  # what is this fresh may be being fetched
+    for pool in pools:
+        for folder in (pool, pool / "data"):
+            os.utime(folder, (0, 0))
+    assert [row["what"] for row in probe("clean", "--json").json()] == ["pool"]
+    assert Path(probe("sources", "show", "kept", "--json").json()["path"]).is_dir()
+    assert len(list((tmp_path / ".probe" / "pools").iterdir())) == 1
+
+
+def test_verify_names_the_drawn_files_that_are_gone(probe, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(REMOTE))
+    from dataclasses import replace
+
+    from making_repos import finevision
+
+    from probe.manifest.build import source_entry
+    from probe.manifest.example import example_manifest
+    from probe.manifest.readers import current_reader
+    from probe.manifest.verify import verify_manifest
+    from probe.workspace import Workspace
+
+    repo = finevision(tmp_path / "repos", shards=2, rows=20)
+    assert probe("sources", "add", "mine", "--hub", repo, "--subset", "chartqa", "--pool-rows", 10).code == 0
+    with Workspace(tmp_path / ".probe").open_store() as store:
+        record = store.source("mine")
+    doc = replace(example_manifest(), sources=(source_entry(record, current_reader(record.spec), {}),))
+
+    def found():
+        return [finding.message for finding in verify_manifest(doc, {"mine": record.spec}).findings if finding.name == "mine"]
+
+    assert found() == []
+    lost = next(Path(record.spec.path).glob("*.parquet"))
+    lost.unlink()
+    assert f"1 of 2 files drawn of {repo} chartqa are not here or changed (data/{lost.name})" in found()[0]
