@@ -16,10 +16,12 @@ class UnreachableError(SourceError):
 
 def hub_error(spec: SourceSpec, error: Exception) -> SourceError | None:
     """Return the sentence for what `datasets` or `huggingface_hub` raised; None for what is a fault of ours."""
+    from datasets.exceptions import DatasetNotFoundError
     from huggingface_hub import errors
 
-    if isinstance(error, errors.GatedRepoError):
-        return SourceError(_gated(spec))
+    # `datasets` raises an error of its own from None, so that only its words tell.
+    if _anywhere(error, errors.GatedRepoError) or (isinstance(error, DatasetNotFoundError) and "gated" in str(error)):
+        return SourceError(gated(spec.hub_id))
     if isinstance(error, errors.RepositoryNotFoundError):
         return SourceError(
             f"The hub has no data set {spec.hub_id}, or shows it only to some: check the name, or log in with `hf auth login` or HF_TOKEN"
@@ -70,11 +72,12 @@ def _other_error(spec: SourceSpec, error: Exception) -> SourceError | None:
     return None
 
 
-def _gated(spec: SourceSpec) -> str:
+def gated(hub_id: str) -> str:
+    """Return the sentence for a data set whose terms the user has not accepted."""
     from huggingface_hub import constants
 
-    page = f"{constants.ENDPOINT}/datasets/{spec.hub_id}"
-    return f"{spec.hub_id} is gated: accept its terms at {page} and log in with `hf auth login` or HF_TOKEN"
+    page = f"{constants.ENDPOINT}/datasets/{hub_id}"
+    return f"{hub_id} is gated: accept its terms at {page} and log in with `hf auth login` or HF_TOKEN"
 
 
 def _is_connection(error: BaseException) -> bool:

@@ -118,6 +118,8 @@ def reachable(place: str) -> Iterator[None]:
     except Exception as error:
         if not is_network_error(error):
             raise
+        if place.startswith("hf://"):
+            _refuse_gated(place, error)
         message = f"{place} cannot be reached or read ({_short(error)}); try again: what was fetched is kept and not fetched again"
         raise SourceError(message) from error
 
@@ -138,6 +140,15 @@ def open_remote(file: RemoteFile) -> Iterator[BinaryIO]:
     fs, path = file_system(file.url)
     with fs.open(path, "rb", cache_type="none", size=file.size) as handle:
         yield handle
+
+
+def _refuse_gated(url: str, error: Exception) -> None:
+    from huggingface_hub.errors import GatedRepoError
+
+    from sources.remote.hub_errors import gated
+
+    if isinstance(error, GatedRepoError):
+        raise SourceError(gated(url.removeprefix("hf://datasets/").partition("@")[0])) from error
 
 
 def _found(fs: Any, path: str) -> Mapping[str, Mapping[str, Any]]:

@@ -32,7 +32,7 @@ class HubServer:
     root: Path
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
-    gated: set[str] = field(default_factory=set)
+    gated: dict[str, set[str]] = field(default_factory=dict)  # repository -> files that are not given
     on_data: Callable[[int], None] | None = None  # called after every answer with data, with how many there were
 
     def data(self, suffix: str = "") -> list[Asked]:
@@ -123,7 +123,7 @@ class _Answer:
         commit = commit_of(repo)
         if revision not in (None, "main", commit):
             return _error(404, "RevisionNotFound", "Invalid rev id")
-        if name in self.state.gated:
+        if name in self.state.gated and what == "resolve" and rest in self.state.gated[name]:
             return _error(403, "GatedRepo", "Access to it is restricted")
         if what in (None, "revision"):
             return 200, json.dumps({"id": name, "sha": commit, "lastModified": "2026-01-01T00:00:00.000Z", **_FACTS}).encode(), {}

@@ -1,6 +1,7 @@
 """What the user is told when the hub does not give a data set, and what works without it."""
 
 import re
+import shutil
 import subprocess
 import sys
 
@@ -17,11 +18,13 @@ def fine(hub):
 
 def test_each_refusal_is_one_sentence_with_its_cure(hub, fine, machine):
     finevision(hub.root, "iam(cauldron)", shards=1, rows=20)
-    hub.gated.add("org/closed")
-    (hub.root / "org" / "closed").mkdir()
+    for name, closed in (("closed", "README.md"), ("data-closed", "chartqa/train-00000-of-00003.parquet")):
+        shutil.copytree(fine, hub.root / "org" / name)
+        hub.gated[f"org/{name}"] = {closed}
     asked = {
         "has no data set org/nope.*HF_TOKEN": {"hub": "org/nope"},
         "org/closed is gated: accept its terms at http.*org/closed and log in": {"hub": "org/closed"},
+        "org/data-closed is gated: accept its terms": {"hub": "org/data-closed", "subset": "chartqa"},
         "no revision v7.*--revision": {**CHARTQA, "revision": "v7"},
         "has 2 subsets; name one with --subset: chartqa, iam\\(cauldron\\)": {"hub": "org/fine"},
         "no subset 'chartq'; did you mean 'chartqa'": {**CHARTQA, "subset": "chartq"},
@@ -32,7 +35,7 @@ def test_each_refusal_is_one_sentence_with_its_cure(hub, fine, machine):
         assert found["kind"] == "SourceError", found
         assert "\n" not in found["error"]
         assert re.search(told, found["error"]), found["error"]
-    assert not hub.data(".parquet")
+    assert {entry.path.split("/")[3] for entry in hub.data(".parquet")} <= {"data-closed"}
 
 
 def test_offline_with_nothing_in_the_cache_says_what_to_do(hub, fine, machine):
