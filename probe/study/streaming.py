@@ -55,6 +55,8 @@ def stream_of(
         return None
     rows = DEFAULT_ROWS if pool_rows is None else pool_rows
     entry = None if url or hub else catalogue().get(known.slug)
+    if entry and not entry.format:
+        raise SourceError(offline_help(entry.slug))
     if entry and entry.images and not images:
         raise SourceError(f"{offline_help(entry.slug)} Where the hub can be reached, --path and --format may be left out.")
     file = file or (entry.file if entry else "")
@@ -110,9 +112,9 @@ def catalogue_source(slug: str) -> SourceSpec | None:
     entry, part = catalogue_entry(slug)
     if entry is None:
         return None
-    if entry.images or not entry.hub_id:
-        return None  # `find_source` says how to add it with its images
-    spec = replace(entry.spec(), stream=Stream(file=entry.file, rows=DEFAULT_ROWS))
+    if entry.images or not entry.hub_id or not entry.format:
+        return None  # `find_source` says how to add it with its images, or that no reader knows its records
+    spec = replace(entry.spec(), format="", stream=Stream(file=entry.file, rows=DEFAULT_ROWS))
     if entry.subset != "*":
         return spec
     try:
