@@ -9,8 +9,9 @@ from itertools import islice
 from pathlib import Path
 
 from sources.images import ImageFacts, image_facts
-from sources.indexing import FULL_DECODE_IMAGES, Progress
+from sources.indexing import FULL_DECODE_IMAGES
 from sources.ordering import seeded_key
+from sources.parts import Progress
 from sources.problems import Problem, RowError
 from sources.sample import ImageRef, Sample
 from sources.sampling import SourcePool

@@ -63,7 +63,7 @@ def leftovers(workspace: Workspace, everything: bool = False) -> list[Leftover]:
             found += _unfinished(workspace)
             found += _logs(workspace, {study.name for study in studies})
             if everything:
-                found += [_leftover("index", path) for path in workspace.indexes.glob("index-*.json")]
+                found += [_leftover("index", path) for path in workspace.indexes.glob("index-*")]
     return found
 
 
