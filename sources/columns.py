@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, overload
 
@@ -160,7 +161,7 @@ def _borders(n: int) -> list[tuple[int, int]]:
     """Return ranges of the first four bytes of hashes, so many that about `_BUCKET` of `n` hashes are in each."""
     count = max(1, -(-n // _BUCKET))
     edges = [round(bucket * 2**32 / count) for bucket in range(count + 1)]
-    return list(zip(edges, edges[1:], strict=False)) if n else []
+    return list(pairwise(edges)) if n else []
 
 
 def _blocks_of(hashes: Array, chosen: Array | None) -> Iterator[tuple[int, Array]]:

@@ -55,7 +55,10 @@ class RowFacts:
 def name_rows(
     reasons: Reasons, names: list[str], folder: Path, columns: Path, into: Path, total: int, jobs: int, progress: Progress | None
 ) -> RowFacts:
-    """Write the columns `numbers`, `strata`, `keys`, `group_of` and `groups` of the usable rows, and `excluded.jsonl`, into a folder."""
+    """Write the columns `numbers`, `strata`, `counts` (of images), `keys`, `group_of` and `groups` of the usable rows into a folder.
+
+    And `excluded.jsonl`: the other rows.
+    """
     _mark_rows(columns)
     number_distinct(columns / "names", columns / "name_of", columns / "name_table")
     _join_images(columns)
@@ -117,7 +120,7 @@ def _join_images(columns: Path) -> None:
     )
     images, name_of = column(columns / "place_images", np.int32), column(columns / "name_of", np.int32)
     several = False
-    parent = memoryview(roots) if n else memoryview(b"")
+    parent = roots.data
 
     def find(name: int) -> int:
         while parent[name] != name:
@@ -196,6 +199,7 @@ def _number_repeats(columns: Path, into: Path) -> int:
 
 def _copy_usable(columns: Path, into: Path, usable: Array, names: list[str]) -> list[str]:
     numbers, strata = column(columns / "numbers", np.int64), column(columns / "strata", np.int32)
+    counts = column(columns / "counts", np.int32)
     new_of: dict[int, int] = {}
     for start, stop in blocks(len(usable)):
         block = strata[usable[start:stop]]
@@ -205,6 +209,7 @@ def _copy_usable(columns: Path, into: Path, usable: Array, names: list[str]) -> 
         renumbered = np.zeros(len(names), dtype=np.int32)
         renumbered[list(new_of)] = list(new_of.values())
         append(into / "numbers", numbers[usable[start:stop]])
+        append(into / "counts", counts[usable[start:stop]])
         append(into / "strata", renumbered[block])
     return [names[stratum] for stratum in new_of]
 

@@ -31,7 +31,7 @@ from sources.spec import SourceSpec
 # of the others a draw decodes what it takes.
 FULL_DECODE_IMAGES = 20_000
 _LAYOUT = 3
-_KEPT_IMAGES = ("ids", "names", "reasons", "rows", "places", "by_row")
+_KEPT = ("ids", "names", "reasons", "rows", "places", "by_row", "place_images", "begins")
 
 
 def index_key(spec: SourceSpec) -> str:
@@ -102,7 +102,7 @@ def _build(rows: Rows, work: Path, into: Path, progress: Progress | None, jobs: 
     read = join_parts(work, len(rows), columns, into)
     images = name_images(rows, read, work, columns, into, FULL_DECODE_IMAGES, jobs, progress)
     facts = name_rows(read.reasons, read.names, work, columns, into, len(rows), jobs, progress)
-    for name in _KEPT_IMAGES:
+    for name in _KEPT:
         (columns / name).touch()
         (columns / name).replace(into / name)
     keys = column(into / "keys", HASH)

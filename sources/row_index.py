@@ -1,10 +1,13 @@
 """What an index of rows holds, and the folder that keeps it: written last and whole, believed while no image has changed.
 
-index-KEY/index.json                                   counts, names, examples
-index-KEY/numbers, strata, group_of, groups, keys      columns of the usable rows (`sources.columns`)
-index-KEY/ids, names, ...                              columns of the images
-index-KEY/paths, path_ends, path_sizes, path_times     image files as they were
-index-KEY/excluded.jsonl                               [row, problem, detail] of every other row, in order
+    index-KEY/index.json                                   counts, names, examples
+    index-KEY/numbers, strata, group_of, groups, keys      columns of the usable rows (`sources.columns`)
+    index-KEY/counts, begins, place_images                 which images each usable row holds
+    index-KEY/ids, names, reasons, rows, places, by_row    columns of the images, see `sources.index_images`
+    index-KEY/paths, path_ends, path_sizes, path_times     image files as they were
+    index-KEY/excluded.jsonl                               [row, problem, detail] of every other row, in order
+
+Nothing of it is a pickle.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from sources.canonical import hash_bytes
-from sources.columns import HASH, HASH_BYTES, Array, Hashes, column, find_hash
+from sources.columns import HASH, HASH_BYTES, Array, Hashes, blocks, column, find_hash
 from sources.image_files import files_unchanged
 from sources.images import read_image_bytes
 from sources.problems import Problem
@@ -89,6 +92,25 @@ class RowIndex:
         place = None if self.by_path else find_hash(self.image_ids, path_key(ref.path))
         return hash_bytes(read_image_bytes(ref)) if place is None else self.image_names[place].hex()
 
+    def first_place(self, image: int) -> tuple[int, int]:
+        """Return the row and the place in it where an image first stands, by the image's number."""
+        return int(column(self.folder / "rows", np.int64)[image]), int(column(self.folder / "places", np.int32)[image])
+
+    def decoded_in(self, chosen: Array | None = None) -> Array:
+        """Return the numbers of the good images in some usable rows (by place; None: all) that were decoded, in the order of rows."""
+        why, names = column(self.folder / "reasons", np.int32), column(self.folder / "names", HASH)
+        wanted = np.zeros(len(why), dtype=bool)
+        counts, images = column(self.folder / "counts", np.int32), column(self.folder / "place_images", np.int32)
+        begins = column(self.folder / "begins", np.int64)
+        for start, stop in blocks(len(counts) if chosen is None else len(chosen)):
+            rows = np.arange(start, stop) if chosen is None else chosen[start:stop]
+            wanted[images[places_of(begins[rows], counts[rows])]] = True
+        wanted &= why == 0
+        if self.decoded_to is not None:
+            wanted &= names <= np.array(self.decoded_to, dtype=HASH)
+        order = column(self.folder / "by_row", np.int32)
+        return np.asarray(order[wanted[order]])
+
     def was_decoded(self, ref: ImageRef, digest: str) -> bool:
         """Say whether an image of these bytes was decoded when the index was made."""
         if self.decoded_to is None:
@@ -101,6 +123,12 @@ class RowIndex:
             for line in file:
                 number, problem, detail = json.loads(line)
                 yield number, Problem(problem), detail
+
+
+def places_of(begins: Array, counts: Array) -> Array:
+    """Return the places `begins[i]` to `begins[i] + counts[i]` of all rows i, one behind the other."""
+    ends = np.cumsum(counts)
+    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(begins - (ends - counts), counts)
 
 
 def path_key(path: str) -> bytes:

@@ -91,7 +91,8 @@ class SourcePool:
     def open(cls, spec: SourceSpec, cache_dir: Path | None = None, progress: Progress | None = None, jobs: int = 1) -> SourcePool:
         """Read and check a source's rows, or take its index from `cache_dir`; `progress` gets (done, total): of rows, then of images.
 
-        `jobs` processes read; the pool is the same whatever their number. The options `subsource` (a name) and `holdout` (`fraction:seed`, leaves the held-out groups of images out) choose rows.
+        `jobs` processes read; the pool is the same whatever their number.
+        The options `subsource` (a name) and `holdout` (`fraction:seed`, leaves the held-out groups of images out) choose rows.
 
         Raises:
             SourceError: the source cannot be used at all, or no row of it is usable.
@@ -160,11 +161,15 @@ class SourcePool:
 
     def numbers(self) -> Sequence[int]:
         """Return the usable rows' numbers in file order."""
-        return memoryview(np.ascontiguousarray(self._of_view(self.index.numbers)))
+        return np.ascontiguousarray(self._of_view(self.index.numbers)).data
 
     def groups(self) -> list[bytes]:
         """Return the group of images of each usable row, in file order."""
         return [self.index.groups[group] for group in self._of_view(self.index.group_of).tolist()]
+
+    def decoded_images(self) -> list[int]:
+        """Return the numbers (in the index) of the pool's images that were decoded when it was made: all, unless they are very many."""
+        return [int(image) for image in self.index.decoded_in(self._chosen)]
 
     @property
     def rows(self) -> Rows:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator, Mapping
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,13 @@ class _ParquetRecords:
     def __iter__(self) -> Iterator[Mapping[str, Any] | RowError]:
         for file, group, rows in self._groups:
             yield from _group_records(file, group, rows)
+
+    def walk(self, start: int, stop: int) -> Iterator[Mapping[str, Any] | RowError]:
+        """Walk some rows in order."""
+        for (file, group, rows), end in zip(self._groups, self._ends, strict=True):
+            begin = end - rows
+            if begin < stop and start < end:
+                yield from islice(_group_records(file, group, rows), max(start, begin) - begin, min(stop, end) - begin)
 
     def get(self, number: int) -> Mapping[str, Any] | RowError:
         """Return one row, or why it is none."""

@@ -188,7 +188,6 @@ def test_cost_is_spent_and_rows_that_do_not_fit_are_left_out(source: SourceSpec)
 
 def few_decoded(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     monkeypatch.setattr("sources.indexing.FULL_DECODE_IMAGES", limit)
-    monkeypatch.setattr("sources.check.FULL_DECODE_IMAGES", limit)
 
 
 def cut_image_behind(hashes: set[str]) -> bytes:
