@@ -67,7 +67,9 @@ def new_spec(
     )
 
 
-def add_source(workspace: Workspace, spec: SourceSpec, progress: Progress | None = None, replace_known: bool = False) -> SourcePool:
+def add_source(
+    workspace: Workspace, spec: SourceSpec, progress: Progress | None = None, replace_known: bool = False, jobs: int = 1
+) -> SourcePool:
     """Read a source once and register it.
 
     Raises:
@@ -81,7 +83,7 @@ def add_source(workspace: Workspace, spec: SourceSpec, progress: Progress | None
         known = store.source(spec.slug)
         if known and known.spec.option("holdout"):  # a script that adds and splits may run again
             spec = spec.with_option("holdout", known.spec.option("holdout"))
-        pool = SourcePool.open(spec, workspace.indexes, progress)
+        pool = SourcePool.open(spec, workspace.indexes, progress, jobs)
         users = store.studies_using(spec.slug)
         if known and users and known.fingerprint != pool.fingerprint:
             raise ProbeError(f"study {users[0]!r} used {spec.slug!r} with other rows: add the new data under another name.")
