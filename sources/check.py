@@ -9,18 +9,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import accumulate, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from sources.audit import Audit, audit_images, bad_share_at_most
 from sources.images import ImageFacts, image_facts
-from sources.index_images import image_at
 from sources.parts import Progress
 from sources.problems import Problem, RowError
-from sources.row_index import EXAMPLES
 from sources.sample import Sample
 from sources.sampling import SourcePool
 from sources.spec import Licence, SourceSpec
+
+if TYPE_CHECKING:
+    from sources.audit import Audit
 
 TOKEN_SAMPLE = 2000
 SMALL_SIDE, EXTREME_ASPECT = 28, 200.0  # where Qwen's processors refuse or clamp
@@ -126,6 +125,8 @@ def check_source(
     Raises:
         SourceError: the source cannot be used at all, or no row of it is usable.
     """
+    from sources.audit import audit_images
+
     pool = SourcePool.open(spec, cache_dir, progress, jobs)
     return check_pool(pool, count_tokens, seed, audit_images(pool.rows, pool.index, jobs, progress) if full else None)
 
@@ -134,6 +135,8 @@ def check_pool(
     pool: SourcePool, count_tokens: Callable[[Sample], int | None] | None = None, seed: int = 0, audit: Audit | None = None
 ) -> CheckReport:
     """Check a source that is open; `audit` is what reading all its images found."""
+    from sources.audit import bad_share_at_most
+
     spec, index = pool.spec, pool.index
     facts = _facts(pool)
     lengths = [count_tokens(row.sample) for row in islice(pool.order(seed), min(TOKEN_SAMPLE, pool.usable))] if count_tokens else []
@@ -167,6 +170,8 @@ def check_pool(
 
 
 def _excluded(pool: SourcePool, audit: Audit | None) -> tuple[Excluded, ...]:
+    from sources.row_index import EXAMPLES
+
     more, seen_more = audit.excluded() if audit else (Counter(), {})
     counts = pool.excluded + more
     examples = {problem: sorted(pool.index.examples.get(problem, []) + seen_more.get(problem, []))[:EXAMPLES] for problem in counts}
@@ -175,6 +180,8 @@ def _excluded(pool: SourcePool, audit: Audit | None) -> tuple[Excluded, ...]:
 
 def _in_view(pool: SourcePool, audit: Audit | None) -> int:
     """Return how many of the rows that an audit found bad are in the pool."""
+    import numpy as np
+
     return int(np.isin(np.array([row[0] for row in audit.rows]), np.asarray(pool.numbers())).sum()) if audit and audit.rows else 0
 
 
@@ -185,6 +192,8 @@ def percent(share: float) -> str:
 
 
 def _facts(pool: SourcePool) -> list[ImageFacts]:
+    from sources.index_images import image_at
+
     found = []
     for image in pool.decoded_images():
         row, place = pool.index.first_place(image)

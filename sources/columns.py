@@ -55,8 +55,9 @@ def hashes_of(data: bytes | bytearray) -> Array:
     return np.frombuffer(bytes(data), dtype=HASH)
 
 
-def blocks(n: int, size: int = BLOCK) -> Iterator[tuple[int, int]]:
+def blocks(n: int, size: int = 0) -> Iterator[tuple[int, int]]:
     """Yield the borders of blocks that cover `n` entries."""
+    size = size or BLOCK
     return ((start, min(start + size, n)) for start in range(0, n, size))
 
 

@@ -13,26 +13,26 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from sources.canonical import content_hash
-from sources.columns import sorted_digest
 from sources.fingerprint import fingerprint
 from sources.formats.files import image_root
 from sources.formats.registry import open_rows
 from sources.images import check_image
-from sources.indexing import open_index
 from sources.mixture import Mixture
 from sources.ordering import RowOrder, seeded_key, seeded_keys
 from sources.parts import Progress
 from sources.problems import Problem, RowError, SourceError
 from sources.reader import Rows
-from sources.row_index import RowIndex
 from sources.sample import ImageRef, Sample
 from sources.spec import SourceSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from sources.row_index import RowIndex
 
 _PASSES_KEPT = 16
 _MOST_AT_ONCE = 128  # rows fetched together, sorted by number, so that a parquet row group is read once for several
@@ -97,6 +97,8 @@ class SourcePool:
         Raises:
             SourceError: the source cannot be used at all, or no row of it is usable.
         """
+        from sources.indexing import open_index
+
         rows = open_rows(spec)
         return cls(spec, rows, open_index(rows, spec, cache_dir, progress, jobs))
 
@@ -157,10 +159,14 @@ class SourcePool:
 
         Of images that are named by path (`RowIndex.by_path`), the path and the size of the file stand for the bytes.
         """
+        from sources.columns import sorted_digest
+
         return self.index.content if self._chosen is None else sorted_digest(self.index.keys.column, self._chosen)
 
     def numbers(self) -> Sequence[int]:
         """Return the usable rows' numbers in file order."""
+        import numpy as np
+
         return np.ascontiguousarray(self._of_view(self.index.numbers)).data
 
     def groups(self) -> list[bytes]:
@@ -305,6 +311,8 @@ def held_out(groups: Iterable[bytes], holdout: str) -> npt.NDArray[np.bool_]:
     Raises:
         SourceError: the option is not of that form.
     """
+    import numpy as np
+
     fraction, _, seed = holdout.partition(":")
     try:
         below = math.ceil(float(fraction) * 2.0**64)
@@ -316,6 +324,8 @@ def held_out(groups: Iterable[bytes], holdout: str) -> npt.NDArray[np.bool_]:
 
 def _view(spec: SourceSpec, index: RowIndex) -> npt.NDArray[np.int64] | None:
     """Return the places of the rows that the view options choose; None for all."""
+    import numpy as np
+
     wanted, holdout = dict(spec.options).get("subsource"), spec.option("holdout")
     if wanted is None and not holdout:
         return None
@@ -328,6 +338,8 @@ def _view(spec: SourceSpec, index: RowIndex) -> npt.NDArray[np.int64] | None:
 
 
 def _subsources(index: RowIndex, chosen: npt.NDArray[np.int64] | None) -> Counter[str]:
+    import numpy as np
+
     counts = np.bincount(index.strata if chosen is None else index.strata[chosen], minlength=len(index.names))
     return Counter({name: count for name, count in zip(index.names, counts.tolist(), strict=True) if count})
 
