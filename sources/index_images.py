@@ -8,6 +8,7 @@ images all are decoded; of more, those with the smallest names, so that nothing 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,7 +141,7 @@ def _read_images(
 
 def check_images(
     rows: Rows, folder: Path, stage: str, columns: Path, wanted: Array, decode: bool, jobs: int, progress: Progress | None
-) -> list[tuple[Array, Array, list[tuple[str, str] | None]]] | _Checked:
+) -> CheckedImages:
     """Read images, in parts that are kept; give the images, their names by bytes, and what is wrong with each, part by part."""
     mask = np.zeros(column(columns / "ids", HASH).shape, dtype=bool)
     mask[wanted] = True
@@ -166,16 +167,18 @@ def check_images(
         write_part(file, {"ids": ids, "names": hashes_of(names), "said": said})
 
     run_parts(folder, stage, sizes, work, jobs, progress)
-    return _Checked(folder, stage, len(sizes))
+    return CheckedImages(folder, stage, len(sizes))
 
 
 @dataclass(frozen=True, slots=True)
-class _Checked:
+class CheckedImages:
+    """Images with their names by bytes and what is wrong with each, as the parts' files hold them: read as they are asked for."""
+
     folder: Path
     stage: str
     parts: int
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[tuple[Array, Array, list[tuple[str, str] | None]]]:
         for number in range(self.parts):
             with np.load(part_file(self.folder, self.stage, number)) as part:
                 yield part["ids"], part["names"], [tuple(why) if why else None for why in json.loads(part["said"].tobytes())]

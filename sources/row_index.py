@@ -128,7 +128,8 @@ class RowIndex:
 def places_of(begins: Array, counts: Array) -> Array:
     """Return the places `begins[i]` to `begins[i] + counts[i]` of all rows i, one behind the other."""
     ends = np.cumsum(counts)
-    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(begins - (ends - counts), counts)
+    places: Array = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(begins - (ends - counts), counts)
+    return places
 
 
 def path_key(path: str) -> bytes:
