@@ -21,7 +21,7 @@ from sources.problems import Problem, RowError, SourceError
 
 MAX_RECORD_BYTES = 256 * 1024 * 1024
 _HEAD_BYTES = 16 * 1024 * 1024  # of a sniff: more than one record with its images inside
-_LET_GO_BYTES = 64 * 1024 * 1024
+_LET_GO_BYTES = 8 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
 
