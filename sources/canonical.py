@@ -29,6 +29,11 @@ def content_hash(value: Any) -> str:
     return hash_bytes(canonical_json(value).encode("utf-8", "surrogatepass"))
 
 
+def plain_hash(value: Any) -> str:
+    """Return `content_hash` of lists of strings, numbers and lists, faster: for what is asked of every row of a source."""
+    return hash_bytes(_ENCODER.encode(value).encode("utf-8", "surrogatepass"))
+
+
 def hash_bytes(*chunks: bytes) -> str:
     """Return the 128-bit BLAKE2b hex digest of the chunks, each framed by its length so that borders count."""
     digest = hashlib.blake2b(digest_size=HASH_HEX_CHARS // 2)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import statistics
+import math
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sources.images import ImageFacts, image_facts
-from sources.indexing import FULL_DECODE_IMAGES, Progress
-from sources.ordering import seeded_key
+from sources.parts import Progress
 from sources.problems import Problem, RowError
-from sources.sample import ImageRef, Sample
+from sources.sample import Sample
 from sources.sampling import SourcePool
 from sources.spec import Licence, SourceSpec
+
+if TYPE_CHECKING:
+    from sources.audit import Audit
 
 TOKEN_SAMPLE = 2000
 SMALL_SIDE, EXTREME_ASPECT = 28, 200.0  # where Qwen's processors refuse or clamp
@@ -51,18 +56,31 @@ class Spread:
     @classmethod
     def of(cls, values: list[float]) -> Spread | None:
         """Return the spread of values, None of no values. The 95th percentile is a value that occurs."""
-        if not values:
+        return cls.of_counts(Counter(values))
+
+    @classmethod
+    def of_counts(cls, counts: Mapping[float, int] | Mapping[int, int]) -> Spread | None:
+        """Return the spread of values of which each stands so often."""
+        ranked = sorted(counts.items())
+        n = sum(times for _, times in ranked)
+        if not n:
             return None
-        ranked = sorted(values)
-        p95 = ranked[-(-95 * len(ranked) // 100) - 1]
-        return cls(ranked[0], statistics.median(ranked), statistics.fmean(ranked), p95, ranked[-1], len(ranked))
+        ends = list(accumulate(times for _, times in ranked))
+
+        def at(place: int) -> float:
+            return float(ranked[bisect_right(ends, place)][0])
+
+        mean = math.fsum(value * times for value, times in ranked) / n
+        return cls(at(0), (at((n - 1) // 2) + at(n // 2)) / 2, mean, at(-(-95 * n // 100) - 1), at(n - 1), n)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
     """What a check found. `duplicate_images` counts images whose bytes stood before under another name.
 
-    Rotated, misnamed and extreme images are counted among `images_looked_at`: all of them, or a sample of very many.
+    `undecoded_images` were not decoded: with 95 % confidence at most the share `bad_share_at_most` of them cannot be; None where all
+    were. `named_by_path` says that images are so many that those at paths are told apart by path and size. Rotated, misnamed and
+    extreme images are counted among `images_looked_at`: all of them, or a sample of very many.
     """
 
     slug: str
@@ -82,6 +100,9 @@ class CheckReport:
     duplicate_rows: int
     duplicate_images: int
     undecoded_images: int
+    decoded_images: int
+    bad_share_at_most: float | None
+    named_by_path: bool
     tokens_per_row: Spread | None
     too_long: int
     warnings: tuple[str, ...]
@@ -93,42 +114,54 @@ def check_source(
     progress: Progress | None = None,
     cache_dir: Path | None = None,
     seed: int = 0,
+    jobs: int = 1,
+    full: bool = False,
 ) -> CheckReport:
     """Check a source. `count_tokens` gives a row's tokens under the proxy's own processor, None for a row over its context.
 
     Tokens are measured on a seeded sample of up to 2,000 rows; what headers say, on every image up to 20,000 of them, else a sample.
+    With `full`, every image is decoded.
 
     Raises:
         SourceError: the source cannot be used at all, or no row of it is usable.
     """
-    return check_pool(SourcePool.open(spec, cache_dir, progress), count_tokens, seed)
+    from sources.audit import audit_images
+
+    pool = SourcePool.open(spec, cache_dir, progress, jobs)
+    return check_pool(pool, count_tokens, seed, audit_images(pool.rows, pool.index, jobs, progress) if full else None)
 
 
-def check_pool(pool: SourcePool, count_tokens: Callable[[Sample], int | None] | None = None, seed: int = 0) -> CheckReport:
-    """Check a source that is open."""
+def check_pool(
+    pool: SourcePool, count_tokens: Callable[[Sample], int | None] | None = None, seed: int = 0, audit: Audit | None = None
+) -> CheckReport:
+    """Check a source that is open; `audit` is what reading all its images found."""
+    from sources.audit import bad_share_at_most
+
     spec, index = pool.spec, pool.index
     facts = _facts(pool)
     lengths = [count_tokens(row.sample) for row in islice(pool.order(seed), min(TOKEN_SAMPLE, pool.usable))] if count_tokens else []
     known = [float(length) for length in lengths if length is not None]
-    per_row = [float(n) for n, count in index.images_per_row.items() for _ in range(count)]
     report = CheckReport(
         slug=spec.slug,
         fingerprint=pool.fingerprint,
         content=pool.content,
         licence=spec.licence,
         rows=index.total,
-        usable=pool.usable,
-        excluded=_excluded(pool),
+        usable=pool.usable - _in_view(pool, audit),
+        excluded=_excluded(pool, audit),
         subsources=tuple(sorted(pool.subsources.items())),
         distinct_images=index.distinct_images,
-        images_per_row=Spread.of(per_row),
+        images_per_row=Spread.of_counts(index.images_per_row),
         images_looked_at=len(facts),
         rotated_images=sum(fact.rotated for fact in facts),
         extension_mismatches=sum(fact.extension_mismatch for fact in facts),
         extreme_images=sum(_extreme(fact) for fact in facts),
         duplicate_rows=index.duplicate_rows,
         duplicate_images=index.duplicate_images,
-        undecoded_images=index.undecoded_images,
+        undecoded_images=index.undecoded_images - (audit.images if audit else 0),
+        decoded_images=index.decoded_images + (audit.images if audit else 0),
+        bad_share_at_most=bad_share_at_most(index.decoded_bad, index.decoded_images) if index.undecoded_images and not audit else None,
+        named_by_path=index.by_path,
         tokens_per_row=Spread.of(known),
         too_long=len(lengths) - len(known),
         warnings=(),
@@ -136,37 +169,39 @@ def check_pool(pool: SourcePool, count_tokens: Callable[[Sample], int | None] | 
     return _with_warnings(report)
 
 
-def _excluded(pool: SourcePool) -> tuple[Excluded, ...]:
-    examples: Mapping[Problem, list[tuple[int, str]]] = pool.index.examples
-    return tuple(
-        Excluded(problem, count, tuple(Example(*seen) for seen in examples.get(problem, [])))
-        for problem, count in pool.excluded.most_common()
-    )
+def _excluded(pool: SourcePool, audit: Audit | None) -> tuple[Excluded, ...]:
+    from sources.row_index import EXAMPLES
+
+    more, seen_more = audit.excluded() if audit else (Counter(), {})
+    counts = pool.excluded + more
+    examples = {problem: sorted(pool.index.examples.get(problem, []) + seen_more.get(problem, []))[:EXAMPLES] for problem in counts}
+    return tuple(Excluded(problem, n, tuple(Example(*seen) for seen in examples[problem])) for problem, n in counts.most_common())
+
+
+def _in_view(pool: SourcePool, audit: Audit | None) -> int:
+    """Return how many of the rows that an audit found bad are in the pool."""
+    import numpy as np
+
+    return int(np.isin(np.array([row[0] for row in audit.rows]), np.asarray(pool.numbers())).sum()) if audit and audit.rows else 0
+
+
+def percent(share: float) -> str:
+    """Return a share for people, rounded up to two digits: 0.00014977 is `0.015 %`."""
+    digits = 1 - math.floor(math.log10(share * 100)) if share > 0 else 0
+    return f"{math.ceil(share * 100 * 10**digits) / 10**digits:.{max(0, digits)}f} %"
 
 
 def _facts(pool: SourcePool) -> list[ImageFacts]:
+    from sources.index_images import image_at
+
     found = []
-    for ref in _distinct_images(pool):
+    for image in pool.decoded_images():
+        row, place = pool.index.first_place(image)
         try:
-            found.append(image_facts(ref))
+            found.append(image_facts(image_at(pool.rows, row, place)))
         except RowError:  # it changed since it was indexed; the draw will count it
             continue
     return found
-
-
-def _distinct_images(pool: SourcePool) -> Iterator[ImageRef]:
-    """Yield each image of the source once, or a seeded 20,000 of more."""
-    seen: set[str] = set()
-    for _, sample in pool.numbered_samples():
-        for ref in sample.images:
-            if ref.identity() not in seen:
-                seen.add(ref.identity())
-                if _in_sample(ref, pool.index.distinct_images):
-                    yield ref
-
-
-def _in_sample(ref: ImageRef, n_images: int) -> bool:
-    return n_images <= FULL_DECODE_IMAGES or seeded_key(0, "facts", ref.identity()) < FULL_DECODE_IMAGES / n_images * 2.0**64
 
 
 def _extreme(fact: ImageFacts) -> bool:
@@ -200,6 +235,10 @@ def _warnings(report: CheckReport) -> Iterator[str]:
     if report.too_long:
         yield f"{report.too_long} sampled rows are longer than the proxy's context and would be left out"
     if report.undecoded_images:
-        yield f"of {report.undecoded_images} images only the header was checked; they are decoded when they are drawn"
+        what = "size (of images in rows the header)" if report.named_by_path else "header"
+        bound = f"at most {percent(report.bad_share_at_most or 1.0)} of them are bad (95 %)"
+        yield f"of {report.undecoded_images} images only the {what} was checked; {bound}, and they are decoded when they are drawn"
+    if report.named_by_path:
+        yield "images at paths are so many that they are told apart by path and size: equal ones under two names count as two"
     if any(entry.problem is Problem.UNSPLIT for entry in report.excluded):
         yield "the end of a JSON file could not be split into rows: it is broken or was cut off, and rows are missing; download it again"

@@ -52,6 +52,31 @@ def bounded_file(ref: ImageRef, limit: int) -> Iterator[BinaryIO]:
         os.close(descriptor)
 
 
+def image_status(ref: ImageRef, limit: int, folders: dict[str, int]) -> os.stat_result:
+    """Return the status of an image file within the limit without opening it.
+
+    `folders` remembers the folders found below the root, with the time (ns) each was changed before anything in it was looked at.
+
+    Raises:
+        RowError: missing, empty, over the limit, or an unsafe path.
+    """
+    path = ref.path or ""
+    _refuse_unsafe_text(path)
+    folder, _, name = path.rpartition("/")
+    try:
+        if folder not in folders and name and ref.root is not None:
+            real = os.path.dirname(safe_path(ImageRef(path=f"{folder}/_" if folder else "_", root=ref.root)))
+            folders[folder] = os.stat(real).st_mtime_ns
+        status = os.lstat(os.path.join(ref.root or "", path))
+        if stat.S_ISLNK(status.st_mode) or folder not in folders:
+            status = os.stat(safe_path(ref))
+    except (OSError, ValueError) as error:
+        safe_path(ref)
+        raise RowError(*_open_problem(error)) from error
+    _refuse_irregular(status, limit)
+    return status
+
+
 def safe_path(ref: ImageRef) -> str:
     """Return the real path of an image file, which lies below its root after every link is followed.
 

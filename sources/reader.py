@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from sources.problems import Problem
 from sources.sample import Sample
@@ -36,6 +36,14 @@ class Rows(Protocol):
     def get(self, number: int) -> Row:
         """Return one record."""
         ...
+
+
+def walk(rows: Rows, start: int, stop: int) -> Iterator[Row]:
+    """Walk the records `start` to `stop`: with the format's own `walk(start, stop)` where it has one, else one by one."""
+    own = getattr(rows, "walk", None)
+    if own is not None:
+        return cast("Iterator[Row]", own(start, stop))
+    return iter(rows) if (start, stop) == (0, len(rows)) else map(rows.get, range(start, stop))
 
 
 class Reader(Protocol):

@@ -18,7 +18,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
-from sources.canonical import content_hash, hash_bytes
+from sources.canonical import hash_bytes, plain_hash
 
 
 class Role(enum.StrEnum):
@@ -78,7 +78,7 @@ class Sample:
 
     def text_digest(self) -> str:
         """Return the hash of roles, texts, image places and losses: the part of a row's identity that is not pixels."""
-        return content_hash([[turn.role.value, list(turn.parts), *([] if turn.has_loss else [False])] for turn in self.turns])
+        return plain_hash([[turn.role.value, list(turn.parts), *([] if turn.has_loss else [False])] for turn in self.turns])
 
     def group(self) -> str:
         """Return the key under which rows share images: the first image, or the row's own text where there is none."""

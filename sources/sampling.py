@@ -13,20 +13,26 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from sources.canonical import content_hash, hash_bytes
+from sources.canonical import content_hash
 from sources.fingerprint import fingerprint
 from sources.formats.files import image_root
 from sources.formats.registry import open_rows
 from sources.images import check_image
-from sources.indexing import Progress, open_index
 from sources.mixture import Mixture
-from sources.ordering import RowOrder, seeded_key
+from sources.ordering import RowOrder, seeded_key, seeded_keys
+from sources.parts import Progress
 from sources.problems import Problem, RowError, SourceError
 from sources.reader import Rows
-from sources.row_index import RowIndex
 from sources.sample import ImageRef, Sample
 from sources.spec import SourceSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from sources.row_index import RowIndex
 
 _PASSES_KEPT = 16
 _MOST_AT_ONCE = 128  # rows fetched together, sorted by number, so that a parquet row group is read once for several
@@ -65,33 +71,36 @@ class SourcePool:
     """The usable rows of one source, indexed once."""
 
     def __init__(self, spec: SourceSpec, rows: Rows, index: RowIndex) -> None:
-        chosen = [i for i in range(len(index.numbers)) if _in_view(spec, index, i)]
-        if not chosen:
+        chosen = _view(spec, index)
+        self.usable = len(index.numbers) if chosen is None else len(chosen)
+        if not self.usable:
             raise SourceError(_no_rows(spec, index))
         self.spec = spec
         self.fingerprint = fingerprint(spec)
         self.index = index
-        self.usable = len(chosen)
         self.excluded: Counter[Problem] = Counter(index.excluded)
         self.examples: dict[Problem, list[int]] = {problem: [number for number, _ in seen] for problem, seen in index.examples.items()}
-        self.subsources: Counter[str] = Counter(index.names[index.strata[i]] for i in chosen)
+        self.subsources: Counter[str] = _subsources(index, chosen)
         self._rows = rows
-        self._chosen = chosen
-        self._decoded: set[str] = set()  # of the images that the index did not decode
+        self._chosen = chosen  # places in the index; None: all
+        self._decoded: dict[str, str] = {}  # hashes of the images that the index did not decode, by identity
         self._failed: dict[int, RowError] = {}
         self._passes: dict[tuple[int, int], _Pass] = {}
 
     @classmethod
-    def open(cls, spec: SourceSpec, cache_dir: Path | None = None, progress: Progress | None = None) -> SourcePool:
+    def open(cls, spec: SourceSpec, cache_dir: Path | None = None, progress: Progress | None = None, jobs: int = 1) -> SourcePool:
         """Read and check a source's rows, or take its index from `cache_dir`; `progress` gets (done, total): of rows, then of images.
 
+        `jobs` processes read; the pool is the same whatever their number.
         The options `subsource` (a name) and `holdout` (`fraction:seed`, leaves the held-out groups of images out) choose rows.
 
         Raises:
             SourceError: the source cannot be used at all, or no row of it is usable.
         """
+        from sources.indexing import open_index
+
         rows = open_rows(spec)
-        return cls(spec, rows, open_index(rows, spec, cache_dir, progress))
+        return cls(spec, rows, open_index(rows, spec, cache_dir, progress, jobs))
 
     def view(self, spec: SourceSpec) -> SourcePool:
         """Return the pool of the same source under other view options, without reading it again.
@@ -146,16 +155,35 @@ class SourcePool:
 
     @property
     def content(self) -> str:
-        """The hash of what the usable rows say and show, their images' bytes included, whatever their order."""
-        return hash_bytes(*sorted(self.index.keys[i] for i in self._chosen))
+        """The hash of what the usable rows say and show, whatever their order: their images' bytes included.
 
-    def numbers(self) -> list[int]:
+        Of images that are named by path (`RowIndex.by_path`), the path and the size of the file stand for the bytes.
+        """
+        from sources.columns import sorted_digest
+
+        return self.index.content if self._chosen is None else sorted_digest(self.index.keys.column, self._chosen)
+
+    def numbers(self) -> Sequence[int]:
         """Return the usable rows' numbers in file order."""
-        return [self.index.numbers[i] for i in self._chosen]
+        import numpy as np
+
+        return np.ascontiguousarray(self._of_view(self.index.numbers)).data
 
     def groups(self) -> list[bytes]:
         """Return the group of images of each usable row, in file order."""
-        return [self.index.groups[i] for i in self._chosen]
+        return [self.index.groups[group] for group in self._of_view(self.index.group_of).tolist()]
+
+    def decoded_images(self) -> list[int]:
+        """Return the numbers (in the index) of the pool's images that were decoded when it was made: all, unless they are very many."""
+        return [int(image) for image in self.index.decoded_in(self._chosen)]
+
+    @property
+    def rows(self) -> Rows:
+        """The source's records, excluded ones too."""
+        return self._rows
+
+    def _of_view(self, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return column if self._chosen is None else column[self._chosen]
 
     def sample(self, number: int) -> Sample:
         """Return one usable row's sample.
@@ -191,14 +219,14 @@ class SourcePool:
         if (seed, turn) not in self._passes:
             while len(self._passes) >= _PASSES_KEPT:
                 self._passes.pop(next(iter(self._passes)))
-            numbers, chosen = self.index.numbers, self._chosen
-            self._passes[seed, turn] = _Pass(numbers[chosen[position]] for position in self._row_order.permutation(seed, turn))
+            numbers = self.numbers()
+            self._passes[seed, turn] = _Pass(numbers[position] for position in self._row_order.permutation(seed, turn))
         return self._passes[seed, turn]
 
     @cached_property
     def _row_order(self) -> RowOrder:
-        index, chosen = self.index, self._chosen
-        return RowOrder([index.strata[i] for i in chosen], index.names, self.groups(), [index.keys[i] for i in chosen])
+        index, strata, group_of = self.index, self._of_view(self.index.strata), self._of_view(self.index.group_of)
+        return RowOrder.of_numbered(strata, index.names, group_of, index.groups, index.keys, self._chosen)
 
     def _fetch(self, numbers: Sequence[int]) -> Iterator[tuple[int, DrawnRow | Problem]]:
         fetched = {number: self._row(number) for number in sorted(numbers)}
@@ -220,11 +248,14 @@ class SourcePool:
         return content_hash([sample.text_digest(), [self._image_digest(ref) for ref in sample.images]])
 
     def _image_digest(self, ref: ImageRef) -> str:
-        digest = self.index.image_hash(ref)
-        if digest > self.index.decoded_to and digest not in self._decoded:
+        identity = ref.identity()
+        if identity not in self._decoded:
+            digest = self.index.image_hash(ref)
+            if self.index.was_decoded(ref, digest):
+                return digest
             check_image(ref, decode=True)
-            self._decoded.add(digest)
-        return digest
+            self._decoded[identity] = digest
+        return self._decoded[identity]
 
 
 class _Pass:
@@ -274,22 +305,43 @@ def training_order(rows: Sequence[DrawnRow], seed: int) -> tuple[DrawnRow, ...]:
     return tuple(entry[-1] for entry in sorted(keyed, key=lambda entry: entry[:-1]))
 
 
-def held_out(group: bytes, holdout: str) -> bool:
-    """Say whether an option `holdout=fraction:seed` keeps a group of images out of training.
+def held_out(groups: Iterable[bytes], holdout: str) -> npt.NDArray[np.bool_]:
+    """Say of each group of images whether an option `holdout=fraction:seed` keeps it out of training.
 
     Raises:
         SourceError: the option is not of that form.
     """
+    import numpy as np
+
     fraction, _, seed = holdout.partition(":")
     try:
-        return seeded_key(int(seed or 0), "holdout", group) < float(fraction) * 2.0**64
-    except ValueError as error:
+        below = math.ceil(float(fraction) * 2.0**64)
+        keys = seeded_keys(int(seed or 0), ("holdout",), groups)
+    except (ValueError, OverflowError) as error:
         raise SourceError(f"The option holdout={holdout!r} is not fraction:seed, such as 0.1:0") from error
+    return np.full(len(keys), below > 0) if below <= 0 or below >= 2**64 else keys < np.uint64(below)
 
 
-def _in_view(spec: SourceSpec, index: RowIndex, i: int) -> bool:
+def _view(spec: SourceSpec, index: RowIndex) -> npt.NDArray[np.int64] | None:
+    """Return the places of the rows that the view options choose; None for all."""
+    import numpy as np
+
     wanted, holdout = dict(spec.options).get("subsource"), spec.option("holdout")
-    return (wanted is None or index.names[index.strata[i]] == wanted) and not (holdout and held_out(index.groups[i], holdout))
+    if wanted is None and not holdout:
+        return None
+    kept = np.ones(len(index.numbers), dtype=bool)
+    if wanted is not None:
+        kept &= index.strata == index.names.index(wanted) if wanted in index.names else False
+    if holdout:
+        kept &= ~held_out(index.groups, holdout)[index.group_of]
+    return None if kept.all() else np.flatnonzero(kept)
+
+
+def _subsources(index: RowIndex, chosen: npt.NDArray[np.int64] | None) -> Counter[str]:
+    import numpy as np
+
+    counts = np.bincount(index.strata if chosen is None else index.strata[chosen], minlength=len(index.names))
+    return Counter({name: count for name, count in zip(index.names, counts.tolist(), strict=True) if count})
 
 
 def _no_rows(spec: SourceSpec, index: RowIndex) -> str:

@@ -18,8 +18,8 @@ from pathlib import Path
 from sources.answer_types import answer_choices
 from sources.benchmark import BenchmarkSpec
 from sources.images import read_image_bytes
-from sources.indexing import Progress
 from sources.ordering import seeded_key
+from sources.parts import Progress
 from sources.problems import SourceError
 from sources.sample import ImageRef, Role, Sample
 from sources.sampling import SourcePool

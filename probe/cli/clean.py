@@ -67,7 +67,7 @@ def leftovers(workspace: Workspace, everything: bool = False) -> list[Leftover]:
             found += _pools(workspace, [record.spec.path for record in store.sources()])
             found += _logs(workspace, {study.name for study in studies})
             if everything:
-                found += [_leftover("index", path) for path in workspace.indexes.glob("index-*.json")]
+                found += [_leftover("index", path) for path in workspace.indexes.glob("index-*")]
     return found
 
 

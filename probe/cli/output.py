@@ -9,13 +9,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from probe.commands import in_workspace
 from probe.workspace import Workspace
 from sources.estimate import Estimate
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -127,21 +131,49 @@ def counting(title: str) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    # Without its own thread, so that what it shows the progress of can be forked.
+    with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
         task = bar.add_task(title, total=None)
-        yield lambda done, of: bar.update(task, completed=done, total=of)
+        yield _bar_count(bar, task)
+
+
+def _bar_count(bar: RichProgress, task: TaskID) -> Callable[[int, int], None]:
+    drawn, stage = 0.0, -1
+
+    def show(done: int, of: int) -> None:
+        nonlocal drawn, stage
+        if of != stage:
+            stage = of
+            bar.reset(task, completed=done, total=of)
+        if time.monotonic() - drawn >= 0.1 or done == of:
+            drawn = time.monotonic()
+            bar.update(task, completed=done, total=of, refresh=True)
+
+    return show
 
 
 def _plain_count(title: str) -> Callable[[int, int], None]:
     last = time.monotonic()
+    begun, stage, already = last, -1, 0
 
     def show(done: int, of: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= 15:
-            last = time.monotonic()
-            click.echo(f"{title}: {done:,} of {of:,}", err=True)
+        nonlocal last, begun, stage, already
+        now = time.monotonic()
+        if of != stage or done < already:
+            begun, stage, already = now, of, done
+        if now - last >= 15:
+            last = now
+            click.echo(f"{title}: {done:,} of {of:,}{time_left(now - begun, done - already, of - done)}", err=True)
 
     return show
+
+
+def time_left(elapsed: float, done: int, left: int) -> str:
+    """Return `, about 3 min left`, at the pace so far; nothing where that is not known."""
+    if done <= 0 or left <= 0:
+        return ""
+    seconds = elapsed * left / done
+    return f", about {seconds / 60:.0f} min left" if seconds >= 90 else f", about {seconds:.0f} s left"
 
 
 def estimate_json(estimate: Estimate | None) -> dict[str, float | int] | None:

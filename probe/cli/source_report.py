@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from sources.sample import Sample
     from sources.sampling import SourcePool
     from sources.spec import Licence, SourceSpec
+
+
+MOST_READ_AGAIN, ROWS_SAMPLED = 100_000, 20_000
 
 
 def source_rows(workspace: Workspace) -> list[dict[str, Any]]:
@@ -168,11 +172,17 @@ def _catalogue_fields(entry: CatalogueEntry) -> dict[str, Any]:
     )
 
 
-def checked_source(workspace: Workspace, slug: str, proxy: str) -> CheckReport:
-    """Check one source, with tokens as a proxy's processor makes them, and bring what is registered of it up to date."""
+def checked_source(
+    workspace: Workspace, slug: str, proxy: str, *, jobs: int = 1, full: bool = False, fix_list: Path | None = None
+) -> CheckReport:
+    """Check one source, with tokens as a proxy's processor makes them, and bring what is registered of it up to date.
+
+    With `full` all images are decoded; `fix_list` gets every excluded row.
+    """
     from probe.study.registering import refresh_source
     from probe.study.registry import find_source
     from probe.study.streaming import bring_here
+    from sources.audit import audit_images, write_fix_list
     from sources.check import check_pool
     from sources.sampling import SourcePool
 
@@ -180,20 +190,27 @@ def checked_source(workspace: Workspace, slug: str, proxy: str) -> CheckReport:
     with workspace.open_store() as store:
         spec = find_source(store, slug)
         with counting(f"reading {slug}") as progress:
-            pool = SourcePool.open(spec, workspace.indexes, progress)
-        report = check_pool(pool, _token_count(proxy))
+            pool = SourcePool.open(spec, workspace.indexes, progress, jobs)
+            audit = audit_images(pool.rows, pool.index, jobs, progress) if full else None
+        if fix_list:
+            write_fix_list(pool, fix_list, audit)
+        report = check_pool(pool, _token_count(proxy), audit=audit)
         stale = refresh_source(store, pool)
     return replace(report, warnings=(*report.warnings, *_not_exported(pool), *([stale] if stale else [])))
 
 
 def _not_exported(pool: SourcePool) -> Iterator[str]:
-    """Yield why rows that probes train on would be left out by exports."""
+    """Yield why rows that probes train on would be left out by exports; of very many rows a random sample is looked at."""
     from probe.export.conversation import inexpressible
 
-    reasons = Counter(inexpressible(sample) for _, sample in pool.numbered_samples())
+    if pool.usable > MOST_READ_AGAIN:
+        reasons = Counter(inexpressible(row.sample) for row in islice(pool.order(0), ROWS_SAMPLED))
+        among = f" of {sum(reasons.values()):,} drawn"
+    else:
+        reasons, among = Counter(inexpressible(sample) for _, sample in pool.numbered_samples()), ""
     for reason, rows in reasons.most_common():
         if reason:
-            yield f"{rows:,} rows are trained on by probes and left out by exports, because trainers would misread them: {reason}"
+            yield f"{rows:,}{among} rows are trained on by probes and left out by exports, because trainers would misread them: {reason}"
 
 
 def _token_count(proxy: str) -> Callable[[Sample], int | None]:
@@ -212,6 +229,8 @@ def _token_count(proxy: str) -> Callable[[Sample], int | None]:
 
 def report_lines(report: CheckReport, proxy: str) -> Iterator[str]:
     """Yield a check's findings as text lines."""
+    from sources.check import percent
+
     yield f"{report.slug}: {report.usable:,} of {report.rows:,} rows usable"
     for entry in report.excluded:
         seen = ", ".join(f"row {example.number}" + (f" ({plain(example.detail)})" if example.detail else "") for example in entry.examples)
@@ -220,8 +239,10 @@ def report_lines(report: CheckReport, proxy: str) -> Iterator[str]:
         yield f"  {outside:,} more rows are held out, or of other sub-sources"
     if len(report.subsources) > 1:
         yield "sub-sources: " + ", ".join(f"{plain(name) or '(none)'} {rows:,}" for name, rows in report.subsources)
-    undecoded = f" ({report.undecoded_images:,} by their headers alone)" if report.undecoded_images else ""
-    yield f"images: {report.distinct_images:,} distinct{undecoded}, a row {_spread(report.images_per_row)}"
+    yield f"images: {report.distinct_images:,} distinct, a row {_spread(report.images_per_row)}"
+    if report.undecoded_images and report.bad_share_at_most is not None:
+        of, bound = report.decoded_images + report.undecoded_images, percent(report.bad_share_at_most)
+        yield f"  of {of:,} images {report.decoded_images:,} were decoded; at most {bound} of the others are bad (95 %); --full decodes all"
     yield f"tokens a row under {proxy}: {_spread(report.tokens_per_row)}"
     yield f"duplicates: {report.duplicate_rows:,} rows, {report.duplicate_images:,} images"
     yield f"licence: declared {report.licence.declared}, concluded {report.licence.concluded}"

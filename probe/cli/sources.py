@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from probe.cli.output import counting, listing_options, print_fields, print_json, print_listing, say
 from probe.cli.source_report import added_lines, checked_source, helps, report_lines, source_fields, source_rows, usable_commercially
 from probe.workspace import Workspace
+from sources.parts import default_jobs
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 FORMATS = "auto|llava|chat|parquet|webdataset|tsv|world|easy-vqa"
 COLUMNS = ("slug", "kind", "format", "usable", "excluded", "rows_about", "licence", "capabilities")
+
+
+def jobs_option(command: F) -> F:
+    """Add `--jobs`: how many processes read a source."""
+    about = "Processes that read.  [default: a core each, at most 8]"
+    return click.option("--jobs", type=click.IntRange(1), default=default_jobs, help=about)(command)
 
 
 @click.group()
@@ -49,11 +60,14 @@ def show(workspace: Workspace, slug: str, form: str) -> None:
 @command.command()
 @click.argument("slug")
 @click.option("--proxy", default="tiny", show_default=True, help="Whose processor counts the tokens of a row.")
+@click.option("--full", is_flag=True, help="Decode every image, also where there are so many that a sample says enough.")
+@click.option("--fix-list", type=click.Path(path_type=Path), default=None, metavar="FILE", help="Write every excluded row as a JSON line.")
+@jobs_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def check(workspace: Workspace, slug: str, proxy: str, as_json: bool) -> None:
-    """Read a source in full: rows usable and excluded by problem, images, tokens, duplicates, licence."""
-    report = checked_source(workspace, slug, proxy)
+def check(workspace: Workspace, slug: str, proxy: str, full: bool, fix_list: Path | None, jobs: int, as_json: bool) -> None:
+    """Read a source: rows usable and excluded by problem, images, tokens, duplicates, licence. Interrupted, it goes on where it was."""
+    report = checked_source(workspace, slug, proxy, jobs=jobs, full=full, fix_list=fix_list)
     if as_json:
         from db.documents import to_document
 
@@ -80,15 +94,16 @@ def check(workspace: Workspace, slug: str, proxy: str, as_json: bool) -> None:
 @click.option("--revision", default="", help="Which branch, tag or commit of it.  [default: the newest]")
 @click.option("--option", "options", multiple=True, metavar="K=V", help="An option of the format; repeat for more.")
 @click.option("--replace", "replace_known", is_flag=True, help="Take the place of other data that is registered by this name.")
+@jobs_option
 @click.pass_obj
-def add(workspace: Workspace, /, slug: str, replace_known: bool, **given: Any) -> None:
+def add(workspace: Workspace, /, slug: str, replace_known: bool, jobs: int, **given: Any) -> None:
     """Register a source: a file or folder, a URL, or a data set of the hub. Of what is not here, rows are drawn by seed and kept."""
     from probe.study.registering import add_source, new_spec
     from probe.study.streaming import fetched
 
     spec = fetched(workspace, new_spec(slug, **given), lambda line: say(line, err=True), counting)
     with counting(f"reading {slug}") as progress:
-        pool = add_source(workspace, spec, progress, replace_known)
+        pool = add_source(workspace, spec, progress, replace_known, jobs)
     say("\n".join(added_lines(pool)))
 
 

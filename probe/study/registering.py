@@ -80,7 +80,9 @@ def _known(slug: str, hub_id: str) -> SourceSpec:
     return replace(known, hub_id=hub_id or known.hub_id)
 
 
-def add_source(workspace: Workspace, spec: SourceSpec, progress: Progress | None = None, replace_known: bool = False) -> SourcePool:
+def add_source(
+    workspace: Workspace, spec: SourceSpec, progress: Progress | None = None, replace_known: bool = False, jobs: int = 1
+) -> SourcePool:
     """Read a source once and register it.
 
     Raises:
@@ -94,7 +96,7 @@ def add_source(workspace: Workspace, spec: SourceSpec, progress: Progress | None
         known = store.source(spec.slug)
         if known and known.spec.option("holdout"):  # a script that adds and splits may run again
             spec = spec.with_option("holdout", known.spec.option("holdout"))
-        pool = SourcePool.open(spec, workspace.indexes, progress)
+        pool = SourcePool.open(spec, workspace.indexes, progress, jobs)
         users = store.studies_using(spec.slug)
         if known and users and known.fingerprint != pool.fingerprint:
             raise ProbeError(f"study {users[0]!r} used {spec.slug!r} with other rows: add the new data under another name.")

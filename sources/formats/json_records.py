@@ -21,6 +21,7 @@ from sources.problems import Problem, RowError, SourceError
 
 MAX_RECORD_BYTES = 256 * 1024 * 1024
 _HEAD_BYTES = 16 * 1024 * 1024  # of a sniff: more than one record with its images inside
+_LET_GO_BYTES = 8 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -39,6 +40,13 @@ class JsonRecords:
     def __iter__(self) -> Iterator[dict[str, Any] | RowError]:
         for file in self._files:
             yield from file
+
+    def walk(self, start: int, stop: int) -> Iterator[dict[str, Any] | RowError]:
+        """Walk some records in order."""
+        for file, end in zip(self._files, self._ends, strict=True):
+            begin = end - len(file)
+            if begin < stop and start < end:
+                yield from file.walk(max(start, begin) - begin, min(stop, end) - begin)
 
     def get(self, number: int) -> dict[str, Any] | RowError:
         """Return one record, or why it is none."""
@@ -60,8 +68,11 @@ class _JsonFile:
         return len(self._starts)
 
     def __iter__(self) -> Iterator[dict[str, Any] | RowError]:
+        return self.walk(0, len(self))
+
+    def walk(self, start: int, stop: int) -> Iterator[dict[str, Any] | RowError]:
         with self.path.open("rb") as file:
-            for number in range(len(self)):
+            for number in range(start, stop):
                 yield self._record(file, number)
 
     def get(self, number: int) -> dict[str, Any] | RowError:
@@ -116,7 +127,7 @@ def parse_record(data: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise RowError(Problem.BAD_ENCODING, f"byte {error.start} of the record is not UTF-8") from error
     try:
-        record = json.loads(text, object_pairs_hook=_unique)
+        record = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise RowError(Problem.MALFORMED, str(error) or type(error).__name__) from error
     if not isinstance(record, dict):
@@ -129,6 +140,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(record) != len(pairs):
         raise ValueError("a key stands twice in one object")
     return record
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _head(path: Path) -> bytes:
@@ -145,12 +159,23 @@ def _file_spans(path: Path) -> Iterator[Span]:
             if not file.seek(0, 2):
                 return  # which cannot be mapped
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                yield from _spans(data)
+                yield from _letting_go(data)
     except FileNotFoundError as error:
         raise SourceError(f"There is no file {path}; give the data file with --path") from error
     except OSError as error:
         cure = "give the file that holds the records" if path.is_dir() else "check its permissions"
         raise SourceError(f"{path} cannot be read ({error.strerror}); {cure}") from error
+
+
+def _letting_go(data: mmap.mmap) -> Iterator[Span]:
+    """Yield the spans of a mapped file, which would otherwise come to be resident as a whole."""
+    let_go = 0
+    for span in _spans(data):
+        yield span
+        if span.start - let_go >= _LET_GO_BYTES and hasattr(mmap, "MADV_DONTNEED"):
+            start = span.start - span.start % mmap.PAGESIZE
+            data.madvise(mmap.MADV_DONTNEED, let_go, start - let_go)
+            let_go = start
 
 
 def _spans(data: Data) -> Iterator[Span]:

@@ -13,8 +13,9 @@ Arrow, where a corrupt one could not be skipped. Text is text, also where it loo
 from __future__ import annotations
 
 import bisect
+import os
 from collections.abc import Collection, Iterator, Mapping
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -114,13 +115,26 @@ class _ParquetRecords:
         if not self._ends or not self._ends[-1]:
             raise SourceError(f"{files[0].parent if len(files) > 1 else files[0]} holds no records (0 rows); give another --path")
         self._held: tuple[int, Any] = (-1, None)
+        self._opened: tuple[Path | None, int, Any, list[str]] = (None, 0, None, [])  # the last file, with the process that opened it
+
+    def _open(self, file: Path) -> tuple[Any, list[str]]:
+        """Return a file and the columns wanted of it; its footer grows with its row groups, so it is not read for each."""
+        if self._opened[:2] != (file, os.getpid()):
+            self._opened = (file, os.getpid(), _open_file(file), _wanted(file))
+        return self._opened[2:]
 
     def __len__(self) -> int:
         return self._ends[-1]
 
     def __iter__(self) -> Iterator[Mapping[str, Any] | RowError]:
-        for file, group, rows in self._groups:
-            yield from _group_records(file, group, rows)
+        return self.walk(0, len(self))
+
+    def walk(self, start: int, stop: int) -> Iterator[Mapping[str, Any] | RowError]:
+        """Walk some rows in order."""
+        for (file, group, rows), end in zip(self._groups, self._ends, strict=True):
+            begin = end - rows
+            if begin < stop and start < end:
+                yield from islice(self._group_records(file, group, rows), max(start, begin) - begin, min(stop, end) - begin)
 
     def get(self, number: int) -> Mapping[str, Any] | RowError:
         """Return one row, or why it is none."""
@@ -128,21 +142,29 @@ class _ParquetRecords:
         file, group, rows = self._groups[index]
         try:
             if self._held[0] != index:
-                self._held = (index, _open_file(file).read_row_group(group, columns=_wanted(file)))
+                opened, columns = self._open(file)
+                self._held = (index, opened.read_row_group(group, columns=columns))
             return _record(self._held[1], number - (self._ends[index] - rows))
         except Exception as error:
             return _unreadable(error)
 
+    def _group_records(self, file: Path, group: int, rows: int) -> Iterator[Mapping[str, Any] | RowError]:
+        given = 0
+        try:
+            opened, columns = self._open(file)
+            for batch in opened.iter_batches(batch_size=_BATCH_ROWS, row_groups=[group], columns=columns):
+                for record in _records(batch):
+                    given += 1
+                    yield record
+        except Exception as error:  # a damaged page: the rest of its row group cannot be read
+            yield from [_unreadable(error)] * (rows - given)
 
-def _group_records(file: Path, group: int, rows: int) -> Iterator[Mapping[str, Any] | RowError]:
-    given = 0
+
+def _records(batch: Any) -> Iterator[Mapping[str, Any] | RowError]:
     try:
-        for batch in _open_file(file).iter_batches(batch_size=_BATCH_ROWS, row_groups=[group], columns=_wanted(file)):
-            for index in range(batch.num_rows):
-                given += 1
-                yield _record(batch, index)
-    except Exception as error:  # a damaged page: the rest of its row group cannot be read
-        yield from [_unreadable(error)] * (rows - given)
+        return iter(batch.to_pylist())
+    except Exception:  # a row that cannot be read costs itself only
+        return (_record(batch, index) for index in range(batch.num_rows))
 
 
 def _record(table: Any, index: int) -> Mapping[str, Any] | RowError:
@@ -162,7 +184,7 @@ def _unreadable(error: Exception) -> RowError:
 def _open_file(file: Path) -> Any:
     import pyarrow.parquet as pq
 
-    return pq.ParquetFile(file, memory_map=True)
+    return pq.ParquetFile(file, pre_buffer=False)  # not mapped: it would come to be resident as a whole
 
 
 def _column_names(file: Path) -> list[str]:

@@ -40,6 +40,13 @@ class RecordRows:
         for number, record in enumerate(self._records):
             yield self._row(number, record)
 
+    def walk(self, start: int, stop: int) -> Iterator[Row]:
+        """Walk some rows in order."""
+        own = getattr(self._records, "walk", None)
+        records = own(start, stop) if own is not None else map(self._records.get, range(start, stop))
+        for number, record in enumerate(records, start):
+            yield self._row(number, record)
+
     def get(self, number: int) -> Row:
         """Return one row."""
         return self._row(number, self._records.get(number))

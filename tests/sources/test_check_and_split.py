@@ -60,7 +60,6 @@ def test_report_of_a_source_with_very_many_images(inline: bool, tmp_path: Path, 
     else:
         spec = llava_source(write_json(tmp_path / "x.json", [pair(name, number) for number, name in enumerate(bytes_of)]))
     monkeypatch.setattr("sources.indexing.FULL_DECODE_IMAGES", 10)
-    monkeypatch.setattr("sources.check.FULL_DECODE_IMAGES", 10)
     report = check_source(spec)
     assert (report.rows, report.usable, report.distinct_images) == (42, 41, 40)
     assert [(entry.problem, entry.count) for entry in report.excluded] == [(Problem.UNDECODABLE_IMAGE, 1)]

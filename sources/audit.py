@@ -1,0 +1,120 @@
+"""Reading every image of a source that its index did not decode, and what can be said of the others where nobody does.
+
+An audit changes no draw: what it finds is left out when it is drawn, audit or not. It is kept beside the index and goes on where it was
+interrupted.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from sources.columns import HASH, Array, blocks, column
+from sources.index_images import check_images
+from sources.index_rows import Reasons
+from sources.parts import Progress
+from sources.problems import Problem
+from sources.reader import Rows
+from sources.row_index import RowIndex, note_excluded, places_of
+from sources.sampling import SourcePool
+
+LEVEL = 0.95
+ExcludedRow = tuple[int, Problem, str]
+
+
+@dataclass(slots=True)
+class Audit:
+    """What reading all images found: how many were read, how many are bad, and the rows that go with them."""
+
+    images: int = 0
+    bad_images: int = 0
+    rows: list[ExcludedRow] = field(default_factory=list)
+
+    def excluded(self) -> tuple[Counter[Problem], dict[Problem, list[tuple[int, str]]]]:
+        """Return the rows by problem, and the first few of each."""
+        counts: Counter[Problem] = Counter()
+        examples: dict[Problem, list[tuple[int, str]]] = {}
+        for number, problem, detail in self.rows:
+            note_excluded(counts, examples, problem, number, detail)
+        return counts, examples
+
+
+def bad_share_at_most(bad: int, looked_at: int, level: float = LEVEL) -> float:
+    """Return the upper confidence bound of a share of which `bad` were seen among `looked_at` drawn at random.
+
+    One-sided, exact: Clopper and Pearson 1934, "The use of confidence or fiducial limits illustrated in the case of the binomial";
+    with none bad, about 3 / looked_at. Drawn without replacement the bound holds all the more.
+    """
+    from scipy.stats import beta
+
+    return 1.0 if bad >= looked_at else float(beta.ppf(level, bad + 1, looked_at - bad))
+
+
+def audit_images(rows: Rows, index: RowIndex, jobs: int = 1, progress: Progress | None = None) -> Audit:
+    """Decode every image that the index did not, each distinct one once.
+
+    Raises:
+        SourceError: a process ended early; what is finished is kept.
+    """
+    if index.decoded_to is None:
+        return Audit()
+    names, why = column(index.folder / "names", HASH), column(index.folder / "reasons", np.int32)
+    wanted = np.flatnonzero((names > np.array(index.decoded_to, dtype=HASH)) & (why == 0))
+    wanted = wanted[np.unique(names[wanted], return_index=True)[1]]
+    reasons, bad_names = Reasons(), {}
+    folder = index.folder / "audit"
+    folder.mkdir(exist_ok=True)
+    for ids, _, found in check_images(rows, folder, "audit", index.folder, wanted, True, jobs, progress):
+        for image, problem in zip(ids, found, strict=True):
+            if problem:
+                bad_names[bytes(names[image])] = reasons.number(*problem)
+    images = np.zeros(len(names), dtype=np.int32)
+    for start, stop in blocks(len(names)) if bad_names else ():
+        block = names[start:stop]
+        for at in np.flatnonzero(np.isin(block, np.array(list(bad_names), dtype=HASH))):
+            images[start + at] = bad_names[bytes(block[at])]
+    return Audit(len(wanted), len(bad_names), list(_rows_of(index, images, reasons)) if bad_names else [])
+
+
+def _rows_of(index: RowIndex, bad: Array, reasons: Reasons) -> Iterator[ExcludedRow]:
+    counts, images = column(index.folder / "counts", np.int32), column(index.folder / "place_images", np.int32)
+    begins = column(index.folder / "begins", np.int64)
+    for start, stop in blocks(len(counts)):
+        several = np.array(counts[start:stop])
+        row = np.repeat(np.arange(stop - start), several)
+        found = bad[images[places_of(begins[start:stop], several)]]
+        at = np.flatnonzero(found)
+        rows, first = np.unique(row[at], return_index=True)
+        for offset, reason in zip(rows.tolist(), found[at[first]].tolist(), strict=True):
+            yield int(index.numbers[start + offset]), *reasons[reason]
+
+
+def write_fix_list(pool: SourcePool, file: Path, audit: Audit | None = None) -> int:
+    """Write every excluded row as a JSON line, in the order of rows, the file whole or not at all; return how many there are.
+
+        {"row": 17, "id": "000123", "problem": "missing_image", "detail": "No such file or directory"}
+
+    `id` is null where the record could not be read.
+    """
+    found = 0
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}-", delete=False, encoding="ascii") as out:
+        try:
+            for number, problem, detail in heapq.merge(pool.index.excluded_rows(), audit.rows if audit else []):
+                sample = pool.rows.get(number).sample
+                line = {"row": number, "id": sample.id if sample else None, "problem": problem.value, "detail": detail}
+                out.write(json.dumps(line) + "\n")
+                found += 1
+        except BaseException:
+            os.unlink(out.name)
+            raise
+    os.replace(out.name, file)
+    return found
