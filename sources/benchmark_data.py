@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from sources.benchmark import BenchmarkSpec, Item
 from sources.canonical import content_hash
@@ -19,7 +20,10 @@ MOST_EXAMPLES = 3  # of each class of problem
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkData:
-    """Items in their fixed order, how many were left out and why, and the hash of what is asked and answered."""
+    """Items in their fixed order, how many were left out and why, and the hash of what is asked and answered.
+
+    Where answers are generated, the hash of how they are scored follows it behind a dash: `same_items` compares what stands before.
+    """
 
     items: tuple[Item, ...]
     excluded: Counter[Problem] = field(default_factory=Counter)
@@ -123,5 +127,15 @@ def _whole_number(spec: BenchmarkSpec, option: str) -> int:
 
 
 def _fingerprint(spec: BenchmarkSpec, items: list[Item], digests: dict[str, str]) -> str:
-    asked = [[item.id, item.question, item.choices, item.answer, [digests[ref.identity()] for ref in item.images]] for item in items]
-    return content_hash([spec.prompt_form, asked])
+    asked = [_asked(item, digests) for item in items]
+    held = content_hash([spec.prompt_form, asked])
+    if not spec.generates:
+        return held
+    from sources.answer_rules.scoring import scoring_identity
+
+    return f"{held}-{scoring_identity(spec, items)}"
+
+
+def _asked(item: Item, digests: dict[str, str]) -> list[Any]:
+    answers = [item.answers] if item.answers else []
+    return [item.id, item.question, item.choices, item.answer, [digests[ref.identity()] for ref in item.images], *answers]

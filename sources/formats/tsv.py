@@ -5,8 +5,10 @@
     18     17                     Is it round?        yes  no    A       shape     attribute    dev
 
 `image` is base64, another row's index (64 characters or fewer), or a Python list of these (`[]`: none); or there is `image_path`,
-relative to the image root. `answer` is a letter or a choice's text. Without choices the answer is free text, and where all such answers
-are yes or no, the choices are Yes and No. An empty answer or `nan` is a row without one. A hint stands before the question.
+relative to the image root. Where no row has an image, the questions are text-only. `answer` is a letter or a choice's text. Without
+choices the answer is free text, or a list of the answers that annotators gave or that are accepted (in `answers`, where there is such a
+column); where all such answers are yes or no, the choices are Yes and No. An empty answer or `nan` is a row without one. A hint stands
+before the question.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import base64
 import binascii
 import csv
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +47,7 @@ class TsvTable:
     root: str
     yes_no: bool  # every answer without choices is yes or no
     images: Mapping[str, str]  # index -> image cell, to resolve references
+    text_only: bool = False  # no line has an image
 
     def item(self, number: int) -> Item:
         """Return one line as an item.
@@ -63,14 +66,15 @@ class TsvTable:
         question = line.get("question", "").strip()
         if not question:
             raise RowError(Problem.MALFORMED, "no question")
-        choices, answer = _choices_and_answer(line, self.yes_no)
+        answers = _answers(line)
+        choices, answer = ((), most_common(answers)) if answers else _choices_and_answer(line, self.yes_no)
         hint = line.get("hint", "").strip()
         question = question if hint.lower() in _ABSENT else f"{hint}\n{question}"
         category = line.get("category") or line.get("l2-category") or ""
-        return Item(line.get("index") or str(number), self._images_of(line), question, choices, answer, category)
+        return Item(line.get("index") or str(number), self._images_of(line), question, choices, answer, category, answers)
 
     def _images_of(self, line: Mapping[str, str]) -> tuple[ImageRef, ...]:
-        if "image" not in line and "image_path" not in line:
+        if self.text_only:
             return ()
         if cell := line.get("image", "").strip():
             return tuple(ImageRef(data=_decode(self._resolve(entry))) for entry in _entries(cell))
@@ -105,14 +109,15 @@ def read_table(path: Path, image_root: str = "") -> TsvTable:
     answered = [answer for answer in free if answer not in _ABSENT]
     images = {line["index"]: line["image"] for line in known if line.get("index") and line.get("image")}
     yes_no = bool(answered) and all(answer in _YES_NO for answer in answered)
-    return TsvTable(lines, image_root or str(path.parent), yes_no, images)
+    text_only = not any(line.get(name, "").strip() for line in known for name in ("image", "image_path"))
+    return TsvTable(lines, image_root or str(path.parent), yes_no, images, text_only)
 
 
 class TsvReader:
     """Reads a TSV as a source: each line is one question and its answer as text."""
 
     name = "tsv"
-    version = 1
+    version = 2
 
     def sniff(self, path: Path) -> bool:
         """Say whether the first line names the columns `question` and `answer` between tabs."""
@@ -224,6 +229,8 @@ class _Records:
 
 def _header(cells: list[str], path: Path) -> list[str]:
     names = [cell.strip() for cell in cells]
+    if "answer" not in names:
+        names = ["answer" if name == "answers" else name for name in names]
     if not {"question", "answer"} <= set(names) or len(set(names)) != len(names):
         found = ", ".join(name[:40] for name in names[:20]) or "none"
         raise SourceError(
@@ -250,6 +257,28 @@ def _choices_and_answer(line: Mapping[str, str], yes_no: bool) -> tuple[tuple[st
     if len(set(choices)) != len(choices) or len(choices) < 2:
         raise RowError(Problem.MALFORMED, "one choice only" if len(choices) < 2 else "two choices are equal")
     return choices, _chosen(answer, letters, choices)
+
+
+def _answers(line: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the answers of a line that lists them, nothing of one with choices or with one answer."""
+    cell = line.get("answers", "").strip() or line["answer"].strip()
+    if not cell.startswith("[") or _choice_letters(line):
+        return ()
+    try:
+        answers = ast.literal_eval(cell)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return ()  # an answer that happens to begin with a bracket
+    if not isinstance(answers, list) or not all(isinstance(answer, (str, int, float)) for answer in answers):
+        return ()
+    if not any(str(answer).strip() for answer in answers):
+        raise RowError(Problem.NO_ANSWER, "a list without an answer")
+    return tuple(map(str, answers))
+
+
+def most_common(answers: tuple[str, ...]) -> str:
+    """Return the answer that stands most often in a list, the first of several."""
+    counts = Counter(answer.strip() for answer in answers if answer.strip())
+    return counts.most_common(1)[0][0]
 
 
 def _chosen(answer: str, letters: list[str], choices: tuple[str, ...]) -> str:
