@@ -13,6 +13,7 @@ from db.registry import benchmark, put_benchmark, put_source
 from db.schema import ArmRow, ProbeRow, TrainingRow
 from db.studies import add_arms, add_benchmark, create_study, lock_study, new_arms, raise_revision, want_evaluations
 from db.values import PlannedProbe, ProbeState, StudyPlan
+from sources.benchmark import same_items
 
 _Key = tuple[str, int]
 
@@ -22,7 +23,8 @@ def put_plan(connection: sa.Connection, plan: StudyPlan, now: str) -> int:
     for source in plan.sources:
         put_source(connection, source, now)
     for record in plan.benchmarks:
-        if benchmark(connection, record.spec.name) is None:
+        known = benchmark(connection, record.spec.name)
+        if known is None or (known.fingerprint != record.fingerprint and same_items(known.fingerprint, record.fingerprint)):
             put_benchmark(connection, record, now)
     name = plan.study.name
     create_study(connection, plan.study, (), now)

@@ -9,6 +9,7 @@ from db.errors import StoreError, unknown
 from db.schema import ArmSourceRow, BenchmarkRow, EvaluationRow, ProbeRow, SourceRow, StudyBenchmarkRow, StudyRow
 from db.values import BenchmarkRecord, SourceRecord
 from proxy_training.jobs import evaluation_id
+from sources.benchmark import same_items
 
 _SOURCE = sa.select(SourceRow.spec, SourceRow.fingerprint, SourceRow.usable, SourceRow.excluded, SourceRow.content, SourceRow.added_at)
 _BENCHMARK = sa.select(
@@ -65,7 +66,10 @@ def studies_using(connection: sa.Connection, slug: str) -> list[str]:
 
 
 def put_benchmark(connection: sa.Connection, record: BenchmarkRecord, now: str) -> None:
-    """Register a benchmark, or replace it; other items or splits are refused once a study has probes on it."""
+    """Register a benchmark, or replace it; other items or splits are refused once a study has probes on it.
+
+    Another scorer of the same items is taken: its evaluations have other identities, so the study's trainings are scored again.
+    """
     _check_record(record)
     name = record.spec.name
     known = benchmark(connection, name)
@@ -94,7 +98,7 @@ def _check_record(record: BenchmarkRecord) -> None:
 
 def _same_items(known: BenchmarkRecord, record: BenchmarkRecord) -> bool:
     return (
-        known.fingerprint == record.fingerprint
+        same_items(known.fingerprint, record.fingerprint)
         and np.array_equal(known.groups, record.groups)
         and np.array_equal(known.splits, record.splits)
     )

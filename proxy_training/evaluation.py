@@ -7,7 +7,7 @@ alone, never by the model, so that equal weights give equal scores.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +18,9 @@ from torch import Tensor
 from proxy_training.chat import ChatEncoder, Encoded
 from proxy_training.families.base import LoadedBase
 from proxy_training.jobs import METRICS, EvalSet, ItemScores
+from sources.answer_rules.scoring import generated_scores
 from sources.benchmark import BenchmarkSpec, Item, PromptForm
-from sources.problems import RowError
+from sources.problems import RowError, SourceError
 from sources.sample import Role, Turn
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -73,6 +74,8 @@ def item_turns(spec: BenchmarkSpec, item: Item) -> tuple[Turn, tuple[str, ...]]:
         listed = "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, item.choices, strict=False))
         question = f"{question}\n{listed}\n{LETTER_INSTRUCTION}"
         candidates = tuple(LETTERS[: len(item.choices)])
+    elif spec.generates and spec.instruction:
+        question = f"{question}\n{spec.instruction}"
     return Turn(Role.USER, (*range(len(item.images)), question)), candidates
 
 
@@ -129,7 +132,7 @@ def score_each(
     for benchmark in benchmarks:
         try:
             scores.append(score(benchmark))
-        except (RowError, ValueError) as error:
+        except (RowError, SourceError, ValueError) as error:
             unscored.append((benchmark.spec.name, str(error)))
     return tuple(scores), tuple(unscored)
 
@@ -205,6 +208,16 @@ def item_scores(
         else:
             values[3, i] = -sums[0] / np.log(2) / max(1, len(item.answer.encode("utf-8")))
     return values
+
+
+def add_generated(benchmark: EvalSet, values: NDArray[np.float32], texts: Mapping[int, str]) -> None:
+    """Write into `values[metric, item]` what the benchmark's rule or scorer says of generated answers by item number.
+
+    Raises:
+        SourceError: the team's scorer failed.
+    """
+    scores, parsed = generated_scores(benchmark.spec, benchmark.items, texts)
+    values[METRICS.index("generated")], values[METRICS.index("parsed")] = scores, parsed
 
 
 def _softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,7 +5,6 @@ Prompts are those of the scores (`proxy_training.evaluation`), so the two differ
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -13,36 +12,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from proxy_training.evaluation import LETTERS, ItemRow
+from proxy_training.evaluation import ItemRow
 from proxy_training.families.base import LoadedBase
-from sources.benchmark import BenchmarkSpec, Item, PromptForm
+from proxy_training.jobs import EvalSet
+from proxy_training.preparation import Preparation
 
 TOKENS_PER_BATCH = 8192
-_LETTER = re.compile(r"\W*([A-Z])\s*(?:$|[.):,\]])")
 
 
-def read_answer(spec: BenchmarkSpec, item: Item, text: str) -> str | None:
-    """Return which choice a generated text names, or of a free-text item the text itself; None where it names none.
-
-    The text is a choice, but for case, space and a full stop; or, where letters were asked for, it begins with one that stands alone.
-    """
-    if not item.choices:
-        return _plain(text) or None
-    if (named := next((choice for choice in item.choices if _plain(choice) == _plain(text)), None)) is not None:
-        return named
-    if spec.prompt_form is PromptForm.LETTER and (found := _LETTER.match(text)):
-        number = LETTERS.index(found[1])
-        return item.choices[number] if number < len(item.choices) else None
-    return None
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().split()).rstrip(".").rstrip()
-
-
-def is_right(item: Item, read: str | None) -> bool:
-    """Say whether what was read is the answer."""
-    return read is not None and (read == item.answer if item.choices else read == _plain(item.answer))
+def generated_texts(
+    base: LoadedBase, preparation: Preparation, image_features: Callable[[Sequence[str]], Tensor], benchmark: EvalSet, most: int
+) -> dict[int, str]:
+    """Return what a model, its adapter in place, answers to each item that has its images, in at most `most` tokens."""
+    base.model.eval()
+    found = generate(base, image_features, preparation.item_rows(benchmark), most)
+    decode = preparation.encoder.tokenizer.decode
+    return {item: decode(tokens.tolist()) for item, tokens in found.items()}
 
 
 @torch.no_grad()

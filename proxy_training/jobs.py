@@ -162,14 +162,16 @@ class Job:
     save_to: Path | None = None
 
 
-METRICS = ("right_probability", "right_probability_per_token", "accuracy", "bits_per_byte")
+# New ones go to the end: what was stored before lacks them, and is read with NaN in their place.
+METRICS = ("right_probability", "right_probability_per_token", "accuracy", "bits_per_byte", "generated", "parsed")
 
 
 @dataclass(frozen=True, slots=True)
 class ItemScores:
     """Scores of one model on one benchmark, `values[metric, item]` in the order of `METRICS`; NaN where one does not apply.
 
-    `right_probability` is the normalised probability of the right choice, `bits_per_byte` the answer's; see design, Scores.
+    `right_probability` is the normalised probability of the right choice, `bits_per_byte` the answer's; see design, Scores. `generated`
+    is the score in 0..1 of the answer that the model wrote, by the benchmark's rule, and `parsed` whether that answer could be read.
     """
 
     benchmark: str

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from proxy_training.batches import Example, collate
-from proxy_training.evaluation import Layout, candidate_log_probabilities, item_scores, lay_out, score_each
+from proxy_training.evaluation import Layout, add_generated, candidate_log_probabilities, item_scores, lay_out, score_each
 from proxy_training.families.base import LINEAR_LEAVES, LoadedBase, ProcessedImage
-from proxy_training.generation import generate
+from proxy_training.generation import generated_texts
 from proxy_training.jobs import Backend, Cost, EvalSet, ItemScores, Job, JobResult, Progress, Recipe, Scope, images_of, part_of
 from proxy_training.preparation import Preparation
 from proxy_training.publishing import publish_folder
@@ -191,12 +191,8 @@ class PeftBackend:
     def generate(self, job: Job, benchmark: EvalSet, most: int) -> dict[int, str]:
         """Return what the job's model answers to each item that has its images, in at most `most` tokens."""
         self.preparation.ensure_images(job)
-        rows = self.preparation.item_rows(benchmark)
         with self._model_of(job):
-            self.base.model.eval()
-            found = generate(self.base, self._image_features(job), rows, most)
-        decode = self.preparation.encoder.tokenizer.decode
-        return {item: decode(tokens.tolist()) for item, tokens in found.items()}
+            return generated_texts(self.base, self.preparation, self._image_features(job), benchmark, most)
 
     def _image_features(self, job: Job) -> ImageFeatures:
         """Return the kept features; where the tower itself is trained they would be another model's, so it runs each time."""
@@ -220,7 +216,7 @@ class PeftBackend:
         """Put the job's model in place; give what is to be trained, or None when nothing is."""
         recipe, full = job.training.recipe, job.training.recipe.scope is Scope.FULL_LANGUAGE
         if job.adapter is not None:
-            with _full_weights(self.base, job.adapter) if full else _adapter(self.base, job.adapter):
+            with _full_weights(self.base, job.adapter) if full else adapter_on(self.base, job.adapter):
                 yield None
         elif not job.training.stages:
             yield None
@@ -248,6 +244,8 @@ class PeftBackend:
         layout = self._layouts[benchmark.fingerprint]
         self.base.model.eval()
         values = item_scores(benchmark, layout.starts, layout.lengths, candidate_log_probabilities(self.base, image_features, layout))
+        if (spec := benchmark.spec).generates:
+            add_generated(benchmark, values, generated_texts(self.base, self.preparation, image_features, benchmark, spec.answer_tokens))
         return ItemScores(benchmark.spec.name, benchmark.fingerprint, values, len(benchmark.items), layout.unscored)
 
 
@@ -266,7 +264,8 @@ def training_cost(base: LoadedBase, recipe: Recipe, rows: Sequence[Example], bac
 
 
 @contextmanager
-def _adapter(base: LoadedBase, folder: Path) -> Iterator[None]:
+def adapter_on(base: LoadedBase, folder: Path) -> Iterator[None]:
+    """Put a saved PEFT adapter on the base's model, and take it off again."""
     from peft import PeftModel
 
     model = PeftModel.from_pretrained(base.model, folder)

@@ -95,5 +95,5 @@ class Item:
 
 
 def same_items(one: str, other: str) -> bool:
-    """Say whether two benchmarks' fingerprints are of the same items, however these are scored."""
-    return one.partition("-")[0] == other.partition("-")[0]
+    """Say whether two fingerprints are of the same items asked in the same way, whatever then judges the answers."""
+    return one == other or ("-" in one and "-" in other and one.partition("-")[0] == other.partition("-")[0])

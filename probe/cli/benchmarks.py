@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,9 +16,10 @@ from probe.workspace import Workspace
 
 if TYPE_CHECKING:
     from db.values import BenchmarkRecord
+    from probe.study.scoring_choice import ScoringChoice
     from sources.benchmark import BenchmarkSpec, Item
 
-COLUMNS = ("name", "kind", "capability", "format", "items", "images", "chance")
+COLUMNS = ("name", "kind", "capability", "format", "scoring", "items", "images", "chance")
 MOST_ANSWERS = 12
 
 
@@ -66,16 +68,61 @@ def check(workspace: Workspace, name: str, as_json: bool) -> None:
 @click.option("--path", type=click.Path(path_type=Path), required=True, help="A TSV in VLMEvalKit's layout.")
 @click.option("--images", type=click.Path(path_type=Path), default=None, help="Folder that image_path starts from.  [default: the file's]")
 @click.option("--capability", default="general", show_default=True, help="What it measures: ocr, charts, recognition, ...")
-@click.option("--choices", type=click.Choice(["letter", "text"]), default="text", show_default=True, help="What is scored of a choice.")
+@click.option(
+    "--choices",
+    type=click.Choice(["letter", "text"]),
+    default=None,
+    help="What is scored of a choice.  [default: text; letter where answers to such questions are generated]",
+)
+@click.option(
+    "--scoring",
+    type=click.Choice(["likelihood", "generate"]),
+    default=None,
+    help="By the right answer's likelihood, or by what the model writes.  [default: likelihood, unless a rule or scorer is given, "
+    "or the answers are lists]",
+)
+@click.option(
+    "--rule", default="", metavar="NAME", help="How generated answers are judged; see docs/benchmarks.md.  [default: from the data]"
+)
+@click.option("--scorer", default="", metavar="MODULE:FUNCTION", help="Judge generated answers by your own Python function.")
+@click.option("--scorer-command", default="", metavar="COMMAND", help="Judge them by your own program: JSON lines in, JSON lines out.")
+@click.option(
+    "--scorer-timeout", type=click.FloatRange(min=0.1), default=600.0, show_default=True, help="Seconds for all items of a model."
+)
+@click.option("--instruction", default=None, help="What a question ends with whose answer is generated.  [default: the rule's]")
+@click.option("--answer-tokens", type=click.IntRange(1, 4096), default=None, help="Most tokens of a generated answer.  [default: 32]")
 @click.pass_obj
-def add(workspace: Workspace, name: str, path: Path, images: Path | None, capability: str, choices: str) -> None:
+def add(workspace: Workspace, name: str, path: Path, images: Path | None, capability: str, **options: Any) -> None:
     """Register a benchmark from a TSV; its items are split once, by image, into selection and confirmation."""
     from probe.study.registering import absolute, check_name, image_folder
-    from sources.benchmark import BenchmarkSpec, PromptForm
+    from sources.benchmark import BenchmarkSpec
 
     check_name(name)
-    spec = BenchmarkSpec(name, capability, "tsv", absolute(path), image_folder(images), PromptForm(choices))
-    say("\n".join(add_benchmark(workspace, spec)))
+    spec = BenchmarkSpec(name, capability, "tsv", absolute(path), image_folder(images))
+    say("\n".join(add_benchmark(workspace, spec, _scoring_choice(**options))))
+
+
+def _scoring_choice(
+    choices: str | None,
+    scoring: str | None,
+    rule: str,
+    scorer: str,
+    scorer_command: str,
+    scorer_timeout: float,
+    instruction: str | None,
+    answer_tokens: int | None,
+) -> ScoringChoice:
+    from probe.study.scoring_choice import ScoringChoice
+    from sources.benchmark import InHouseScorer, PromptForm, Scoring
+
+    return ScoringChoice(
+        PromptForm(choices) if choices else None,
+        Scoring(scoring) if scoring else None,
+        rule,
+        InHouseScorer(scorer, scorer_command, os.getcwd(), scorer_timeout) if scorer or scorer_command else None,
+        instruction,
+        answer_tokens,
+    )
 
 
 @command.command()
@@ -118,29 +165,37 @@ def _row(spec: BenchmarkSpec, record: BenchmarkRecord | None) -> dict[str, Any]:
         "selection": record.n_items - confirmation if record else None,
         "confirmation": confirmation if record else None,
         "choices": spec.prompt_form.value,
+        "scoring": spec.scoring.value,
+        "rule": spec.rule,
+        "scorer": (spec.scorer.entry_point or spec.scorer.command) if spec.scorer else "",
         "path": spec.path,
         "fingerprint": record.fingerprint if record else None,
     }
 
 
-def add_benchmark(workspace: Workspace, spec: BenchmarkSpec) -> list[str]:
+def add_benchmark(workspace: Workspace, spec: BenchmarkSpec, chosen: ScoringChoice) -> list[str]:
     """Register a benchmark and return what to tell: what was found, and how studies get it scored.
 
     Raises:
-        SourceError: its file cannot be used.
+        SourceError: its file, its rule or its scorer cannot be used.
         ProbeError: the name is a built-in benchmark's.
     """
     from probe.study.registry import builtin_benchmarks, register_benchmark
+    from probe.study.scoring_choice import completed_spec, notes_on, scoring_words
     from sources.benchmark_data import read_benchmark
 
     if spec.name in builtin_benchmarks():
         raise ProbeError(f"{spec.name!r} is built in: give your own benchmark another name.")
-    excluded = read_benchmark(spec).excluded
+    chosen.check()
+    data = read_benchmark(spec)
+    spec = completed_spec(spec, data.items, chosen)
     with workspace.open_store() as store:
         row = _row(spec, register_benchmark(store, spec))
         studies = [study.name for study in store.studies()]
     lines = [f"{spec.name}: {row['items']:,} items on {row['images']:,} images, chance {row['chance']:.3f}, capability {spec.capability}"]
-    lines += [f"  excluded {n:,} {problem.value}" for problem, n in excluded.most_common()]
+    lines += [f"  excluded {n:,} {problem.value}" for problem, n in data.excluded.most_common()]
+    lines.append(f"scored by {scoring_words(spec)}")
+    lines += [f"  {note}" for note in notes_on(spec, data.items)]
     lines.append(f"split by image: {row['selection']:,} items for selection, {row['confirmation']:,} for confirmation")
     lines += [f"Score study {name} on it, training nothing: probe run --study {name} --benchmark {spec.name}" for name in studies]
     return lines if studies else [*lines, f"Next: probe benchmarks check {spec.name}, then probe run --source S --benchmark {spec.name}"]
@@ -155,10 +210,13 @@ def check_benchmark(workspace: Workspace, name: str) -> dict[str, Any]:
     """
     from probe.study.items import split_items
     from probe.study.registry import find_benchmark
+    from probe.study.scoring_choice import scoring_words
+    from sources.benchmark import same_items
     from sources.benchmark_data import read_benchmark
 
     with workspace.open_store() as store:
         spec, record = find_benchmark(store, name), store.benchmark(name)
+    held = None if record is None else record.fingerprint
     data = read_benchmark(spec)
     groups, splits = split_items(data.items)
     return {
@@ -176,7 +234,10 @@ def check_benchmark(workspace: Workspace, name: str) -> dict[str, Any]:
         "selection": int((splits == 0).sum()),
         "confirmation": int((splits == 1).sum()),
         "fingerprint": data.fingerprint,
-        "changed": record is not None and record.fingerprint != data.fingerprint,
+        "scored_by": scoring_words(spec),
+        "text_only": sum(not item.images for item in data.items),
+        "changed": held is not None and not same_items(held, data.fingerprint),
+        "scorer_changed": held not in (None, data.fingerprint) and same_items(held or "", data.fingerprint),
     }
 
 
@@ -220,7 +281,12 @@ def _check_lines(found: dict[str, Any]) -> Iterator[str]:
     if found["places"]:
         total = sum(found["places"].values())
         yield "right choice at: " + ", ".join(f"{letter} {n / total:.0%}" for letter, n in found["places"].items())
+    yield f"scored by {found['scored_by']}"
+    if found["text_only"]:
+        yield f"text-only: {found['text_only']:,} items"
     yield f"duplicates: {found['duplicates']:,} items"
     yield f"split by image: {found['selection']:,} items for selection, {found['confirmation']:,} for confirmation"
     if found["changed"]:
         yield "warning: its file changed since it was registered; add it under another name"
+    if found["scorer_changed"]:
+        yield "its scorer changed since it was registered: the next probe run of a study scores its saved adapters again"

@@ -12,7 +12,11 @@ from probe.errors import ProbeError
 from probe.workspace import Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from db.values import EffectRow, Ranking
+
+ParseRates = dict[tuple[str, str], float]  # by arm and benchmark
 
 
 @click.command()
@@ -27,16 +31,16 @@ def command(workspace: Workspace, study: str, capability: str | None, level: flo
 
     Pages and manifests keep showing the ranking with the default level and margin.
     """
-    from probe.study.ranking import LEVEL, computed_ranking, not_new_sources, rank
+    from probe.study.ranking import LEVEL, computed_ranking, not_new_sources, parse_rates, rank
 
     with workspace.open_store() as store:
         default = level == LEVEL and margin is None
         ranking = rank(store, study) if default else computed_ranking(store, study, level=level, margin=margin)
-        not_new = not_new_sources(store, study)
+        not_new, parsed = not_new_sources(store, study), parse_rates(store, study)
     if form == "json":
-        print_json(ranking_json(ranking, capability, not_new))
+        print_json(ranking_json(ranking, capability, not_new, parsed))
     else:
-        print_ranking(ranking, capability, form)
+        print_ranking(ranking, capability, form, parsed)
 
 
 def rows_at(ranking: Ranking, capability: str | None) -> list[EffectRow]:
@@ -56,8 +60,8 @@ def rows_at(ranking: Ranking, capability: str | None) -> list[EffectRow]:
     return rows
 
 
-def print_ranking(ranking: Ranking, capability: str | None, form: str) -> None:
-    """Print the ranking for people, or as CSV."""
+def print_ranking(ranking: Ranking, capability: str | None, form: str, parsed: ParseRates | None = None) -> None:
+    """Print the ranking for people, or as CSV; `parsed` is what `parse_rates` found."""
     rows = rows_at(ranking, capability)
     capabilities = list(dict.fromkeys(row.name for row in ranking.effects if row.level == "capability"))
     effects = {(row.arm, row.level, row.name): row for row in ranking.effects}
@@ -86,17 +90,32 @@ def print_ranking(ranking: Ranking, capability: str | None, form: str) -> None:
             f"\nNoise floor {number(ranking.noise_floor)}; "
             f"smallest effect this study could see {number(ranking.minimum_detectable_effect)}."
         )
+        for told in _parse_lines(parsed or {}):
+            say(told)
         for warning in ranking.warnings:
             say(f"Note: {warning}")
         if ranking.illustration_only:
             say("Results of the bundled proxy on your own data are an illustration, not evidence: use a real VLM with --proxy.")
 
 
-def ranking_json(ranking: Ranking, capability: str | None, not_new: Mapping[str, str]) -> dict[str, Any]:
-    """Return the object that others script against; `not_new` says of sources why they are not new to the proxy."""
+def _parse_lines(parsed: ParseRates) -> Iterator[str]:
+    """Say of each benchmark with generated answers how many of them could be read, over its arms."""
+    for benchmark in dict.fromkeys(name for _, name in parsed):
+        rates = {arm: rate for (arm, name), rate in parsed.items() if name == benchmark}
+        lowest = min(rates, key=lambda arm: rates[arm])
+        yield f"Answers to {benchmark} that could be read: {rates[lowest]:.0%} of {lowest}'s to {max(rates.values()):.0%}."
+
+
+def ranking_json(
+    ranking: Ranking, capability: str | None, not_new: Mapping[str, str], parsed: ParseRates | None = None
+) -> dict[str, Any]:
+    """Return the object that others script against.
+
+    `not_new` says of sources why they are not new to the proxy, `parsed` is what `parse_rates` found.
+    """
     level, name = ("overall", "overall") if capability is None else ("capability", capability)
     rows = rows_at(ranking, capability)
-    sources = [_source_json(ranking, row) | {"not_new_to_proxy": not_new.get(row.source)} for row in rows]
+    sources = [_source_json(ranking, row, parsed or {}) | {"not_new_to_proxy": not_new.get(row.source)} for row in rows]
     pairs = [
         {
             "a": pair.a_source,
@@ -125,11 +144,15 @@ def ranking_json(ranking: Ranking, capability: str | None, not_new: Mapping[str,
     }
 
 
-def _source_json(ranking: Ranking, row: EffectRow) -> dict[str, Any]:
+def _source_json(ranking: Ranking, row: EffectRow, parsed: ParseRates) -> dict[str, Any]:
     def level_map(level: str) -> dict[str, Any]:
         rows = [r for r in ranking.effects if r.arm == row.arm and r.level == level]
         return {r.name: {**(estimate_json(r.effect) or {}), "metric": r.metric, "accuracy": r.accuracy, "tier": r.tier} for r in rows}
 
+    benchmarks = level_map("benchmark")
+    for name, found in benchmarks.items():
+        if (row.arm, name) in parsed:
+            found["parsed"] = parsed[row.arm, name]
     return {
         "source": row.source,
         "arm": row.arm,
@@ -140,7 +163,7 @@ def _source_json(ranking: Ranking, row: EffectRow) -> dict[str, Any]:
         "verdict_from": row.verdict_from or None,
         "seeds_to_decide": row.seeds_to_decide,
         "capabilities": level_map("capability"),
-        "benchmarks": level_map("benchmark"),
+        "benchmarks": benchmarks,
     }
 
 

@@ -87,7 +87,7 @@ def run_and_rank(workspace: Workspace, study: str, workers: int | None, settings
         ProbeError: probes failed, workers keep dying, or (once the ranking is printed) a benchmark could not be scored.
     """
     from probe.cli.rank import print_ranking, ranking_json
-    from probe.study.ranking import not_new_sources, rank
+    from probe.study.ranking import not_new_sources, parse_rates, rank
 
     unscored = run_waiting(workspace, study, workers, settings)
     with workspace.open_store() as store:
@@ -97,11 +97,11 @@ def run_and_rank(workspace: Workspace, study: str, workers: int | None, settings
             ranking = None
         else:
             ranking = rank(store, study)
-        not_new = not_new_sources(store, study)
+        not_new, parsed = not_new_sources(store, study), parse_rates(store, study)
     if ranking and form == "json":
-        print_json(ranking_json(ranking, None, not_new))
+        print_json(ranking_json(ranking, None, not_new, parsed))
     elif ranking:
-        print_ranking(ranking, None, form)
+        print_ranking(ranking, None, form, parsed)
     if unscored:
         raise ProbeError(unscored)
 

@@ -12,7 +12,7 @@ from probe.decide.levels import BenchmarkPanel
 from probe.decide.panel import benchmark_panel
 from proxy_training.jobs import METRICS
 
-CHOICE_METRIC, FREE_TEXT_METRIC, ACCURACY = "right_probability", "bits_per_byte", "accuracy"
+CHOICE_METRIC, FREE_TEXT_METRIC, ACCURACY, GENERATED_METRIC = "right_probability", "bits_per_byte", "accuracy", "generated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,9 @@ class BenchmarkArrays:
     """Scores on one benchmark: `values[metric, arm, repeat, item]` (NaN = missing; metrics as `METRICS`), `groups[item]` image clusters.
 
     `metric` is the index of the one that ranks (default: `right_probability` where it was scored, else `bits_per_byte`, whose sign is
-    turned). `pool` names a set of images: benchmarks of one non-empty pool number their groups alike, so that shared images are not
-    counted as independent. `weight` counts inside the capability; `chance` is the accuracy of guessing.
+    turned; a benchmark whose answers are generated names `generated`). `pool` names a set of images: benchmarks of one non-empty pool
+    number their groups alike, so that shared images are not counted as independent. `weight` counts inside the capability; `chance` is
+    the accuracy of guessing.
     """
 
     name: str
@@ -71,8 +72,10 @@ class BenchmarkArrays:
         return BenchmarkPanel(self.name, self.capability, name, panel, self.accuracy(arms), self.weight)
 
     def accuracy(self, arms: list[int]) -> NDArray[np.float64]:
-        """Return each arm's mean accuracy over repeats and items, NaN where it has none."""
-        values = np.asarray(self.values[METRICS.index(ACCURACY)][arms], dtype=np.float64).reshape(len(arms), -1)
+        """Return each arm's mean accuracy over repeats and items, that of generated answers where these rank; NaN where it has none."""
+        generated = METRICS.index(GENERATED_METRIC)
+        metric = generated if self.ranking_metric() == generated else METRICS.index(ACCURACY)
+        values = np.asarray(self.values[metric][arms], dtype=np.float64).reshape(len(arms), -1)
         known = np.isfinite(values)
         counts = known.sum(axis=1)
         return np.where(counts > 0, np.where(known, values, 0.0).sum(axis=1) / np.maximum(counts, 1), np.nan)

@@ -14,14 +14,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from db.values import SPLIT_CODES
 from probe.errors import ProbeError
-from proxy_training.jobs import ANY_ENGINE, METRICS, EngineSettings, EvalSet, ItemScores, Job, ProxySpec, Recipe, Scope, Training
-from sources.benchmark import Split
+from proxy_training.jobs import ANY_ENGINE, METRICS, EngineSettings, EvalSet, Job, ProxySpec, Recipe, Scope, Training
+from sources.benchmark import Scoring, Split
 from sources.estimate import Estimate
 
 if TYPE_CHECKING:
     from proxy_training.jobs import Progress
 
 SHOWN = ("right_probability", "accuracy", "bits_per_byte")
+GENERATED = ("generated", "parsed")
 LEVEL = 0.90
 
 
@@ -72,8 +73,8 @@ def score_model(
 ) -> list[ModelScore]:
     """Score a proxy, or an adapter on it, on benchmarks; `split` limits the items.
 
-    With `generate`, answers of at most so many tokens are generated too, greedily: `generated_accuracy` is the share that is right,
-    `parsed` the share that names a choice at all.
+    With `generate`, answers of at most so many tokens are generated too, greedily, where a benchmark does not ask for it itself:
+    `generated` is their mean score by the benchmark's rule, `parsed` the share that could be read.
 
     Raises:
         ProbeError: the adapter is none, or the model could not be run.
@@ -81,18 +82,26 @@ def score_model(
     from proxy_training.engine import Engine
 
     recipe = proxy.recipe if adapter is None else _recipe_of(adapter, proxy.recipe)
-    job = Job(Training(proxy, recipe, (), 0), tuple(benchmarks), adapter)
+    asked = [_generating(eval_set, generate) if generate else eval_set for eval_set in benchmarks]
+    job = Job(Training(proxy, recipe, (), 0), tuple(asked), adapter)
     with _quiet():
         engine = Engine(proxy, recipe, features, settings)
         result = next(iter(engine.run([job], progress)))
         if result.failure or result.unscored:
             why = result.failure or "; ".join(f"{name}: {reason}" for name, reason in result.unscored)
             raise ProbeError(f"the model could not be scored: {why.rstrip('.')}.")
-        answers = [engine.reference.generate(job, eval_set, generate) if generate else {} for eval_set in benchmarks]
+    shown = SHOWN + GENERATED if any(eval_set.spec.generates for eval_set in asked) else SHOWN
     return [
-        _score(eval_set, _columns(eval_set, scores, texts if generate else None), scores.unscored, split, level)
-        for eval_set, scores, texts in zip(benchmarks, result.scores, answers, strict=True)
+        _score(eval_set, {name: scores.values[METRICS.index(name)].astype(np.float64) for name in shown}, scores.unscored, split, level)
+        for eval_set, scores in zip(benchmarks, result.scores, strict=True)
     ]
+
+
+def _generating(eval_set: EvalSet, most: int) -> EvalSet:
+    """Return a benchmark as it is, or asked in the same words for generated answers."""
+    spec = eval_set.spec
+    asked = replace(spec, scoring=Scoring.GENERATE, answer_tokens=most, instruction="")
+    return eval_set if spec.generates else replace(eval_set, spec=asked)
 
 
 @contextmanager
@@ -112,21 +121,6 @@ def _recipe_of(adapter: Path, recipe: Recipe) -> Recipe:
     if (adapter / "language-model.safetensors").is_file():
         return replace(recipe, scope=Scope.FULL_LANGUAGE)
     raise ProbeError(f"{adapter} holds no adapter: give a PEFT folder with adapter_config.json and adapter_model.safetensors.")
-
-
-def _columns(eval_set: EvalSet, scores: ItemScores, answers: Mapping[int, str] | None) -> dict[str, NDArray[np.float64]]:
-    """Return what is shown, each over all items [items]; `answers` are the generated texts by item."""
-    columns = {name: scores.values[METRICS.index(name)].astype(np.float64) for name in SHOWN}
-    if answers is not None:
-        from proxy_training.generation import is_right, read_answer
-
-        right, parsed = np.full(len(eval_set.items), np.nan), np.full(len(eval_set.items), np.nan)
-        for number, text in answers.items():
-            item = eval_set.items[number]
-            read = read_answer(eval_set.spec, item, text)
-            right[number], parsed[number] = is_right(item, read), read is not None
-        columns |= {"generated_accuracy": right, "parsed": parsed}
-    return columns
 
 
 def _score(

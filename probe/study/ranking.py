@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from probe.errors import ProbeError
 from probe.study.designs import MOST_OVERLAP
 from probe.study.novelty import not_new, novelty_notes, study_specs
 from probe.study.registry import builtin_sources
+from proxy_training.jobs import METRICS
 
 if TYPE_CHECKING:
     from db.store import Store
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 IMAGES = "images"  # cluster numbers are made of image bytes, so all benchmarks number alike
 LEVEL = 0.90
+PARSED = "parsed"
 
 
 def rank(store: Store, study: str) -> Ranking:
@@ -101,12 +104,22 @@ def study_scores(store: Store, study: StudyRecord, roles: Sequence[ArmRole], spl
 
 def benchmark_arrays(scores: BenchmarkScores, arms: Sequence[int], split: Split) -> BenchmarkArrays:
     """Return one benchmark's arrays, restricted to some arms and to the items of one split."""
-    from probe.decide.study_scores import BenchmarkArrays
+    from probe.decide.study_scores import GENERATED_METRIC, BenchmarkArrays
 
     record = scores.benchmark
     items = np.flatnonzero(record.splits == SPLIT_CODES[split])
     values = scores.values[:, list(arms)][:, :, :, items]
-    return BenchmarkArrays(record.spec.name, record.spec.capability, values, record.groups[items], chance=record.chance, pool=IMAGES)
+    spec, groups = record.spec, record.groups[items]
+    metric = METRICS.index(GENERATED_METRIC) if spec.generates else None
+    return BenchmarkArrays(spec.name, spec.capability, values, groups, metric=metric, chance=record.chance, pool=IMAGES)
+
+
+def parse_rates(store: Store, study: str) -> dict[tuple[str, str], float]:
+    """Return the share of generated answers that could be read, by arm and benchmark, on selection items over all repeats."""
+    found: defaultdict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
+    for score in store.mean_scores(study, metric=PARSED, split=Split.SELECTION):
+        found[score.arm, score.benchmark].append((score.mean, score.n))
+    return {key: sum(mean * n for mean, n in rates) / sum(n for _, n in rates) for key, rates in found.items()}
 
 
 def illustration_only(store: Store, study: StudyRecord) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from db.values import BenchmarkRecord, SourceRecord
 from probe.errors import ProbeError
 from sources.benchmark import BenchmarkSpec
+from sources.problems import SourceError
 from sources.spec import SourceSpec
 
 if TYPE_CHECKING:
@@ -101,14 +103,26 @@ def benchmark_record(spec: BenchmarkSpec) -> BenchmarkRecord:
         ProbeError: one half of the split has no item.
     """
     from probe.study.items import read_eval_set, split_items
+    from sources.answer_rules.scoring import chance
 
     eval_set = read_eval_set(spec)
     groups, splits = split_items(eval_set.items)
-    with_choices = [item for item in eval_set.items if item.choices]
-    chance = sum(1 / len(item.choices) for item in with_choices) / len(with_choices) if with_choices else 0.0
-    record = BenchmarkRecord(spec, eval_set.fingerprint, len(eval_set.items), groups, splits, chance)
+    record = BenchmarkRecord(spec, eval_set.fingerprint, len(eval_set.items), groups, splits, chance(spec, eval_set.items))
     check_halves(record)
     return record
+
+
+def rescored(record: BenchmarkRecord) -> BenchmarkRecord:
+    """Return a registered benchmark as its scorer is now; one whose file is gone stays as it was, and fails where it is scored."""
+    from sources.answer_rules.scoring import scoring_identity
+
+    if not record.spec.generates:
+        return record
+    try:
+        scoring = scoring_identity(record.spec)
+    except SourceError:
+        return record
+    return replace(record, fingerprint=f"{record.fingerprint.partition('-')[0]}-{scoring}")
 
 
 def check_halves(record: BenchmarkRecord) -> None:

@@ -27,7 +27,7 @@ from probe.study.contamination import shared_images
 from probe.study.draws import Draws
 from probe.study.local import LocalExecutor
 from probe.study.novelty import novelty_notes
-from probe.study.registry import benchmark_record, check_halves, default_benchmarks, find_benchmark, find_source, source_record
+from probe.study.registry import benchmark_record, check_halves, default_benchmarks, find_benchmark, find_source, rescored, source_record
 from probe.workspace import Workspace
 from proxy_training.jobs import EngineSettings, ProxySpec, Recipe
 from proxy_training.proxies import proxy_spec
@@ -78,7 +78,7 @@ class Planned:
     study_probes: int
     done: int
     saved: int = 0  # adapters of the study that new benchmarks will be scored on
-    new_benchmarks: tuple[str, ...] = ()
+    new_benchmarks: tuple[str, ...] = ()  # with those whose scorer is another one now
     notes: tuple[str, ...] = ()  # for the study: what was chosen for it and why, and what to know of its data
 
 
@@ -120,7 +120,7 @@ def _planned(store: Store, plan: StudyPlan, known: bool) -> Planned:
     held = store.probes(name) if known else ()
     arms = {arm.name for arm in (*plan.arms, *(store.arms(name) if known else ()))}
     done = [probe for probe in held if probe.state is ProbeState.DONE]
-    own = {record.spec.name for record in store.study_benchmarks(name)} if known else set()
+    own = {record.spec.name: record.fingerprint for record in store.study_benchmarks(name)} if known else {}
     new = store.check_plan(plan)
     return Planned(
         plan,
@@ -129,7 +129,7 @@ def _planned(store: Store, plan: StudyPlan, known: bool) -> Planned:
         study_probes=len(held) + new,
         done=len(done),
         saved=len({probe.training_id for probe in done if probe.rows}),
-        new_benchmarks=tuple(r.spec.name for r in plan.benchmarks if known and r.spec.name not in own),
+        new_benchmarks=tuple(r.spec.name for r in plan.benchmarks if known and own.get(r.spec.name) != r.fingerprint),
     )
 
 
@@ -222,10 +222,11 @@ def _budget(request: RunRequest, proxy: ProxySpec) -> tuple[BudgetUnit, int]:
 
 def _benchmarks(store: Store, known: StudyRecord | None, request: RunRequest) -> tuple[BenchmarkRecord, ...]:
     """Return all that the study will read: its own, and those asked for; those that are not registered are read."""
-    own = {record.spec.name: record for record in store.study_benchmarks(known.name)} if known else {}
+    own = {record.spec.name: rescored(record) for record in store.study_benchmarks(known.name)} if known else {}
     asked = request.benchmarks or (() if own else default_benchmarks(store, list(request.sources)))
     for name in asked:
-        own[name] = store.benchmark(name) or benchmark_record(find_benchmark(store, name))
+        registered = store.benchmark(name)
+        own[name] = rescored(registered) if registered else benchmark_record(find_benchmark(store, name))
     for record in own.values():
         check_halves(record)
     return tuple(own.values())

@@ -28,6 +28,7 @@ from probe.study.items import read_eval_set
 from probe.study.registry import find_benchmark, find_source
 from probe.workspace import Workspace
 from proxy_training.jobs import Backend, Cost, EngineSettings, EvalSet, Job, JobResult, Training
+from sources.benchmark import same_items
 from sources.problems import RowError, SourceError
 
 if TYPE_CHECKING:
@@ -219,7 +220,8 @@ class Worker:
         if name not in self._eval_sets:
             eval_set, record = read_eval_set(find_benchmark(self.store, name)), self.store.benchmark(name)
             if record is not None and record.fingerprint != eval_set.fingerprint:
-                raise ProbeError("its items or images changed since it was registered")
+                what = "scorer" if same_items(record.fingerprint, eval_set.fingerprint) else "items or images"
+                raise ProbeError(f"its {what} changed since it was registered")
             self._eval_sets[name] = eval_set
         return self._eval_sets[name]
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from proxy_training.evaluation import item_scores, number_candidates, score_each, unscored_items
+from proxy_training.evaluation import add_generated, item_scores, number_candidates, score_each, unscored_items
 from proxy_training.families.base import LoadedBase
+from proxy_training.generation import generated_texts
 from proxy_training.jobs import Backend, Cost, EvalSet, ItemScores, Job, JobResult, Progress, Recipe, Scope, images_of
-from proxy_training.peft_backend import lora_targets, step_examples, training_cost
+from proxy_training.peft_backend import adapter_on, lora_targets, step_examples, training_cost
 from proxy_training.preparation import Preparation
 from proxy_training.publishing import publish_folder
 from proxy_training.stack.adapters import AdapterLayout, Skeleton, load_adapter, merged, single
@@ -35,10 +39,11 @@ class _Layout:
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """What is scored: a decoder, and adapters on it where they are not in its weights."""
+    """What is scored: a decoder, adapters on it where they are not in its weights, and the folder that holds the adapter."""
 
     decoder: Decoder
     adapters: list[BlockAdapters] | None = None
+    folder: Path | None = None
 
 
 @dataclass(slots=True)
@@ -135,20 +140,33 @@ class StackBackend:
         cost = replace(cost, train_cpu_s=cost.train_cpu_s + trained.cpu_s, train_wall_s=cost.train_wall_s + trained.wall_s)
         if trained.failure:
             return JobResult(job.training.training_id(), losses=trained.losses, cost=cost, failure=trained.failure)
+        with self._saved(job, trained.weights) as folder:
+            return self._scored(job, cost, trained.losses, self._with(trained.weights, recipe, folder))
+
+    @contextmanager
+    def _saved(self, job: Job, weights: dict[str, Tensor]) -> Iterator[Path | None]:
+        """Save an adapter where the job says; where it says nowhere, for as long as answers are to be generated with it."""
+        recipe = job.training.recipe
         if job.save_to:
-            publish_folder(job.save_to, lambda folder: self._skeleton.save(folder, recipe, trained.weights))
-        return self._scored(job, cost, trained.losses, self._with(trained.weights, recipe))
+            publish_folder(job.save_to, lambda folder: self._skeleton.save(folder, recipe, weights))
+            yield job.save_to
+        elif any(benchmark.spec.generates for benchmark in job.benchmarks):
+            with TemporaryDirectory() as name:
+                self._skeleton.save(Path(name), recipe, weights)
+                yield Path(name)
+        else:
+            yield None
 
     def score(self, job: Job) -> JobResult:
         """Score the untrained proxy or a saved adapter."""
-        model = _Model(self.decoder) if job.adapter is None else self._with(load_adapter(job.adapter), job.training.recipe)
+        model = _Model(self.decoder) if job.adapter is None else self._with(load_adapter(job.adapter), job.training.recipe, job.adapter)
         return self._scored(job, Cost(backend=Backend.STACK.value), np.zeros(0, np.float32), model)
 
-    def _with(self, weights: dict[str, Tensor], recipe: Recipe) -> _Model:
+    def _with(self, weights: dict[str, Tensor], recipe: Recipe, folder: Path | None) -> _Model:
         layout = AdapterLayout(self.decoder, recipe.rank)
         if decoder := merged(layout, weights, recipe.rank, recipe.alpha):
-            return _Model(decoder)
-        return _Model(self.decoder, single(layout, weights, recipe.rank, recipe.alpha, self.base.device))
+            return _Model(decoder, folder=folder)
+        return _Model(self.decoder, single(layout, weights, recipe.rank, recipe.alpha, self.base.device), folder)
 
     def _scored(self, job: Job, cost: Cost, losses: NDArray[np.float32], model: _Model) -> JobResult:
         clock = Clock.start()
@@ -168,7 +186,15 @@ class StackBackend:
             self.preparation.features.gather, model.decoder, model.adapters, layout.batches, len(layout.lengths), self.base.device
         )
         values = item_scores(benchmark, layout.starts, layout.lengths, logs)
+        if benchmark.spec.generates:
+            add_generated(benchmark, values, self._texts(benchmark, model))
         return ItemScores(benchmark.spec.name, benchmark.fingerprint, values, len(benchmark.items), layout.unscored)
+
+    def _texts(self, benchmark: EvalSet, model: _Model) -> dict[int, str]:
+        """Return generated answers, by the base's own forward: it keeps what it has read, which the stack does not."""
+        with adapter_on(self.base, model.folder) if model.folder else nullcontext():
+            gather = self.preparation.features.gather
+            return generated_texts(self.base, self.preparation, gather, benchmark, benchmark.spec.answer_tokens)
 
     def abandon(self) -> None:
         """Drop what is in the slots."""

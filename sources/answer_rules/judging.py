@@ -32,10 +32,12 @@ def _together(rule: AnswerRule, items: Sequence[Item], found: Mapping[int, Judge
     members: defaultdict[str, list[int]] = defaultdict(list)
     for number, item in enumerate(items):
         members[rule.group(item)].append(number)
-    whole = [group for group in members.values() if all(number in found for number in group)]
-    return {
-        number: float(all(found[member].score == 1.0 for member in group)) for group in whole for number in group if rule.leads(items[number])
-    }
+    together: dict[int, float] = {}
+    for group in members.values():
+        if all(number in found for number in group):
+            right = float(all(found[number].score == 1.0 for number in group))
+            together |= {number: right for number in group if rule.leads(items[number])}
+    return together
 
 
 def _spread(n: int, values: Mapping[int, float]) -> Floats:

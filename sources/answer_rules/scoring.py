@@ -23,7 +23,9 @@ def rule_of(spec: BenchmarkSpec, items: Sequence[Item]) -> AnswerRule:
     if rule.needs_choices and not all(item.choices for item in items):
         raise SourceError(f"The rule {rule.name} needs choices, which not all items of {spec.name} have; give another one with --rule")
     if rule.name == "yes-no" and any(item.answer.lower() not in ("yes", "no") for item in items):
-        raise SourceError(f"The rule yes-no needs answers that are yes or no, which not all of {spec.name} are; give another one with --rule")
+        raise SourceError(
+            f"The rule yes-no needs answers that are yes or no, which not all of {spec.name} are; give another one with --rule"
+        )
     return rule
 
 

@@ -7,6 +7,7 @@ out   {"id": "17", "score": 1.0}          one line an item, in any order; "parse
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -72,9 +73,7 @@ def _run(scorer: InHouseScorer, asked: str) -> str:
     """Return what a scorer writes; its whole process group is ended where it takes too long."""
     pipe = subprocess.PIPE
     try:  # a session of its own, so that Ctrl-C here does not make its scores fail
-        process = subprocess.Popen(
-            _words(scorer), stdin=pipe, stdout=pipe, stderr=pipe, cwd=scorer.folder or None, start_new_session=True
-        )
+        process = subprocess.Popen(_words(scorer), stdin=pipe, stdout=pipe, stderr=pipe, cwd=scorer.folder or None, start_new_session=True)
     except OSError as error:
         raise SourceError(f"{_name(scorer)} cannot be started ({error.strerror or error})") from error
     with process:
@@ -91,7 +90,8 @@ def _run(scorer: InHouseScorer, asked: str) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
+    """End a scorer with all that it started and left behind."""
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
@@ -101,7 +101,9 @@ def _read(out: str, scorer: InHouseScorer, numbers: Mapping[str, int]) -> dict[s
         identity, score, parsed = _line(line, scorer)
         if identity not in numbers or identity in found:
             which = "twice" if identity in found else "which was not asked"
-            raise SourceError(f"{_name(scorer)} gave a score for the item {identity!r} {which}; it must give one for each line that it is given")
+            raise SourceError(
+                f"{_name(scorer)} gave a score for the item {identity!r} {which}; it must give one for each line that it is given"
+            )
         found[identity] = (score, parsed)
     if missing := [identity for identity in numbers if identity not in found]:
         raise SourceError(f"{_name(scorer)} gave {len(found)} scores for {len(numbers)} items; the first without one is {missing[0]!r}")

@@ -25,7 +25,7 @@ from db.values import (
 from probe.manifest import manifest_json
 from probe.manifest.document import ConfirmedGain, StudyEntry
 from probe.manifest.example import example_manifest
-from proxy_training.jobs import Cost, ItemScores, JobResult, ProxySpec, Recipe
+from proxy_training.jobs import METRICS, Cost, ItemScores, JobResult, ProxySpec, Recipe
 from sources.benchmark import BenchmarkSpec
 from sources.estimate import Estimate
 from sources.fingerprint import fingerprint
@@ -98,7 +98,7 @@ def arms_of(design, prefix):
 def result_of(store, claim):
     scores = []
     for name in claim.missing:
-        values = np.full((4, 60), 0.5, np.float32)
+        values = np.full((len(METRICS), 60), 0.5, np.float32)
         scores.append(ItemScores(name, store.benchmark(name).fingerprint, values, 60))
     cost = Cost(train_cpu_s=4.5 + len(claim.arm) / 10, train_wall_s=4.4, eval_cpu_s=1.8, eval_wall_s=1.8, rows=1920)
     return JobResult(claim.training_id, tuple(scores), np.array([2.0, 1.0], np.float32), cost)

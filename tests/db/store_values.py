@@ -18,7 +18,7 @@ from db.values import (
     SourceRecord,
     StudyRecord,
 )
-from proxy_training.jobs import Cost, ItemScores, JobResult, ProxySpec, Recipe
+from proxy_training.jobs import METRICS, Cost, ItemScores, JobResult, ProxySpec, Recipe
 from sources.benchmark import BenchmarkSpec, PromptForm
 from sources.mixture import Curriculum, Mixture, Phase
 from sources.spec import Licence, SourceSpec
@@ -61,7 +61,7 @@ def a_probe(arm="a", repeat=0, training_id=""):
 
 
 def some_scores(benchmark="colour", n=6, value=0.5, fingerprint=""):
-    values = np.full((4, n), value, np.float32)
+    values = np.full((len(METRICS), n), value, np.float32)
     values[3] = np.nan
     return ItemScores(benchmark, fingerprint or f"items-{benchmark}", values, n)
 

@@ -19,7 +19,7 @@ def test_scores_survive_with_their_nan(values):
 
 
 def test_a_metric_that_does_not_apply_costs_a_bit_an_item():
-    values = np.full((4, 800), np.nan, np.float32)
+    values = np.full((len(METRICS), 800), np.nan, np.float32)
     empty = len(pack_scores(values, "order"))
     values[0] = 0.5
     assert len(pack_scores(values, "order")) - empty == pytest.approx(800 * 4, abs=8)
@@ -27,12 +27,12 @@ def test_a_metric_that_does_not_apply_costs_a_bit_an_item():
 
 def test_items_in_another_order_are_noticed():
     with pytest.raises(StoreError, match="belong to the items one, not two"):
-        unpack_scores(pack_scores(np.zeros((4, 3), np.float32), "one"), "two")
+        unpack_scores(pack_scores(np.zeros((len(METRICS), 3), np.float32), "one"), "two")
 
 
 @pytest.mark.parametrize("place", [0, 4, 12, -1])
 def test_a_changed_byte_is_noticed(place):
-    blob = bytearray(pack_scores(np.zeros((4, 3), np.float32), "order"))
+    blob = bytearray(pack_scores(np.zeros((len(METRICS), 3), np.float32), "order"))
     blob[place] ^= 0xFF
     with pytest.raises(StoreError, match="damaged"):
         unpack_scores(bytes(blob), "order")
@@ -41,11 +41,11 @@ def test_a_changed_byte_is_noticed(place):
 @pytest.mark.parametrize("length", [0, 3, 20, -1])
 def test_a_cut_blob_is_noticed(length):
     with pytest.raises(StoreError, match="damaged"):
-        unpack_scores(pack_scores(np.zeros((4, 3), np.float32), "order")[:length], "order")
+        unpack_scores(pack_scores(np.zeros((len(METRICS), 3), np.float32), "order")[:length], "order")
 
 
 def test_scores_of_other_metrics_are_refused():
-    with pytest.raises(StoreError, match="4 metrics"):
+    with pytest.raises(StoreError, match=f"{len(METRICS)} metrics"):
         pack_scores(np.zeros((3, 5), np.float32), "order")
 
 

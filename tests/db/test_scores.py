@@ -9,7 +9,7 @@ from store_values import NAN, a_benchmark, a_probe, a_result, a_study, an_arm, f
 from db.errors import StoreError
 from db.schema import ItemScoreRow
 from db.values import ArmRole, EffectRow, ManifestRecord, MeanScore, PairRow, Ranking, Verdict
-from proxy_training.jobs import JobResult
+from proxy_training.jobs import METRICS, JobResult
 from sources.benchmark import Split
 from sources.estimate import Estimate
 
@@ -22,7 +22,7 @@ def test_scores_are_arranged_by_arm_and_repeat_with_nan_where_missing(store):
     found = store.scores("main", "colour")
     assert [arm.name for arm in found.arms] == ["a", "b"]
     assert found.repeats == (0, 1)
-    assert found.values.shape == (4, 2, 2, 6)
+    assert found.values.shape == (len(METRICS), 2, 2, 6)
     assert found.values[0, :, :, 0] == pytest.approx(np.array([[0.1, 0.3], [0.2, NAN]], np.float32), nan_ok=True)
     assert np.isnan(found.values[3]).all()  # bits per byte do not apply to choices
     assert found.benchmark.groups.tolist() == [0, 0, 1, 1, 2, 2]
@@ -32,7 +32,7 @@ def test_scores_of_some_roles_only(store):
     fill(store)
     store.add_arms("main", [an_arm("untrained", ArmRole.UNTRAINED)])
     assert [arm.name for arm in store.scores("main", "colour", roles=[ArmRole.UNTRAINED]).arms] == ["untrained"]
-    assert store.scores("main", "colour", roles=[]).values.shape == (4, 0, 0, 6)
+    assert store.scores("main", "colour", roles=[]).values.shape == (len(METRICS), 0, 0, 6)
 
 
 def test_scores_on_a_benchmark_that_the_study_does_not_read(store):
@@ -45,7 +45,7 @@ def test_scores_on_a_benchmark_that_the_study_does_not_read(store):
 def test_means_are_over_the_scored_items_of_each_split(store):
     fill(store, arms=("a",), repeats=1)
     claim = store.claim("me", "main", 60)
-    values = np.full((4, 6), NAN, np.float32)
+    values = np.full((len(METRICS), 6), NAN, np.float32)
     values[0] = [0.0, 0.5, 1.0, NAN, 0.5, 0.25]  # items 0, 2, 4 are selection
     values[2, 0] = 1.0
     scores = dataclasses.replace(some_scores(), values=values, unscored=(3,))

@@ -16,6 +16,7 @@ from db.mounts import file_system, network_file_system
 from db.schema import Base
 from db.store import Store
 from db.upgrade import HEAD
+from proxy_training.jobs import METRICS
 
 
 def test_the_migrated_schema_equals_the_models(engine, store):
@@ -79,7 +80,7 @@ def test_a_read_only_store_reads_and_refuses_to_write(url, store):
     finish_all(store)
     with Store.open(url, read_only=True) as reader:
         assert reader.progress("main").done == 4
-        assert reader.scores("main", "colour").values.shape == (4, 2, 2, 6)
+        assert reader.scores("main", "colour").values.shape == (len(METRICS), 2, 2, 6)
         with pytest.raises(StoreError, match="for reading only"):
             reader.put_source(a_source())
         with pytest.raises(StoreError, match=r"read.?only"), reader._read() as connection:  # not even past the Store
