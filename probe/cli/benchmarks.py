@@ -192,7 +192,8 @@ def add_benchmark(workspace: Workspace, spec: BenchmarkSpec, chosen: ScoringChoi
     with workspace.open_store() as store:
         row = _row(spec, register_benchmark(store, spec))
         studies = [study.name for study in store.studies()]
-    lines = [f"{spec.name}: {row['items']:,} items on {row['images']:,} images, chance {row['chance']:.3f}, capability {spec.capability}"]
+    on = "images" if any(item.images for item in data.items) else "texts"
+    lines = [f"{spec.name}: {row['items']:,} items on {row['images']:,} {on}, chance {row['chance']:.3f}, capability {spec.capability}"]
     lines += [f"  excluded {n:,} {problem.value}" for problem, n in data.excluded.most_common()]
     lines.append(f"scored by {scoring_words(spec)}")
     lines += [f"  {note}" for note in notes_on(spec, data.items)]
@@ -269,7 +270,8 @@ def _duplicates(items: Sequence[Item]) -> int:
 
 
 def _check_lines(found: dict[str, Any]) -> Iterator[str]:
-    yield f"{found['name']}: {found['items']:,} items usable on {found['images']:,} images, capability {found['capability']}"
+    on = "texts" if found["text_only"] == found["items"] else "images"
+    yield f"{found['name']}: {found['items']:,} items usable on {found['images']:,} {on}, capability {found['capability']}"
     for problem, n in found["excluded"].items():
         yield f"  excluded {n:,} {problem}"
         for example in (one for one in found["examples"] if one["problem"] == problem):
@@ -283,7 +285,7 @@ def _check_lines(found: dict[str, Any]) -> Iterator[str]:
         yield "right choice at: " + ", ".join(f"{letter} {n / total:.0%}" for letter, n in found["places"].items())
     yield f"scored by {found['scored_by']}"
     if found["text_only"]:
-        yield f"text-only: {found['text_only']:,} items"
+        yield f"text-only: {found['text_only']:,} items have no image"
     yield f"duplicates: {found['duplicates']:,} items"
     yield f"split by image: {found['selection']:,} items for selection, {found['confirmation']:,} for confirmation"
     if found["changed"]:

@@ -102,8 +102,8 @@ def _parse_lines(parsed: ParseRates) -> Iterator[str]:
     """Say of each benchmark with generated answers how many of them could be read, over its arms."""
     for benchmark in dict.fromkeys(name for _, name in parsed):
         rates = {arm: rate for (arm, name), rate in parsed.items() if name == benchmark}
-        lowest = min(rates, key=lambda arm: rates[arm])
-        yield f"Answers to {benchmark} that could be read: {rates[lowest]:.0%} of {lowest}'s to {max(rates.values()):.0%}."
+        fewest = min(rates, key=lambda arm: rates[arm])
+        yield f"Answers to {benchmark} that could be read: at least {rates[fewest]:.0%} of every arm's (fewest: {fewest})."
 
 
 def ranking_json(

@@ -90,8 +90,9 @@ def notes_on(spec: BenchmarkSpec, items: Sequence[Item]) -> list[str]:
     from sources.answer_rules.vqa import FEWEST_ANNOTATORS
 
     notes = []
-    if not any(item.images for item in items):
-        notes.append("no item has an image: text-only")
+    without = sum(not item.images for item in items)
+    if without:
+        notes.append(f"{without:,} items have no image: text-only")
     few = sum(len(item.accepted()) < FEWEST_ANNOTATORS for item in items) if spec.rule == "vqa" else 0
     if few:
         notes.append(f"{few:,} items have fewer than {FEWEST_ANNOTATORS} annotators: under the rule vqa no answer to them scores 1")

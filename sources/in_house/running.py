@@ -100,10 +100,8 @@ def _read(out: str, scorer: InHouseScorer, numbers: Mapping[str, int]) -> dict[s
     for line in filter(str.strip, out.split("\n")):
         identity, score, parsed = _line(line, scorer)
         if identity not in numbers or identity in found:
-            which = "twice" if identity in found else "which was not asked"
-            raise SourceError(
-                f"{_name(scorer)} gave a score for the item {identity!r} {which}; it must give one for each line that it is given"
-            )
+            which = "twice" if identity in found else "which it was not given"
+            raise SourceError(f"{_name(scorer)} scored the item {identity!r}, {which}; it must give one line for each that it takes")
         found[identity] = (score, parsed)
     if missing := [identity for identity in numbers if identity not in found]:
         raise SourceError(f"{_name(scorer)} gave {len(found)} scores for {len(numbers)} items; the first without one is {missing[0]!r}")

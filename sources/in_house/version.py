@@ -60,11 +60,9 @@ def source_file(scorer: InHouseScorer) -> Path:
 
 def _module_file(module: str, places: list[str]) -> Path | None:
     """Walk down a dotted name by folders alone: importing a package to find a module in it would run its code."""
-    name = ""
     spec = None
     for part in module.split("."):
-        name = f"{name}.{part}" if name else part
-        spec = PathFinder.find_spec(name, places)
+        spec = PathFinder.find_spec(part, places)
         if spec is None:
             return None
         places = list(spec.submodule_search_locations or [])

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from making_sources import png, write, write_tsv
 
-from sources.benchmark import BenchmarkSpec, PromptForm
+from sources.benchmark import BenchmarkSpec, InHouseScorer, PromptForm, Scoring, same_items
 from sources.benchmark_data import BenchmarkData, read_benchmark
 from sources.formats.tsv import read_table
 from sources.problems import Problem, SourceError
@@ -171,3 +171,60 @@ def test_what_was_left_out_is_shown_with_its_number(tmp_path: Path) -> None:
         (Problem.MALFORMED, 2, "the answer is B, and there are no choices"),
         (Problem.MISSING_IMAGE, 3, "no row '999' to take the image from"),
     )
+
+
+def test_lists_of_answers_are_those_of_annotators(tmp_path: Path) -> None:
+    def asked(index: int, answer: str, **more: str) -> dict[str, str]:
+        return {"index": str(index), "image": PNG, "question": "Q?", "answer": answer, **more}
+
+    lists = read(
+        tmp_path, [asked(1, "['red', 'blue', \"blue\"]"), asked(2, '["7", 7.5]'), asked(3, "[no list"), asked(4, "[]"), asked(5, "one")]
+    )
+    assert [(item.answer, item.answers) for item in lists.items] == [
+        ("blue", ("red", "blue", "blue")),
+        ("7", ("7", "7.5")),
+        ("[no list", ()),
+        ("one", ()),
+    ]
+    assert lists.excluded == {Problem.NO_ANSWER: 1}
+    assert lists.items[3].accepted() == ("one",)
+    vizwiz = [{"index": "1", "question": "Q?", "answers": "['a', 'b', 'b']"}]
+    assert [item.answer for item in read(tmp_path / "v", vizwiz).items] == ["b"]
+    both = read(tmp_path / "w", [asked(1, "b", answers="['a', 'c']")]).items
+    assert both[0].answers == ("a", "c")
+
+
+def test_without_any_image_the_questions_are_text_only(tmp_path: Path) -> None:
+    assert [item.images for item in read(tmp_path, [line(1, image=""), line(2, image="")]).items] == [(), ()]
+    mixed = read(tmp_path / "mixed", [line(1), line(2, image="")])
+    assert mixed.excluded == {Problem.MISSING_IMAGE: 1}
+
+
+def test_how_it_is_scored_is_a_part_of_the_fingerprint_of_its_own(tmp_path: Path) -> None:
+    path = write_tsv(tmp_path / "b.tsv", [line(1), line(2)])
+    (tmp_path / "own.py").write_text("def f(item, answer): return 1\n")
+    likely = BenchmarkSpec("b", "k", "tsv", str(path))
+    written = replace(likely, scoring=Scoring.GENERATE)
+    ours = replace(written, scorer=InHouseScorer("own:f", folder=str(tmp_path)))
+    changes = [
+        likely,
+        written,
+        replace(written, rule="circular"),
+        replace(written, instruction="Briefly."),
+        replace(written, answer_tokens=4),
+        ours,
+    ]
+    prints = [read_benchmark(spec).fingerprint for spec in changes]
+    assert len(set(prints)) == len(prints)
+    assert {fingerprint.partition("-")[0] for fingerprint in prints} == {prints[0]}
+    assert read_benchmark(replace(written, rule="multiple-choice")).fingerprint == prints[1], "the rule that the items ask for"
+    (tmp_path / "own.py").write_text("def f(item, answer): return 0\n")
+    edited = read_benchmark(ours).fingerprint
+    assert edited != prints[-1]
+    assert same_items(edited, prints[-1])
+    assert not same_items(edited, prints[0])
+
+
+def test_a_likelihood_benchmark_keeps_its_identity(tmp_path: Path) -> None:
+    """Frozen before answers could be generated: stored scores are found under it."""
+    assert read(tmp_path, [line(1), line(2, answer="B")]).fingerprint == "42bcb5a83e2988438ea3b9c2e6dd5aaa"
