@@ -177,9 +177,8 @@ def test_lists_of_answers_are_those_of_annotators(tmp_path: Path) -> None:
     def asked(index: int, answer: str, **more: str) -> dict[str, str]:
         return {"index": str(index), "image": PNG, "question": "Q?", "answer": answer, **more}
 
-    lists = read(
-        tmp_path, [asked(1, "['red', 'blue', \"blue\"]"), asked(2, '["7", 7.5]'), asked(3, "[no list"), asked(4, "[]"), asked(5, "one")]
-    )
+    cells = ["['red', 'blue', 'blue']", '["7", 7.5]', "[no list", "[]", "one"]
+    lists = read(tmp_path, [asked(number, cell) for number, cell in enumerate(cells)])
     assert [(item.answer, item.answers) for item in lists.items] == [
         ("blue", ("red", "blue", "blue")),
         ("7", ("7", "7.5")),

@@ -92,7 +92,7 @@ def test_what_is_wrong_with_a_function_is_told(tmp_path: Path, body: str, senten
     ],
 )
 def test_what_is_wrong_with_a_program_is_told(tmp_path: Path, body: str, sentence: str) -> None:
-    with pytest.raises(SourceError, match="^the scorer 'python own.py' ") as told:
+    with pytest.raises(SourceError, match=r"^the scorer 'python own.py' ") as told:
         in_house_scores(program(tmp_path, body), ITEMS, SAID)
     assert sentence in str(told.value)
 
