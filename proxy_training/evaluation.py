@@ -213,10 +213,12 @@ def item_scores(
 def add_generated(benchmark: EvalSet, values: NDArray[np.float32], texts: Mapping[int, str]) -> None:
     """Write into `values[metric, item]` what the benchmark's rule or scorer says of generated answers by item number.
 
+    Space around an answer is the tokenizer's, not the model's: it is taken off.
+
     Raises:
         SourceError: the team's scorer failed.
     """
-    scores, parsed = generated_scores(benchmark.spec, benchmark.items, texts)
+    scores, parsed = generated_scores(benchmark.spec, benchmark.items, {number: text.strip() for number, text in texts.items()})
     values[METRICS.index("generated")], values[METRICS.index("parsed")] = scores, parsed
 
 

@@ -92,7 +92,7 @@ def check(workspace: Workspace, name: str, as_json: bool) -> None:
 @click.option("--instruction", default=None, help="What a question ends with whose answer is generated.  [default: the rule's]")
 @click.option("--answer-tokens", type=click.IntRange(1, 4096), default=None, help="Most tokens of a generated answer.  [default: 32]")
 @click.pass_obj
-def add(workspace: Workspace, name: str, path: Path, images: Path | None, capability: str, **options: Any) -> None:
+def add(workspace: Workspace, /, name: str, path: Path, images: Path | None, capability: str, **options: Any) -> None:
     """Register a benchmark from a TSV; its items are split once, by image, into selection and confirmation."""
     from probe.study.registering import absolute, check_name, image_folder
     from sources.benchmark import BenchmarkSpec
