@@ -60,9 +60,7 @@ def test_both_back_ends_write_and_judge_alike(
     assert 0 < np.nanmean(ours.values[PARSED]) <= 1
 
 
-def test_writing_changes_nothing_for_what_trains_beside_it(
-    stack_of_eight: Engine, stage: Stage, recipe: Recipe, benchmark_set: EvalSet
-) -> None:
+def test_writing_changes_nothing_for_a_neighbour(stack_of_eight: Engine, stage: Stage, recipe: Recipe, benchmark_set: EvalSet) -> None:
     asked = written(benchmark_set)
     short = Training(proxy_spec("tiny"), recipe, (Stage(stage.rows[:8]),), 1)
     long = Training(proxy_spec("tiny"), recipe, (stage,), 2)

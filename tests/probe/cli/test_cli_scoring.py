@@ -124,7 +124,7 @@ def test_an_edited_scorer_scores_again_and_a_broken_one_costs_its_own_scores(pro
     own.write_text("def same(item, answer): return 1 / 0\n")
     broken = probe("run", "--source", "mine", "--workers", "1", "--device", "cpu")
     assert broken.code == 1
-    assert "benchmark own: the scorer own:same ended with code 1: ZeroDivisionError: division by zero" in broken.err
+    assert "benchmark own: the scorer 'own:same' ended with code 1: ZeroDivisionError: division by zero" in broken.err
     assert {name: value for name, value in accuracies(probe).items() if name != "own"} == {"likely": first["likely"], "program": 0.25}
 
     own.write_text("def same(item, answer): return 0.125\n")
