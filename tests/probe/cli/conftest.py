@@ -82,6 +82,30 @@ def tsv(tmp_path, images):
 
 
 @pytest.fixture
+def vqa(tmp_path, images):
+    """Twenty questions with the answers of ten annotators each, eight of whom see the colour."""
+    answers = {colour: repr([colour] * 8 + ["grey"] * 2) for colour in COLOURS}
+    lines = [f"{n}\t{_base64(images / f'{n}.png')}\twhat color is it?\t{answers[colour_of(n)]}" for n in range(20)]
+    path = tmp_path / "vqa.tsv"
+    path.write_text("\n".join(["index\timage\tquestion\tanswer", *lines]) + "\n")
+    return path
+
+
+@pytest.fixture
+def circular(tmp_path, images):
+    """Twenty questions in three rotations each, numbered as MMBench numbers them."""
+    lines = ["index\timage\tquestion\tA\tB\tC\tanswer"]
+    for n in range(20):
+        for k in range(3):
+            turned = [list(COLOURS)[(i + k) % 3] for i in range(3)]
+            cell = _base64(images / f"{n}.png")
+            lines.append("\t".join([str(n + k * 1_000_000), cell, "what color is it?", *turned, "ABC"[turned.index(colour_of(n))]]))
+    path = tmp_path / "circular.tsv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
 def mine(probe, llava, images):
     """The registered source `mine`."""
     assert probe("sources", "add", "mine", "--path", llava, "--images", images, "--licence", "cc-by-4.0").code == 0

@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from conftest import COLOURS, ROWS, _base64, colour_of
 
 RUN = ("run", "--source", "mine", "--samples", "320", "--seeds", "1", "--workers", "1", "--device", "cpu")
-
-
-@pytest.fixture
-def vqa(tmp_path, images):
-    """Twenty questions with the answers of ten annotators each, eight of whom see the colour."""
-    answers = {colour: repr([colour] * 8 + ["grey"] * 2) for colour in COLOURS}
-    lines = [f"{n}\t{_base64(images / f'{n}.png')}\twhat color is it?\t{answers[colour_of(n)]}" for n in range(20)]
-    path = tmp_path / "vqa.tsv"
-    path.write_text("\n".join(["index\timage\tquestion\tanswer", *lines]) + "\n")
-    return path
 
 
 @pytest.fixture
@@ -158,17 +145,10 @@ def test_mistakes_end_in_one_sentence(probe, tsv, own, words, code, sentence):
     assert probe("benchmarks", "list", "--json").json()[0]["name"] != "b"
 
 
-def test_circular_questions_count_whole(probe, images, tmp_path):
+def test_circular_questions_count_whole(probe, circular):
     """Three rotations a question: chance is of all three, and the rows of a rotation carry no score of their own."""
-    lines = ["index\timage\tquestion\tA\tB\tC\tanswer"]
-    for n in range(ROWS // 2):
-        for k in range(3):
-            turned = [list(COLOURS)[(i + k) % 3] for i in range(3)]
-            cell = _base64(images / f"{n}.png")
-            lines.append("\t".join([str(n + k * 1_000_000), cell, "what color is it?", *turned, "ABC"[turned.index(colour_of(n))]]))
-    (tmp_path / "circular.tsv").write_text("\n".join(lines) + "\n")
-    out = add(probe, "circular", tmp_path / "circular.tsv", "--scoring", "generate", "--choices", "text")
+    out = add(probe, "circular", circular, "--scoring", "generate", "--choices", "text")
     assert "by the rule circular" in out
     assert "chance 0.037" in out
-    row = json.loads(probe("eval", "--proxy", "tiny", "--benchmark", "circular", "--device", "cpu", "--json").out)[0]
+    row = probe("eval", "--proxy", "tiny", "--benchmark", "circular", "--device", "cpu", "--json").json()[0]
     assert (row["items"], row["generated"]["n"], row["parsed"]["n"]) == (60, 20, 60)
