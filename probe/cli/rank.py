@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,8 +12,6 @@ from probe.errors import ProbeError
 from probe.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from db.values import EffectRow, Ranking
 
 ParseRates = dict[tuple[str, str], float]  # by arm and benchmark
@@ -106,9 +104,7 @@ def _parse_lines(parsed: ParseRates) -> Iterator[str]:
         yield f"Answers to {benchmark} that could be read: at least {rates[fewest]:.0%} of every arm's (fewest: {fewest})."
 
 
-def ranking_json(
-    ranking: Ranking, capability: str | None, not_new: Mapping[str, str], parsed: ParseRates | None = None
-) -> dict[str, Any]:
+def ranking_json(ranking: Ranking, capability: str | None, not_new: Mapping[str, str], parsed: ParseRates | None = None) -> dict[str, Any]:
     """Return the object that others script against.
 
     `not_new` says of sources why they are not new to the proxy, `parsed` is what `parse_rates` found.
