@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from proxy_training.batches import prefix_mask
 from proxy_training.evaluation import LETTERS, ItemRow
 from proxy_training.families.base import LoadedBase
 from sources.benchmark import BenchmarkSpec, Item, PromptForm
@@ -94,7 +95,9 @@ def _greedy(
     numbers = (seen.cumsum(1) - 1).clamp_min(0)
     inputs, shift = base.language_inputs(ids, features, numbers)
     positions = numbers[:, -1:] + shift[:, None]
-    cache, mask = None, base.attention(ids, None, None) if base.not_plain else None
+    cache, mask = None, None
+    if base.not_plain:  # rows of one length, without padding
+        mask = base.attention(ids, prefix_mask([width] * len(rows), width, base.device) if rows[0].both_ways else None, None)
     running = torch.ones(len(rows), dtype=torch.bool, device=base.device)
     steps: list[Tensor] = []
     while len(steps) < most and bool(running.any()):

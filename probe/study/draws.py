@@ -34,7 +34,7 @@ class Draws:
         self._find = find
         self._cache_dir = cache_dir
         self._pools: dict[str, SourcePool] = {}
-        self._count = token_counter(Path(study.proxy.path))
+        self._count = token_counter(Path(study.proxy.path), study.proxy.image_limit)
         self._tokens: dict[bytes, float] = {}  # by the row's digest, so that no row is held
 
     def pool(self, slug: str, progress: Callable[[int, int], None] | None = None) -> SourcePool:
