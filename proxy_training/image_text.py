@@ -58,14 +58,16 @@ class Idefics3ImageText(ImageText):
 
     def expansion(self, width: int, height: int) -> str:
         """Return the text that the processor puts in the place of an image of this size (pixels)."""
+        return self.of_grid(*(self._grid(width, height) if self.needs_size else (0, 0)))
+
+    def of_grid(self, rows: int, cols: int) -> str:
+        """Return the text of an image cut into rows and columns of tiles, 0 where it is not cut."""
         tokens = "<image>" * int(self._config["image_seq_len"])
-        if not self.needs_size:
-            return FAKE_TOKEN + GLOBAL_TAG + tokens + FAKE_TOKEN
-        rows, cols = self._grid(width, height)
+        whole = f"{FAKE_TOKEN}{GLOBAL_TAG}{tokens}{FAKE_TOKEN}"
         if rows == 0:
-            return FAKE_TOKEN + GLOBAL_TAG + tokens + FAKE_TOKEN
+            return whole
         lines = ("".join(f"{FAKE_TOKEN}<row_{r + 1}_col_{c + 1}>{tokens}" for c in range(cols)) + "\n" for r in range(rows))
-        return "".join(lines) + f"\n{FAKE_TOKEN}{GLOBAL_TAG}{tokens}{FAKE_TOKEN}"
+        return "".join(lines) + f"\n{whole}"
 
     def _grid(self, width: int, height: int) -> tuple[int, int]:
         longest, tile = int(self._config["size"]["longest_edge"]), int(self._config["max_image_size"]["longest_edge"])

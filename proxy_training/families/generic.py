@@ -21,11 +21,6 @@ from proxy_training.families.generic_processor import KNOWN_ONLY, load_processor
 from proxy_training.families.registry import GENERIC, ProxyError
 from sources.canonical import content_hash
 
-LOST = (
-    "image features are not kept, probes are not stacked, no family test holds scores to the model's own forward, "
-    "and every row and every choice is a forward of its own"
-)
-
 
 class GenericBase:
     """A loaded model of an unknown family."""

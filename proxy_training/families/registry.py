@@ -33,6 +33,13 @@ IMAGE_TOKENS = {"gemma3": "<start_of_image>", "internvl": "<IMG_CONTEXT>"} | dic
 )
 
 
+GENERIC_WARNING = (
+    "the model type of {name} has no module of its own here, so it takes the generic path: image features are not kept but computed at "
+    "every use, probes are not stacked, each row and each choice is a forward of its own, and no test holds its tokens and scores to the "
+    "model's own; expect it to be many times slower."
+)
+
+
 class ProxyError(Exception):
     """A proxy cannot be used. The message is one sentence with the cure."""
 

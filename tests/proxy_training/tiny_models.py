@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ def _tokenizer() -> Any:
 
 
 def _smolvlm() -> tuple[Any, Any]:
-    from transformers import AutoProcessor, SmolVLMConfig, SmolVLMForConditionalGeneration
+    """As SmolVLM2 is published: its whole processor wants packages for videos."""
+    from transformers import SmolVLMConfig, SmolVLMForConditionalGeneration, SmolVLMImageProcessorPil
 
     tokenizer = _tokenizer()
     ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.bos_token_id}
@@ -70,11 +72,8 @@ def _smolvlm() -> tuple[Any, Any]:
         tie_word_embeddings=False,
         pad_token_id=tokenizer.pad_token_id,
     )
-    processor = AutoProcessor.from_pretrained(BUNDLED)
-    processor.image_processor.size = {"longest_edge": 32}
-    processor.image_processor.max_image_size = {"longest_edge": 32}
-    processor.image_seq_len = 4
-    return SmolVLMForConditionalGeneration(config), processor
+    image_processor = SmolVLMImageProcessorPil(size={"longest_edge": 64}, max_image_size={"longest_edge": 32})
+    return SmolVLMForConditionalGeneration(config), _Parts(tokenizer, image_processor, _SequenceLength(4))
 
 
 def _llava_of(text_config: Any) -> tuple[Any, Any]:
@@ -292,6 +291,17 @@ def _aya_vision() -> tuple[Any, Any]:
         chat_template=LLAVA_TEMPLATE,
     )
     return AyaVisionForConditionalGeneration(config), processor
+
+
+class _SequenceLength:
+    """The one line of a SmolVLM processor's own settings."""
+
+    def __init__(self, tokens: int) -> None:
+        self._tokens = tokens
+
+    def save_pretrained(self, folder: Path) -> None:
+        settings = {"image_seq_len": self._tokens, "processor_class": "SmolVLMProcessor"}
+        (folder / "processor_config.json").write_text(json.dumps(settings), "utf-8")
 
 
 class _Parts:
