@@ -211,6 +211,9 @@ def _estimate(workspace: Workspace, planned: Planned, options: dict[str, Any]) -
         f"About {cost.hours:.2g} hours: {cost.probes} probes of {each:.1f} s each, {workers} at a time. Slots: {cost.calibration.choice}.",
         err=True,
     )
+    say(f"{cost.fit.sentence()} A measured process held {cost.calibration.peak_bytes / 1e9:.1f} GB.", err=True)
+    if warning := cost.fit.warning():
+        say(warning, err=True)
     return cost
 
 
@@ -227,6 +230,18 @@ def cost_json(cost: CostEstimate) -> dict[str, Any]:
             "item": cost.calibration.item_s,
         },
         "slots": cost.calibration.choice,
+        "memory": {
+            "where": cost.fit.where,
+            "weights": cost.fit.need.weights,
+            "adapters": cost.fit.need.adapters,
+            "activations": cost.fit.need.activations,
+            "peak": cost.fit.peak,
+            "processes": cost.fit.processes,
+            "free": cost.fit.free,
+            "measured": cost.calibration.peak_bytes,
+            "warning": cost.fit.warning(),
+        },
+        "features_on_disk": cost.fit.features,
     }
 
 
