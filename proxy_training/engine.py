@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -63,11 +64,12 @@ class Engine:
         )
         self.encoder = encoder_of(Path(proxy.path), proxy.family)
         generic = proxy.family == GENERIC
+        loaded: Any = self.base
         self.features: ImageStore = (
-            ImageTexts(self.base) if generic else FeatureStore(features, self.base, proxy.weights_hash, settings.cache_limit)
+            ImageTexts(loaded) if generic else FeatureStore(features, self.base, proxy.weights_hash, settings.cache_limit)
         )
         self.preparation = Preparation(self.encoder, self.features)
-        self.reference = (GenericBackend if generic else PeftBackend)(self.base, self.preparation)
+        self.reference = (GenericBackend if generic else PeftBackend)(loaded, self.preparation)
         self.stack: StackBackend | None = None
         self.why_no_stack = "the reference back end was asked for" if backend is Backend.REFERENCE else ""
         if generic or sharded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ class ImageTexts:
     """In the place of a feature store: of each image only the text that stands for it, asked once a size."""
 
     def __init__(self, base: GenericBase) -> None:
-        self.base = base
+        self.base: Any = base
         self.encoded = 0
         self._by_size: dict[tuple[int, int], str] = {}
         self._texts: dict[str, str] = {}
@@ -60,7 +61,7 @@ class ImageTexts:
 class GenericBackend(PeftBackend):
     """Runs one job after another, one row after another."""
 
-    base: GenericBase
+    base: Any  # a GenericBase
 
     def __init__(self, base: GenericBase, preparation: Preparation) -> None:
         super().__init__(base, preparation)  # type: ignore[arg-type]
@@ -83,12 +84,14 @@ class GenericBackend(PeftBackend):
         return loss
 
     def _logits(self, ids: NDArray[np.int32], keys: Sequence[str], refs: Mapping[str, ImageRef]) -> Tensor:
-        return self.base.row_logits(self._inputs(ids, keys, refs))
+        logits: Tensor = self.base.row_logits(self._inputs(ids, keys, refs))
+        return logits
 
     def _inputs(self, ids: NDArray[np.int32], keys: Sequence[str], refs: Mapping[str, ImageRef]) -> dict[str, Tensor]:
         images: list[Image.Image] = [load_image(refs[key]) for key in keys]
         expansions = [self.preparation.features.expansion(key) for key in keys]
-        return self.base.row_inputs(torch.from_numpy(ids.astype(np.int64)), images, expansions)
+        inputs: dict[str, Tensor] = self.base.row_inputs(torch.from_numpy(ids.astype(np.int64)), images, expansions)
+        return inputs
 
     @torch.no_grad()
     def score(self, benchmark: EvalSet, job: Job) -> ItemScores:

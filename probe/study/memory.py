@@ -127,7 +127,7 @@ def free_memory(device: str | None, gpus: int = 1) -> tuple[int, str]:
     if device != "cpu" and torch.cuda.is_available():
         numbers = [torch.device(device).index] if device and ":" in device else list(range(max(1, gpus)))
         return sum(torch.cuda.mem_get_info(number)[0] for number in numbers), "GPU memory"
-    return min(_available(), *_cgroup_limits()), "memory"
+    return min([_available(), *_cgroup_limits()]), "memory"
 
 
 def _available() -> int:

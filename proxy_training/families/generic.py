@@ -101,7 +101,7 @@ class GenericBase:
 
     def language_prefix(self) -> str:
         """Return where the language model sits."""
-        return self._prefix
+        return str(self._prefix)
 
 
 def language_prefix(model: Any) -> str:
@@ -116,4 +116,4 @@ def language_prefix(model: Any) -> str:
     inside = model.get_submodule(prefix)
     if not prefix or any(isinstance(module, (nn.Conv2d, nn.Conv3d)) for module in inside.modules()):
         raise ProxyError(f"no language model apart from the vision tower was found in {model.config.model_type!r}; {KNOWN_ONLY}")
-    return prefix
+    return str(prefix)

@@ -29,7 +29,8 @@ def workspace(own_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_sources_are_ranked_on_each_family(workspace: Path, tmp_path: Path, family: str) -> None:
     model = build(family, tmp_path / family)
     words = ("run", "--proxy", str(model), "--source", "good", "--source", "bad", "--study", family)
-    small = ("--samples", "48", "--seeds", "2", "--workers", "1")
+    samples = "48" if family in FAMILIES else "16"  # each row is a forward of its own there
+    small = ("--samples", samples, "--seeds", "2", "--workers", "1")
     ended = subprocess.run(command(workspace, *words, *small, "--json"), capture_output=True, text=True, env=environment())
     assert ended.returncode == 0, ended.stderr
     ranking = json.loads(ended.stdout)
