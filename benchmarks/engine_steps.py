@@ -42,7 +42,11 @@ def reference_steps(engine: Engine, recipe: Recipe, stage: list[Any]) -> float:
     """CPU seconds of one probe's steps by A3."""
     with peft_backend.lora(engine.base, recipe, 0) as model:
         trainable = [p for p in model.parameters() if p.requires_grad]
-        return seconds(lambda: peft_backend.train(engine.base, engine.features.gather, recipe, [stage], trainable))
+
+        def loss_of(examples: Any) -> Any:
+            return peft_backend.batch_loss(engine.base, engine.features.gather, examples)
+
+        return seconds(lambda: peft_backend.train(engine.base, loss_of, recipe, [stage], trainable))
 
 
 def stacked_steps(engine: Engine, recipe: Recipe, stages: list[list[Any]], start: dict[str, Any]) -> float:

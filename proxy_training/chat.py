@@ -27,14 +27,20 @@ _SLOT = re.compile("\x0b?\ue000(\\d+)\ue001(\x0b?)")
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One conversation: `input_ids` [tokens] int32 and `is_label` [tokens], true on learned assistant text and its end token."""
+    """One conversation: `input_ids` [tokens] int32 and `is_label` [tokens], true on learned assistant text and its end token.
+
+    The first `both_ways` tokens see each other in both directions (a prefix-LM's prompt); 0 where all attention is causal.
+    """
 
     input_ids: NDArray[np.int32]
     is_label: NDArray[np.bool_]
+    both_ways: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class Piece:
+    """A part of a rendered conversation: a text of the data, or of the template (`is_skeleton`)."""
+
     text: str
     is_skeleton: bool
     is_answer: bool
@@ -75,11 +81,15 @@ class ChatEncoder:
             ValueError: the template put fewer or more image marks than the turns have images.
         """
         pieces = self._pieces(turns, expansions)
-        if any(not piece.is_skeleton and self._special.search(piece.text) for piece in pieces):
+        if any(not piece.is_skeleton and self.spells_special(piece.text) for piece in pieces):
             return self._encode_apart(pieces)
         return self._encode_whole(pieces)
 
-    def _pieces(self, turns: Sequence[Turn], expansions: Sequence[str]) -> list[_Piece]:
+    def spells_special(self, text: str) -> bool:
+        """Say whether a text holds the spelling of a special token."""
+        return self._special.search(text) is not None
+
+    def _pieces(self, turns: Sequence[Turn], expansions: Sequence[str]) -> list[Piece]:
         skeleton = self._skeleton(turns)
         texts = [(part, turn.role is Role.ASSISTANT and turn.has_loss) for turn in turns for part in turn.parts if isinstance(part, str)]
         places = [place for turn in turns for place in turn.image_places]
@@ -87,7 +97,7 @@ class ChatEncoder:
         for i, piece in enumerate(skeleton):
             if i % 3 == 1:
                 text, is_answer = texts[int(piece)]
-                pieces.append(_Piece(text if skeleton[i + 1] else text.strip(), False, is_answer))
+                pieces.append(Piece(text if skeleton[i + 1] else text.strip(), False, is_answer))
             if i % 3:
                 continue
             chunks = piece.split(self.image_token)
@@ -95,7 +105,7 @@ class ChatEncoder:
             for chunk in chunks[1:]:
                 filled += expansions[places[used]] + chunk if used < len(places) else self.image_token + chunk
                 used += 1
-            pieces.append(_Piece(filled, True, False))
+            pieces.append(Piece(filled, True, False))
         if used != len(places):
             raise ValueError(f"the chat template of {self.folder.name} made {used} image places for {len(places)} images")
         return pieces
@@ -147,14 +157,20 @@ class ChatEncoder:
         names = ("bos_token", "eos_token", "pad_token", "unk_token")
         return {n: v["content"] if isinstance(v, dict) else v for n in names if (v := config.get(n)) is not None}
 
-    def _encode_whole(self, pieces: list[_Piece]) -> Encoded:
+    def adds_special(self, text: str) -> bool:
+        """Say whether the tokenizer puts its own tokens around a rendered text: not where the template began with them already."""
+        begin = self._special_names.get("bos_token")
+        return not (begin and text.startswith(begin))
+
+    def _encode_whole(self, pieces: list[Piece]) -> Encoded:
         spans, at = [], 0
         for piece in pieces:
             if piece.is_answer:
                 spans.append((at, at + len(piece.text)))
             at += len(piece.text)
         self.tokenizer.encode_special_tokens = False
-        encoding = self.tokenizer.encode("".join(piece.text for piece in pieces))
+        text = "".join(piece.text for piece in pieces)
+        encoding = self.tokenizer.encode(text, add_special_tokens=self.adds_special(text))
         offsets = np.asarray(encoding.offsets, np.int64).reshape(-1, 2)
         is_label = np.zeros(len(offsets), bool)
         for start, end in spans:
@@ -163,12 +179,12 @@ class ChatEncoder:
                 is_label[inside[0] : inside[-1] + 2] = True  # and the end token behind it
         return Encoded(np.asarray(encoding.ids, np.int32), is_label)
 
-    def _encode_apart(self, pieces: list[_Piece]) -> Encoded:
+    def _encode_apart(self, pieces: list[Piece]) -> Encoded:
         ids: list[int] = []
         labels: list[bool] = []
         for i, piece in enumerate(pieces):
             self.tokenizer.encode_special_tokens = not piece.is_skeleton
-            new = self.tokenizer.encode(piece.text, add_special_tokens=i == 0).ids
+            new = self.tokenizer.encode(piece.text, add_special_tokens=i == 0 and self.adds_special(piece.text)).ids
             after_answer = i > 0 and pieces[i - 1].is_answer
             ids += new
             labels += [piece.is_answer or (after_answer and j == 0) for j in range(len(new))]

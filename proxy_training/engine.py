@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from proxy_training.chat import ChatEncoder
-from proxy_training.families.registry import image_token_of, load_base
-from proxy_training.features import FeatureStore
+from proxy_training.families.registry import GENERIC, load_base
+from proxy_training.features import FeatureStore, ImageStore
+from proxy_training.generic_backend import GenericBackend, ImageTexts
+from proxy_training.image_text import encoder_of
 from proxy_training.jobs import ANY_ENGINE, Backend, Cost, EngineSettings, Job, JobResult, Progress, ProxySpec, Recipe
 from proxy_training.peft_backend import PeftBackend, TrainingFailed
 from proxy_training.preparation import Preparation
@@ -52,16 +54,27 @@ class Engine:
         device, backend = settings.device, settings.backend
         self.accelerator = Accelerator(cpu=device == "cpu" or None)
         sharded = settings.gpus_per_probe > 1
-        self.base = load_base(Path(proxy.path), proxy.family, recipe.precision, device or self.accelerator.device, sharded=sharded)
-        self.encoder = ChatEncoder(Path(proxy.path), image_token_of(proxy.family))
-        self.features = FeatureStore(features, self.base, proxy.weights_hash, settings.cache_limit)
+        self.base = load_base(
+            Path(proxy.path),
+            proxy.family,
+            recipe.precision,
+            device or self.accelerator.device,
+            sharded=sharded,
+            image_limit=proxy.image_limit,
+        )
+        self.encoder = encoder_of(Path(proxy.path), proxy.family)
+        generic = proxy.family == GENERIC
+        loaded: Any = self.base
+        self.features: ImageStore = (
+            ImageTexts(loaded) if generic else FeatureStore(features, self.base, proxy.weights_hash, settings.cache_limit)
+        )
         self.preparation = Preparation(self.encoder, self.features)
-        self.reference = PeftBackend(self.base, self.preparation)
+        self.reference = (GenericBackend if generic else PeftBackend)(loaded, self.preparation)
         self.stack: StackBackend | None = None
         self.why_no_stack = "the reference back end was asked for" if backend is Backend.REFERENCE else ""
-        if sharded:
-            self.why_no_stack = "the base is sharded over several GPUs"
-        if backend is Backend.STACK and sharded:
+        if generic or sharded:
+            self.why_no_stack = self.base.not_plain if generic else "the base is sharded over several GPUs"
+        if backend is Backend.STACK and self.why_no_stack:
             raise Unsupported(self.why_no_stack)
         if not self.why_no_stack:
             try:

@@ -36,6 +36,7 @@ class ItemRow:
     prompt: NDArray[np.int32]
     candidates: tuple[NDArray[np.int32], ...]  # with the end token
     images: tuple[str, ...]
+    both_ways: bool = False  # the prompt's tokens see each other in both directions
 
     def width(self) -> int:
         """Return how many tokens the row feeds."""
@@ -87,7 +88,7 @@ def encode_item(
     encoded = [encoder.encode((turn, Turn(Role.ASSISTANT, (answer,))), expansions) for answer in answers]
     shared = _shared_prompt(encoded)
     candidates = tuple(e.input_ids[shared : int(np.flatnonzero(e.is_label)[-1]) + 1] for e in encoded)
-    return ItemRow(number, encoded[0].input_ids[:shared], candidates, tuple(images))
+    return ItemRow(number, encoded[0].input_ids[:shared], candidates, tuple(images), both_ways=encoded[0].both_ways == shared)
 
 
 def _shared_prompt(encoded: Sequence[Encoded]) -> int:
@@ -154,7 +155,7 @@ def _batch(rows: Sequence[ItemRow], starts: NDArray[np.int64], base: LoadedBase)
         p = len(row.prompt)
         ids[r, :p] = row.prompt
         positions[r, :p] = np.arange(p)
-        allowed[r, 0, :p, :p] = np.tri(p, dtype=bool)
+        allowed[r, 0, :p, :p] = True if row.both_ways else np.tri(p, dtype=bool)
         at = p
         for c, candidate in enumerate(row.candidates):
             fed = len(candidate) - 1

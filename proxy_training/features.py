@@ -16,13 +16,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
-from proxy_training.families.base import LoadedBase
+from proxy_training.families.base import LoadedBase, ProcessedImage
 from sources.canonical import content_hash
 from sources.images import IMAGE_POLICY, load_image
 from sources.problems import RowError
@@ -30,6 +32,7 @@ from sources.sample import ImageRef
 
 SHARD_IMAGES = 512
 ENCODE_BATCH = 32
+CROWD = "+"  # ends the key of an image in a row of several, where the family processes it otherwise
 NOTE = "space"  # beside the shards: whose features these are, so that they can be cleaned away with their proxy
 
 
@@ -39,6 +42,30 @@ class Feature:
 
     tokens: Tensor
     expansion: str
+
+
+class ImageStore(Protocol):
+    """What preparing rows asks of images."""
+
+    base: LoadedBase
+    encoded: int  # images that were computed here
+
+    def ensure(self, images: Mapping[str, ImageRef], progress: Callable[[int, int], None] | None = None) -> dict[str, RowError]:
+        """Make images ready; return those (by key) that could not be loaded, with the reason."""
+        ...
+
+    def expansion(self, key: str) -> str:
+        """Return the text that stands in an image's place."""
+        ...
+
+    def gather(self, keys: Sequence[str]) -> Tensor:
+        """Return the features of images in order [tokens, width]."""
+        ...
+
+
+def process(base: LoadedBase, key: str, image: Image.Image) -> ProcessedImage:
+    """Turn the image of a key into the tower's input."""
+    return base.process_crowded(image) if key.endswith(CROWD) else base.process_image(image)
 
 
 class FeatureStore:
@@ -155,7 +182,7 @@ class FeatureStore:
             processed = {}
             for key in keys[start : start + ENCODE_BATCH]:
                 try:
-                    processed[key] = self.base.process_image(load_image(images[key]))
+                    processed[key] = process(self.base, key, load_image(images[key]))
                 except RowError as error:
                     failed[key] = error
             if not processed:

@@ -5,13 +5,14 @@ Prompts are those of the scores (`proxy_training.evaluation`), so the two differ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from proxy_training.batches import prefix_mask
 from proxy_training.evaluation import ItemRow
 from proxy_training.families.base import LoadedBase
 from proxy_training.jobs import EvalSet
@@ -25,7 +26,11 @@ def generated_texts(
 ) -> dict[int, str]:
     """Return what a model, its adapter in place, answers to each item that has its images, in at most `most` tokens."""
     base.model.eval()
-    found = generate(base, image_features, preparation.item_rows(benchmark), most)
+    return decoded(preparation, generate(base, image_features, preparation.item_rows(benchmark), most))
+
+
+def decoded(preparation: Preparation, found: Mapping[int, NDArray[np.int32]]) -> dict[int, str]:
+    """Return generated tokens as texts, by item."""
     decode = preparation.encoder.tokenizer.decode
     return {item: decode(tokens.tolist()) for item, tokens in found.items()}
 
@@ -79,7 +84,9 @@ def _greedy(
     numbers = (seen.cumsum(1) - 1).clamp_min(0)
     inputs, shift = base.language_inputs(ids, features, numbers)
     positions = numbers[:, -1:] + shift[:, None]
-    cache, mask = None, base.attention(ids, None, None) if base.not_plain else None
+    cache, mask = None, None
+    if base.not_plain:  # rows of one length, without padding
+        mask = base.attention(ids, prefix_mask([width] * len(rows), width, base.device) if rows[0].both_ways else None, None)
     running = torch.ones(len(rows), dtype=torch.bool, device=base.device)
     steps: list[Tensor] = []
     while len(steps) < most and bool(running.any()):

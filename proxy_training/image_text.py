@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from proxy_training.chat import ChatEncoder
-from proxy_training.families.registry import family_of, image_token_of
+from proxy_training.families.generic_processor import generic_expansion, generic_image_mark
+from proxy_training.families.limits import limited
+from proxy_training.families.registry import GENERIC, family_of, image_token_of
+from proxy_training.prefix_form import PrefixEncoder
 from sources.images import load_image
 from sources.problems import Problem, RowError
 from sources.sample import ImageRef, Sample
@@ -24,7 +27,9 @@ FAKE_TOKEN = "<fake_token_around_image>"
 
 
 class ImageText(Protocol):
-    """One family's placeholder arithmetic."""
+    """One family's placeholder arithmetic, for a folder and a limit on images (0: the folder's own)."""
+
+    crowd: str = ""  # the text of an image in a row of several, where that is another
 
     @property
     def needs_size(self) -> bool:
@@ -36,15 +41,15 @@ class ImageText(Protocol):
         ...
 
 
-class Idefics3ImageText:
+class Idefics3ImageText(ImageText):
     """The placeholder arithmetic of transformers' Idefics3Processor and Idefics3ImageProcessor."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, limit: int = 0) -> None:
+        self._folder, self._limit = folder, limit
 
     @cached_property
     def _config(self) -> dict[str, Any]:
-        return _processor_config(self._folder)
+        return _processor_config(self._folder, self._limit)
 
     @property
     def needs_size(self) -> bool:
@@ -53,14 +58,16 @@ class Idefics3ImageText:
 
     def expansion(self, width: int, height: int) -> str:
         """Return the text that the processor puts in the place of an image of this size (pixels)."""
+        return self.of_grid(*(self._grid(width, height) if self.needs_size else (0, 0)))
+
+    def of_grid(self, rows: int, cols: int) -> str:
+        """Return the text of an image cut into rows and columns of tiles, 0 where it is not cut."""
         tokens = "<image>" * int(self._config["image_seq_len"])
-        if not self.needs_size:
-            return FAKE_TOKEN + GLOBAL_TAG + tokens + FAKE_TOKEN
-        rows, cols = self._grid(width, height)
+        whole = f"{FAKE_TOKEN}{GLOBAL_TAG}{tokens}{FAKE_TOKEN}"
         if rows == 0:
-            return FAKE_TOKEN + GLOBAL_TAG + tokens + FAKE_TOKEN
+            return whole
         lines = ("".join(f"{FAKE_TOKEN}<row_{r + 1}_col_{c + 1}>{tokens}" for c in range(cols)) + "\n" for r in range(rows))
-        return "".join(lines) + f"\n{FAKE_TOKEN}{GLOBAL_TAG}{tokens}{FAKE_TOKEN}"
+        return "".join(lines) + f"\n{whole}"
 
     def _grid(self, width: int, height: int) -> tuple[int, int]:
         longest, tile = int(self._config["size"]["longest_edge"]), int(self._config["max_image_size"]["longest_edge"])
@@ -92,13 +99,13 @@ def _up_to_tiles(width: int, height: int, tile: int) -> tuple[int, int]:
     return width, height
 
 
-class LlavaImageText:
+class LlavaImageText(ImageText):
     """The placeholder arithmetic of transformers' LlavaProcessor: every image takes the same number of tokens."""
 
     needs_size = False
 
-    def __init__(self, folder: Path) -> None:
-        self._config = _processor_config(folder)
+    def __init__(self, folder: Path, limit: int = 0) -> None:
+        self._config = _processor_config(folder, limit)
 
     def expansion(self, width: int, height: int) -> str:
         """Return the text that the processor puts in the place of an image."""
@@ -110,12 +117,12 @@ class LlavaImageText:
         return str(config.get("image_token", "<image>")) * (tokens - (config.get("vision_feature_select_strategy") == "default"))
 
 
-class Gemma3ImageText:
+class Gemma3ImageText(ImageText):
     """The placeholder arithmetic of transformers' Gemma3Processor: every image takes the same number of tokens."""
 
     needs_size = False
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limit: int = 0) -> None:
         config = json.loads((folder / "config.json").read_text("utf-8"))
         self._tokens = int(config.get("mm_tokens_per_image", 256))
 
@@ -124,24 +131,44 @@ class Gemma3ImageText:
         return gemma3_expansion(self._tokens)
 
 
+class PaliGemmaImageText(ImageText):
+    """The placeholder arithmetic of transformers' PaliGemmaProcessor: every image takes the same number of tokens."""
+
+    needs_size = False
+
+    def __init__(self, folder: Path, limit: int = 0) -> None:
+        self._tokens = paligemma_tokens(json.loads((folder / "config.json").read_text("utf-8")))
+
+    def expansion(self, width: int, height: int) -> str:
+        """Return the text that the processor puts in the place of an image."""
+        return "<image>" * self._tokens
+
+
+def paligemma_tokens(config: dict[str, Any]) -> int:
+    """Return the tokens of an image, from a model's config."""
+    vision = config["vision_config"]
+    return int((vision.get("image_size", 224) // vision.get("patch_size", 14)) ** 2)
+
+
 def gemma3_expansion(tokens: int) -> str:
     """Return the text that stands for an image of so many tokens."""
     return "\n\n<start_of_image>" + "<image_soft_token>" * tokens + "<end_of_image>\n\n"
 
 
-class LlavaOnevisionImageText:
-    """The placeholder arithmetic of transformers' LlavaOnevisionProcessor for a row's only image: the whole, and unpadded tiles."""
+class LlavaOnevisionImageText(ImageText):
+    """The placeholder arithmetic of transformers' LlavaOnevisionProcessor: the whole, and a row's only image in unpadded tiles too."""
 
     needs_size = True
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limit: int = 0) -> None:
         config = json.loads((folder / "config.json").read_text("utf-8"))
         vision = config["vision_config"]
         self._side = int(vision["image_size"])
         self._patches = self._side // int(vision["patch_size"])
-        self._grids = [(int(height), int(width)) for height, width in _processor_config(folder)["image_grid_pinpoints"]]
+        self._grids = [(int(height), int(width)) for height, width in _processor_config(folder, limit)["image_grid_pinpoints"]]
         self._most = int(str(config.get("vision_aspect_ratio", "anyres_max_9")).removeprefix("anyres_max_"))
         self._is_default = bool(config.get("vision_feature_select_strategy", "full") == "default")
+        self.crowd = "<image>" * (self._patches**2 + 1 - self._is_default)
 
     def expansion(self, width: int, height: int) -> str:
         """Return the text that the processor puts in the place of an image of this size (pixels)."""
@@ -166,13 +193,13 @@ class LlavaOnevisionImageText:
         return max(self._grids, key=kept_and_wasted)
 
 
-class QwenVLImageText:
+class QwenVLImageText(ImageText):
     """The placeholder arithmetic of transformers' Qwen2VLImageProcessor: as many tokens as the image has blocks of merged patches."""
 
     needs_size = True
 
-    def __init__(self, folder: Path) -> None:
-        config = _processor_config(folder)
+    def __init__(self, folder: Path, limit: int = 0) -> None:
+        config = _processor_config(folder, limit)
         self._factor = int(config["patch_size"]) * int(config["merge_size"])
         size = config.get("size") or {}
         self._least = int(size.get("shortest_edge") or config.get("min_pixels") or 56 * 56)
@@ -199,13 +226,13 @@ class QwenVLImageText:
         return self._token * (rows // factor * (columns // factor))
 
 
-class InternVLImageText:
+class InternVLImageText(ImageText):
     """The placeholder arithmetic of transformers' InternVLProcessor: tiles of the grid nearest in shape, and a thumbnail."""
 
     needs_size = True
 
-    def __init__(self, folder: Path) -> None:
-        config = _processor_config(folder)
+    def __init__(self, folder: Path, limit: int = 0) -> None:
+        config = _processor_config(folder, limit)
         self._side = (int(config["size"]["height"]), int(config["size"]["width"]))
         self._bounds = (int(config.get("min_patches", 1)), int(config.get("max_patches", 12)))
         self._tokens = internvl_tokens(json.loads((folder / "config.json").read_text("utf-8")))
@@ -228,6 +255,19 @@ class InternVLImageText:
         return best
 
 
+class GenericImageText(ImageText):
+    """What an unknown family's processor answers for an image of a size; asked once a size, because nothing else is known of it."""
+
+    needs_size = True
+
+    def __init__(self, folder: Path, limit: int = 0) -> None:
+        self._expansion = lru_cache(maxsize=None)(partial(generic_expansion, folder))
+
+    def expansion(self, width: int, height: int) -> str:
+        """Return the text that the processor puts in the place of an image of this size (pixels)."""
+        return self._expansion(width, height)
+
+
 def internvl_tokens(config: dict[str, Any]) -> int:
     """Return the tokens of a tile, from a model's config."""
     vision = config["vision_config"]
@@ -241,22 +281,24 @@ def internvl_expansion(tokens: int) -> str:
     return "<img>" + "<IMG_CONTEXT>" * tokens + "</img>"
 
 
-def _processor_config(folder: Path) -> dict[str, Any]:
+def _processor_config(folder: Path, limit: int = 0) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for name in ("preprocessor_config.json", "processor_config.json"):
         path = folder / name
         if path.is_file():
             config = json.loads(path.read_text("utf-8"))
             merged |= config.get("image_processor", {}) | {k: v for k, v in config.items() if k != "image_processor"}
-    return merged
+    return merged | limited(family_of(folder), merged, limit) if limit else merged
 
 
-IMAGE_TEXTS: dict[str, Callable[[Path], ImageText]] = {
+IMAGE_TEXTS: dict[str, Callable[[Path, int], ImageText]] = {
     "idefics3": Idefics3ImageText,
     "smolvlm": Idefics3ImageText,
     "llava": LlavaImageText,
     "gemma3": Gemma3ImageText,
     "internvl": InternVLImageText,
+    "generic": GenericImageText,
+    "paligemma": PaliGemmaImageText,
     "llava_onevision": LlavaOnevisionImageText,
     "qwen2_vl": QwenVLImageText,
     "qwen2_5_vl": QwenVLImageText,
@@ -264,13 +306,28 @@ IMAGE_TEXTS: dict[str, Callable[[Path], ImageText]] = {
 }
 
 
-def token_counter(folder: Path) -> Callable[[Sample], int]:
+def encoder_of(folder: Path, family: str) -> ChatEncoder:
+    """Return what encodes a family's conversations.
+
+    Raises:
+        ProxyError: an unknown family's processor cannot be used.
+    """
+    if family == "paligemma":
+        return PrefixEncoder(folder)
+    return ChatEncoder(folder, generic_image_mark(folder) if family == GENERIC else image_token_of(family))
+
+
+def token_counter(folder: Path, image_limit: int = 0) -> Callable[[Sample], int]:
     """Return a function that counts a sample's tokens, images included, as the proxy's processor makes them."""
     family = family_of(folder)
-    encoder, images = ChatEncoder(folder, image_token_of(family)), IMAGE_TEXTS[family](folder)
+    encoder, images = encoder_of(folder, family), IMAGE_TEXTS[family](folder, image_limit)
     fixed = None if images.needs_size else images.expansion(1, 1)
 
-    def expansion(ref: ImageRef) -> str:
-        return fixed if fixed is not None else images.expansion(*load_image(ref).size)
+    def expansion(ref: ImageRef, crowd: str) -> str:
+        return crowd or (fixed if fixed is not None else images.expansion(*load_image(ref).size))
 
-    return lambda sample: len(encoder.encode(sample.turns, [expansion(ref) for ref in sample.images]).input_ids)
+    def count(sample: Sample) -> int:
+        crowd = images.crowd if len(sample.images) > 1 else ""
+        return len(encoder.encode(sample.turns, [expansion(ref, crowd) for ref in sample.images]).input_ids)
+
+    return count

@@ -97,6 +97,7 @@ class ProxySpec:
     weights_hash: str
     family: str
     recipe: Recipe = Recipe()
+    image_limit: int = 0  # how large images may become, in the family's unit (`families.limits`); 0: as the folder says
     default_samples: int = 1920  # budget of a probe of a study that names none, unless `default_tokens` is given
     default_tokens: int = 0
     fixed_precision: bool = False  # the recipe's holds on every machine; else a new study's is measured where it begins

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from proxy_training.batches import Example, collate
-from proxy_training.evaluation import Layout, add_generated, candidate_log_probabilities, item_scores, lay_out, score_each
-from proxy_training.families.base import LINEAR_LEAVES, LoadedBase, ProcessedImage
-from proxy_training.generation import generated_texts
+from proxy_training.evaluation import ItemRow, Layout, add_generated, candidate_log_probabilities, item_scores, lay_out, score_each
+from proxy_training.families.base import LoadedBase, ProcessedImage
+from proxy_training.features import process
+from proxy_training.generation import decoded, generate
 from proxy_training.jobs import Backend, Cost, EvalSet, ItemScores, Job, JobResult, Progress, Recipe, Scope, images_of, part_of
 from proxy_training.preparation import Preparation
 from proxy_training.publishing import publish_folder
@@ -26,6 +27,7 @@ from proxy_training.timing import Clock
 from sources.images import load_image
 
 ImageFeatures = Callable[[Sequence[str]], Tensor]  # keys -> features of all images in order [tokens, width]
+LossOf = Callable[[Sequence[Example]], Tensor]  # a step's examples -> their loss
 FULL_WEIGHTS = "language-model.safetensors"
 KEPT_PROCESSED = 512  # must exceed the images of a step
 
@@ -40,7 +42,7 @@ def lora_targets(base: LoadedBase, scope: Scope) -> str:
         head = base.model.get_output_embeddings()
         names = [n for n, m in base.model.named_modules() if isinstance(m, torch.nn.Linear) and m is not head]
         return "|".join(re.escape(name) for name in names)
-    return rf"{re.escape(base.language_prefix())}\..*\.({'|'.join(LINEAR_LEAVES)})"
+    return base.lora_pattern()
 
 
 def lora_config(recipe: Recipe, targets: str) -> Any:
@@ -110,7 +112,7 @@ def step_examples(stages: Sequence[Sequence[Example]], batch_size: int) -> list[
 
 def train(
     base: LoadedBase,
-    image_features: ImageFeatures,
+    loss_of: LossOf,
     recipe: Recipe,
     stages: Sequence[Sequence[Example]],
     trainable: Sequence[Tensor],
@@ -128,7 +130,7 @@ def train(
     for step, examples in enumerate(steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(recipe, step, len(steps))
-        loss = batch_loss(base, image_features, examples)
+        loss = loss_of(examples)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(trainable, recipe.max_grad_norm)
         if not bool(torch.isfinite(norm)) or not bool(torch.isfinite(loss)):
@@ -145,7 +147,7 @@ def train(
 def batch_loss(base: LoadedBase, image_features: ImageFeatures, examples: Sequence[Example]) -> Tensor:
     """Return the mean cross-entropy over a step's label tokens; the head runs on their positions alone."""
     batch = collate(examples, base.pad_token_id, base.device)
-    hidden = base.hidden(batch.input_ids, image_features(batch.images))
+    hidden = base.hidden(batch.input_ids, image_features(batch.images), batch.allowed)
     labelled = hidden.reshape(-1, hidden.shape[-1])[batch.predictors]
     return F.cross_entropy(base.logits(labelled), batch.targets)
 
@@ -177,12 +179,11 @@ class PeftBackend:
         clock = Clock.start()
         self.preparation.ensure_images(job, progress)
         losses, cost = np.zeros(0, np.float32), Cost(backend=Backend.REFERENCE.value)
-        image_features = self._image_features(job)
         with self._model_of(job) as trainable:
             if trainable is not None:
-                losses, cost = self._train(job, trainable, image_features, progress)
+                losses, cost = self._train(job, trainable, progress)
             train_cpu, train_wall = clock.lap()
-            scores, unscored = score_each(job.benchmarks, lambda benchmark: self._score(benchmark, image_features))
+            scores, unscored = score_each(job.benchmarks, lambda benchmark: self.score(benchmark, job))
             eval_cpu, eval_wall = clock.lap()
         cost = replace(cost, train_cpu_s=train_cpu, train_wall_s=train_wall, eval_cpu_s=eval_cpu, eval_wall_s=eval_wall)
         cost = replace(cost, images_scored=images_of(job.benchmarks))
@@ -192,7 +193,21 @@ class PeftBackend:
         """Return what the job's model answers to each item that has its images, in at most `most` tokens."""
         self.preparation.ensure_images(job)
         with self._model_of(job):
-            return generated_texts(self.base, self.preparation, self._image_features(job), benchmark, most)
+            return self.texts(job, benchmark, most)
+
+    def texts(self, job: Job, benchmark: EvalSet, most: int) -> dict[int, str]:
+        """Return what the model in place answers to each item that has its images, in at most `most` tokens."""
+        self.base.model.eval()
+        return decoded(self.preparation, self.answers(job, self.preparation.item_rows(benchmark), most))
+
+    def answers(self, job: Job, rows: Sequence[ItemRow], most: int) -> dict[int, NDArray[np.int32]]:
+        """Return for each row's item the greedily generated tokens, without the end token."""
+        return generate(self.base, self._image_features(job), rows, most)
+
+    def loss_of(self, job: Job) -> LossOf:
+        """Return a job's loss of a step."""
+        image_features = self._image_features(job)
+        return lambda examples: batch_loss(self.base, image_features, examples)
 
     def _image_features(self, job: Job) -> ImageFeatures:
         """Return the kept features; where the tower itself is trained they would be another model's, so it runs each time."""
@@ -205,7 +220,7 @@ class PeftBackend:
                 if key not in processed:
                     if len(processed) >= KEPT_PROCESSED:
                         processed.pop(next(iter(processed)))
-                    processed[key] = self.base.process_image(load_image(refs[key]))
+                    processed[key] = process(self.base, key, load_image(refs[key]))
             images = [processed[key] for key in keys]
             return torch.cat(self.base.encode_images(images)) if images else torch.zeros(0, 1, device=self.base.device)
 
@@ -227,26 +242,30 @@ class PeftBackend:
             with lora(self.base, recipe, job.training.seed) as model:
                 yield model
 
-    def _train(self, job: Job, model: Any, image_features: ImageFeatures, progress: Progress | None) -> tuple[NDArray[np.float32], Cost]:
+    def _train(self, job: Job, model: Any, progress: Progress | None) -> tuple[NDArray[np.float32], Cost]:
         recipe = job.training.recipe
         stages = self.preparation.stages(job.training.stages, recipe)
         full = recipe.scope is Scope.FULL_LANGUAGE
         trainable = list(model.values()) if full else [p for p in model.parameters() if p.requires_grad]
-        losses = train(self.base, image_features, recipe, stages, trainable, part_of(progress, "steps"))
+        losses = train(self.base, self.loss_of(job), recipe, stages, trainable, part_of(progress, "steps"))
         if job.save_to:
             publish_folder(job.save_to, lambda folder: _save(folder, model, full))
         return losses, training_cost(self.base, recipe, [e for stage in stages for e in stage], Backend.REFERENCE)
 
-    def _score(self, benchmark: EvalSet, image_features: ImageFeatures) -> ItemScores:
+    def score(self, benchmark: EvalSet, job: Job) -> ItemScores:
+        """Score the model in place on a benchmark of a job."""
         if benchmark.fingerprint not in self._layouts:
             rows = self.preparation.item_rows(benchmark)
             self._layouts[benchmark.fingerprint] = lay_out(rows, len(benchmark.items), self.base)
         layout = self._layouts[benchmark.fingerprint]
         self.base.model.eval()
-        values = item_scores(benchmark, layout.starts, layout.lengths, candidate_log_probabilities(self.base, image_features, layout))
+        logs = candidate_log_probabilities(self.base, self._image_features(job), layout)
+        return self._item_scores(benchmark, job, item_scores(benchmark, layout.starts, layout.lengths, logs), layout.unscored)
+
+    def _item_scores(self, benchmark: EvalSet, job: Job, values: NDArray[np.float32], unscored: tuple[int, ...]) -> ItemScores:
         if (spec := benchmark.spec).generates:
-            add_generated(benchmark, values, generated_texts(self.base, self.preparation, image_features, benchmark, spec.answer_tokens))
-        return ItemScores(benchmark.spec.name, benchmark.fingerprint, values, len(benchmark.items), layout.unscored)
+            add_generated(benchmark, values, self.texts(job, benchmark, spec.answer_tokens))
+        return ItemScores(spec.name, benchmark.fingerprint, values, len(benchmark.items), unscored)
 
 
 def training_cost(base: LoadedBase, recipe: Recipe, rows: Sequence[Example], backend: Backend) -> Cost:

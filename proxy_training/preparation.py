@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from proxy_training.batches import Example
 from proxy_training.chat import ChatEncoder
 from proxy_training.evaluation import ItemRow, encode_item
-from proxy_training.features import FeatureStore
+from proxy_training.features import CROWD, ImageStore
 from proxy_training.jobs import EvalSet, Job, Progress, Recipe, Stage, part_of
 from sources.canonical import hash_bytes
 from sources.images import read_image_bytes
@@ -20,7 +20,7 @@ KEPT_EXAMPLES = 200_000
 class Preparation:
     """Encodes for one proxy."""
 
-    def __init__(self, encoder: ChatEncoder, features: FeatureStore) -> None:
+    def __init__(self, encoder: ChatEncoder, features: ImageStore) -> None:
         self.encoder = encoder
         self.features = features
         self._image_keys: dict[tuple[str, str], str] = {}
@@ -40,17 +40,23 @@ class Preparation:
             self._image_keys[place] = hash_bytes(read_image_bytes(ref))
         return self._image_keys[place]
 
+    def keys(self, images: Sequence[ImageRef]) -> tuple[str, ...]:
+        """Return the features' keys of a row's images; "" for one whose file cannot be read."""
+        mark = CROWD if len(images) > 1 and self.features.base.crowd_differs else ""
+        found = []
+        for ref in images:
+            try:
+                found.append(self.image_key(ref) + mark)
+            except RowError:
+                found.append("")
+        return tuple(found)
+
     def refs(self, job: Job) -> dict[str, ImageRef]:
         """Return where all readable images of a job are, of its rows and its items, by key."""
         samples = [row.sample.images for stage in job.training.stages for row in stage.rows]
         items = [item.images for benchmark in job.benchmarks for item in benchmark.items]
-        found = {}
-        for ref in (ref for images in (*samples, *items) for ref in images):
-            try:
-                found[self.image_key(ref)] = ref
-            except RowError:
-                continue
-        return found
+        every = {key: ref for images in (*samples, *items) for key, ref in zip(self.keys(images), images, strict=True)}
+        return {key: ref for key, ref in every.items() if key}
 
     def ensure_images(self, job: Job, progress: Progress | None = None) -> None:
         """Compute the features of all images that a job trains on.
@@ -62,7 +68,8 @@ class Preparation:
         for stage in job.training.stages if job.adapter is None else ():
             for row in stage.rows:
                 for ref in row.sample.images:
-                    wanted[self.image_key(ref)] = ref
+                    self.image_key(ref)  # raises where the file is gone
+                wanted |= zip(self.keys(row.sample.images), row.sample.images, strict=True)
         failed = self.features.ensure(wanted, part_of(progress, "images"))
         if failed:
             key, error = next(iter(failed.items()))
@@ -90,7 +97,7 @@ class Preparation:
         return examples
 
     def _encode(self, sample: Sample) -> Example:
-        keys = tuple(self.image_key(ref) for ref in sample.images)
+        keys = self.keys(sample.images)
         return Example(self.encoder.encode(sample.turns, [self.features.expansion(key) for key in keys]), keys)
 
     def item_rows(self, benchmark: EvalSet) -> list[ItemRow]:
@@ -100,18 +107,9 @@ class Preparation:
         return self._item_rows[benchmark.fingerprint]
 
     def _encode_items(self, benchmark: EvalSet) -> list[ItemRow]:
-        keys: list[list[str]] = []
-        refs: dict[str, ImageRef] = {}
-        for item in benchmark.items:
-            keys.append([])
-            for ref in item.images:
-                try:
-                    key = self.image_key(ref)
-                    refs[key] = ref
-                except RowError:
-                    key = ""
-                keys[-1].append(key)
-        failed = self.features.ensure(refs)
+        keys = [self.keys(item.images) for item in benchmark.items]
+        places = [pair for item, found in zip(benchmark.items, keys, strict=True) for pair in zip(found, item.images, strict=True)]
+        failed = self.features.ensure({key: ref for key, ref in places if key})
         rows = []
         for number, (item, images) in enumerate(zip(benchmark.items, keys, strict=True)):
             if all(key and key not in failed for key in images):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from probe.cli.output import counting, estimate_json, interval, listing_options, print_json, print_listing
+from probe.cli.output import counting, estimate_json, interval, listing_options, print_json, print_listing, say
 from probe.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--proxy", required=True, metavar="P", help="tiny, the folder of a saved model, or hf:ORG/NAME.")
+@click.option("--proxy", required=True, metavar="P", help="A name (probe proxies list), a model's folder, or hf:ORG/NAME.")
 @click.option("--adapter", type=click.Path(path_type=Path), default=None, help="A PEFT adapter folder.  [default: the proxy as it is]")
 @click.option("--benchmark", "benchmarks", multiple=True, metavar="B", help="Repeat for more.  [default: all registered ones]")
 @click.option("--split", type=click.Choice(["all", "selection", "confirmation"]), default="all", show_default=True, help="Which items.")
@@ -59,12 +59,14 @@ def evaluate(
     from probe.study.model_scores import score_model
     from probe.study.registry import default_benchmarks, find_benchmark
     from proxy_training.jobs import EngineSettings
-    from proxy_training.proxies import proxy_spec
+    from proxy_training.proxies import proxy_spec, proxy_warning
     from sources.benchmark import Split
 
     check_device(device)
     check_sharding(device, gpus_per_probe)
     spec = proxy_spec(proxy)
+    if warning := proxy_warning(spec):
+        say(warning, err=True)
     with workspace.open_store() as store:
         eval_sets = [read_eval_set(find_benchmark(store, name)) for name in benchmarks or default_benchmarks(store, [])]
     chosen = None if split == "all" else Split(split)

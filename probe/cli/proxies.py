@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from probe.cli.output import bytes_text, counting, listing_options, print_fields, print_listing, say
 
-COLUMNS = ("name", "family", "size", "weights", "path")
+if TYPE_CHECKING:
+    from proxy_training.presets import Preset
+
+COLUMNS = ("name", "family", "parameters", "images", "max_length", "default_budget", "here")
 
 
 @click.group()
@@ -22,21 +25,33 @@ def command() -> None:
 @command.command("list")
 @listing_options
 def list_(form: str) -> None:
-    """List the proxies known by name; any folder of a supported model is one too."""
-    from proxy_training.proxies import proxy_names
+    """List the proxies known by name; nothing is downloaded."""
+    from proxy_training.presets import presets
 
-    rows = [proxy_fields(name) for name in proxy_names()]
+    rows = [proxy_fields("tiny") | {"images": "64 x 64 pixels", "here": "bundled"}, *(preset_fields(p) for p in presets().values())]
     print_listing(rows, form, empty="No proxy is known.", columns=COLUMNS if form == "table" else None)
     if form == "table":
-        say("A folder that `save_pretrained` wrote is a proxy too: --proxy FOLDER.")
+        say("A preset's settings and reasons: probe proxies show NAME. From a folder: --proxy NAME@FOLDER.")
+        say("Any other model that transformers loads as image-text-to-text: --proxy FOLDER, or --proxy hf:ORG/NAME.")
 
 
 @command.command()
 @click.argument("name")
 @listing_options
 def show(name: str, form: str) -> None:
-    """Show a proxy by name or folder: its weights, recipe, budget and what its base has seen."""
-    print_fields(proxy_fields(name), form)
+    """Show a proxy by name or folder: its weights, recipe, budget and what its base has seen; a preset with its reasons."""
+    from proxy_training.presets import presets
+    from proxy_training.proxies import cached_folder
+
+    if name not in presets():
+        return print_fields(proxy_fields(name), form)
+    preset = presets()[name]
+    fields = preset_fields(preset)
+    if cached_folder(preset.hub_id):
+        fields = proxy_fields(name) | fields
+    elif form == "table":
+        say(f"Not on this machine; a run downloads it, or: hf download {preset.hub_id}", err=True)
+    return print_fields(fields | {f"why_{setting}": reason for setting, reason in preset.why}, form)
 
 
 @command.group()
@@ -70,6 +85,27 @@ def tiny(out: Path, **options: Any) -> None:
     say(f"Use it with: probe run --source S --proxy {report.folder}")
 
 
+def preset_fields(preset: Preset) -> dict[str, Any]:
+    """Return what a preset says, without loading or fetching anything."""
+    from proxy_training.families.limits import UNITS
+    from proxy_training.proxies import cached_folder
+
+    limit = f"at most {preset.image_limit:,} {UNITS[preset.family]}" if preset.image_limit else "the model's one size"
+    return {
+        "name": preset.name,
+        "hub_id": preset.hub_id,
+        "family": preset.family,
+        "parameters": round(preset.billions * 1e9),
+        "images": limit,
+        "scope": preset.scope.value,
+        "rank": preset.rank,
+        "learning_rate": str(preset.learning_rate),
+        "max_length": preset.max_length,
+        "default_budget": f"{preset.default_tokens} tokens",
+        "here": "yes" if cached_folder(preset.hub_id) else "no",
+    }
+
+
 def proxy_fields(name: str) -> dict[str, Any]:
     """Return what is known of a proxy.
 
@@ -98,6 +134,7 @@ def proxy_fields(name: str) -> dict[str, Any]:
         "illustration_only": spec.illustration_only,
         "trained_on": card.get("trained_on") or trained_on(spec),
         "parameters": card.get("parameters"),
+        "image_limit": spec.image_limit,
         "held_out_accuracy": " ".join(f"{skill}={value:.2f}" for skill, value in card.get("held_out_accuracy", {}).items()),
     }
 

@@ -25,7 +25,7 @@ DESIGNS = ("solo", "add-one", "swarm")
 @click.option("--study", default="main", show_default=True, help="The named question these probes answer.")
 @click.option("--design", type=click.Choice(DESIGNS), default=None, help="Default: add-one with --base, else solo.")
 @click.option("--base", default=None, metavar="M", help="Base mixture: a manifest file, or a=0.5,b=0.5.")
-@click.option("--proxy", default=None, metavar="P", help="tiny, the folder of a saved model, or hf:ORG/NAME.  [default: tiny]")
+@click.option("--proxy", default=None, metavar="P", help="A name (probe proxies list), a model's folder, or hf:ORG/NAME.  [default: tiny]")
 @click.option("--samples", type=click.IntRange(1), default=None, help="Budget of every probe in rows.")
 @click.option("--tokens", type=click.IntRange(1), default=None, help="Budget of every probe in tokens.  [default: the proxy's]")
 @click.option("--seeds", type=click.IntRange(1, 64), default=None, help="Repeats of every arm.  [default: the study's, 3 for a new one]")
@@ -214,6 +214,9 @@ def _estimate(workspace: Workspace, planned: Planned, options: dict[str, Any]) -
         f"About {cost.hours:.2g} hours: {cost.probes} probes of {each:.1f} s each, {workers} at a time. Slots: {cost.calibration.choice}.",
         err=True,
     )
+    say(f"{cost.fit.sentence()} A measured process held {cost.calibration.peak_bytes / 1e9:.1f} GB.", err=True)
+    if warning := cost.fit.warning():
+        say(warning, err=True)
     return cost
 
 
@@ -230,6 +233,18 @@ def cost_json(cost: CostEstimate) -> dict[str, Any]:
             "item": cost.calibration.item_s,
         },
         "slots": cost.calibration.choice,
+        "memory": {
+            "where": cost.fit.where,
+            "weights": cost.fit.need.weights,
+            "adapters": cost.fit.need.adapters,
+            "activations": cost.fit.need.activations,
+            "peak": cost.fit.peak,
+            "processes": cost.fit.processes,
+            "free": cost.fit.free,
+            "measured": cost.calibration.peak_bytes,
+            "warning": cost.fit.warning(),
+        },
+        "features_on_disk": cost.fit.features,
     }
 
 

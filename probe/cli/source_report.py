@@ -218,7 +218,7 @@ def _token_count(proxy: str) -> Callable[[Sample], int | None]:
     from proxy_training.proxies import proxy_spec
 
     spec = proxy_spec(proxy)
-    count = token_counter(Path(spec.path))
+    count = token_counter(Path(spec.path), spec.image_limit)
 
     def tokens(sample: Sample) -> int | None:
         found = count(sample)

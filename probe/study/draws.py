@@ -34,7 +34,7 @@ class Draws:
         self._find = find
         self._cache_dir = cache_dir
         self._pools: dict[str, SourcePool] = {}
-        self._count = token_counter(Path(study.proxy.path))
+        self._count = token_counter(Path(study.proxy.path), study.proxy.image_limit)
         self._tokens: dict[bytes, float] = {}  # by the row's digest, so that no row is held
 
     def pool(self, slug: str, progress: Callable[[int, int], None] | None = None) -> SourcePool:
@@ -53,11 +53,11 @@ class Draws:
         in_tokens = self.study.budget_unit is BudgetUnit.TOKENS
         for budget, phase in zip(self._budgets(curriculum), curriculum.phases, strict=True):
             pools = self.pools(tuple(slug for slug, _ in phase.mixture.shares))
-            drawn = draw_mixture(pools, phase.mixture, budget, seed, self._tokens_of if in_tokens else None, self._fits)
+            drawn = draw_mixture(pools, phase.mixture, budget, seed, self.tokens_of if in_tokens else None, self._fits)
             ordered = training_order(drawn.rows, seed)
             stages.append(Stage(tuple(ordered)))
             rows += len(ordered)
-            tokens += int(sum(self._tokens_of(row) for row in ordered))
+            tokens += int(sum(self.tokens_of(row) for row in ordered))
             shared += drawn.overlap * len(ordered)
         return Drawn(Training(self.study.proxy, self.study.recipe, tuple(stages), seed), rows, tokens, shared / max(1, rows))
 
@@ -70,9 +70,10 @@ class Draws:
         return [float(rows[number]) for number in sorted(rows)]
 
     def _fits(self, row: DrawnRow) -> bool:
-        return self._tokens_of(row) <= self.study.recipe.max_length
+        return self.tokens_of(row) <= self.study.recipe.max_length
 
-    def _tokens_of(self, row: DrawnRow) -> float:
+    def tokens_of(self, row: DrawnRow) -> float:
+        """Return a row's tokens, images included; NaN where an image cannot be loaded."""
         key = bytes.fromhex(row.digest)
         if key not in self._tokens:
             try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +17,12 @@ from db.values import StudyPlan
 from probe.study.draws import Draws
 from probe.study.items import read_eval_set
 from probe.study.local import thread_settings
+from probe.study.memory import Fit, check_fit
 from probe.study.registry import find_benchmark, find_source
 from probe.workspace import Workspace
 from proxy_training.jobs import Cost, EngineSettings, EvalSet, Job, ProxySpec, Recipe, Stage, Training
 from sources.images import load_image
+from sources.sampling import DrawnRow
 
 if TYPE_CHECKING:
     from proxy_training.engine import Engine
@@ -36,7 +40,8 @@ class Calibration:
     image_s: float
     token_s: float
     item_s: float
-    choice: str = ""  # how many probes at once, and why
+    choice: str = ""  # how many probes at once and why, or why one after another
+    peak_bytes: int = 0  # that a measured process held: of its GPU, else of all its memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +52,14 @@ class CostEstimate:
     hours: float
     process_hours: float
     calibration: Calibration
+    fit: Fit
 
 
 def estimate(workspace: Workspace, plan: StudyPlan, workers: int, settings: EngineSettings) -> CostEstimate:
     """Calibrate and add up: training tokens, items and images of the probes that no study has finished yet.
 
     Raises:
-        ProbeError, SourceError: a source or benchmark of the plan cannot be read.
+        ProbeError, SourceError: a source or benchmark of the plan cannot be read, or the proxy does not fit into memory.
     """
     with workspace.look() as store:
         done = {p.training_id for study in store.studies() for p in store.probes(study.name) if p.state.value == "done"}
@@ -63,12 +69,15 @@ def estimate(workspace: Workspace, plan: StudyPlan, workers: int, settings: Engi
         curricula = {arm.name: arm.curriculum for arm in plan.arms}
         trained = [probe for probe in new.values() if probe.rows]
         example = None
-        images = 0.0
+        images, image_tokens = 0.0, 0.0
         for name in dict.fromkeys(probe.arm for probe in trained):
             probe = next(probe for probe in trained if probe.arm == name)
             training = draws.draw(curricula[name], probe.seed).training
             example = example or training
-            images += _images(_distinct(training), sum(other.arm == name for other in trained), probe.overlap)
+            found = _images(_distinct(training), sum(other.arm == name for other in trained), probe.overlap)
+            images += found
+            image_tokens += found * _tokens_an_image(training, draws.tokens_of)
+    fit = check_fit(plan.study.proxy, plan.study.recipe, example, draws.tokens_of, int(image_tokens), workers, settings, workspace.features)
     calibration = calibrate(workspace, plan, example, benchmarks, workers, settings)
     n_items = sum(len(benchmark.items) for benchmark in benchmarks)
     item_images = sum(len({ref for item in benchmark.items for ref in item.images}) for benchmark in benchmarks)
@@ -76,7 +85,7 @@ def estimate(workspace: Workspace, plan: StudyPlan, workers: int, settings: Engi
     work += calibration.image_s * (images + item_images)
     used = max(1, min(workers, len(new)))
     hours = (work / used + (calibration.start_s if new else 0.0)) / 3600
-    return CostEstimate(len(new), hours, (work + used * calibration.start_s) / 3600, calibration)
+    return CostEstimate(len(new), hours, (work + used * calibration.start_s) / 3600, calibration, fit)
 
 
 def _images(of_one: int, repeats: int, overlap: float) -> float:
@@ -88,6 +97,12 @@ def _images(of_one: int, repeats: int, overlap: float) -> float:
 
 def _distinct(training: Training) -> int:
     return len({ref.identity() for stage in training.stages for row in stage.rows for ref in row.sample.images})
+
+
+def _tokens_an_image(training: Training, tokens_of: Callable[[DrawnRow], float]) -> float:
+    """Return the tokens of a row for each of its images: at least those of the image itself."""
+    rows = [row for stage in training.stages for row in stage.rows if row.sample.images]
+    return sum(tokens_of(row) for row in rows) / max(1, sum(len(row.sample.images) for row in rows))
 
 
 def calibrate(
@@ -112,6 +127,7 @@ def calibrate(
         fmean(one.token_s for one in found),
         fmean(one.item_s for one in found),
         found[0].choice,
+        max(one.peak_bytes for one in found),
     )
 
 
@@ -125,8 +141,8 @@ def _measure(proxy: ProxySpec, recipe: Recipe, features: Path, settings: EngineS
     _run(engine, job)  # warms up, lays out the items and chooses the slots
     cost = _run(engine, job)
     n_items = sum(len(benchmark.items) for benchmark in job.benchmarks)
-    choice = engine.stack.choice.reason if engine.stack and engine.stack.choice else engine.why_no_stack
-    return Calibration(start, image_s, cost.train_wall_s / max(1, cost.tokens), cost.eval_wall_s / max(1, n_items), choice)
+    peak = cost.peak_gpu_bytes or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return Calibration(start, image_s, cost.train_wall_s / max(1, cost.tokens), cost.eval_wall_s / max(1, n_items), cost.why, peak)
 
 
 def _image_seconds(engine: Engine, job: Job) -> float:

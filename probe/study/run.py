@@ -30,7 +30,7 @@ from probe.study.novelty import novelty_notes
 from probe.study.registry import benchmark_record, check_halves, default_benchmarks, find_benchmark, find_source, rescored, source_record
 from probe.workspace import Workspace
 from proxy_training.jobs import EngineSettings, ProxySpec, Recipe
-from proxy_training.proxies import proxy_spec
+from proxy_training.proxies import proxy_spec, proxy_warning
 from sources.mixture import Mixture
 from sources.spec import SourceSpec
 
@@ -92,7 +92,7 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
         known = store.study(request.study)
         if known is not None:
             _check_same(known, request)
-        draft, note = (known, "") if known else _draft(request)
+        draft, chosen = (known, ()) if known else _draft(request)
         # Every source is looked up before anything is read: one that is not here is what the user mends first.
         specs = {slug: find_source(store, slug) for slug in (*request.sources, *draft.base.weights())}
         benchmarks = _benchmarks(store, known, request)
@@ -108,7 +108,7 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
         asks_anew = planned.new or planned.new_benchmarks
         shared = shared_images(draws, [*arms, *trained], benchmarks) if asks_anew else ()
         seen = novelty_notes(study.proxy, specs.values()) if asks_anew else ()
-        notes = tuple(filter(None, (note, *shared, *seen)))
+        notes = (*chosen, *shared, *seen)
         for told in notes:
             say(told)
         return replace(planned, notes=notes)
@@ -174,8 +174,8 @@ def execute(
     return LocalExecutor(workspace, study, workers, settings).run(on_progress)
 
 
-def _draft(request: RunRequest) -> tuple[StudyRecord, str]:
-    """Return a new study, whose base mixture is still empty where the user gave none, and what was chosen for it and why."""
+def _draft(request: RunRequest) -> tuple[StudyRecord, tuple[str, ...]]:
+    """Return a new study, whose base mixture is still empty where the user gave none, and what to know of it: what was chosen and why."""
     if not request.sources and request.base is None:
         raise UsageError("name at least one source: probe run --source S.")
     proxy = proxy_spec(request.proxy or "tiny")
@@ -191,7 +191,7 @@ def _draft(request: RunRequest) -> tuple[StudyRecord, str]:
         budget=budget,
         add_share=DEFAULT_ADD_SHARE if request.add_share is None else request.add_share,
     )
-    return study, note
+    return study, tuple(filter(None, (proxy_warning(proxy), note)))
 
 
 def _recipe(request: RunRequest, proxy: ProxySpec) -> tuple[Recipe, str]:

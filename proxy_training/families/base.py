@@ -32,10 +32,15 @@ class LoadedBase(Protocol):
     image_token_id: int
     pad_token_id: int
     processor_digest: str  # of all that decides how pixels and expansions come out
+    crowd_differs: bool  # an image of a row with several is processed otherwise than one that is alone
     not_plain: str  # why positions are not tokens' numbers or attention is not causal; empty where they are, which the stack needs
 
     def process_image(self, image: Image.Image) -> ProcessedImage:
         """Turn a loaded image into the tower's input, keeping its aspect ratio."""
+        ...
+
+    def process_crowded(self, image: Image.Image) -> ProcessedImage:
+        """Turn an image of a row with several into the tower's input."""
         ...
 
     def encode_images(self, images: Sequence[ProcessedImage]) -> list[Tensor]:
@@ -68,6 +73,10 @@ class LoadedBase(Protocol):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return logits [n, vocabulary] of hidden states [n, width]."""
+        ...
+
+    def lora_pattern(self) -> str:
+        """Return the full-match pattern of the language model's linear layers that LoRA trains."""
         ...
 
     def language_prefix(self) -> str:

@@ -6,6 +6,7 @@ Defined by transformers `models/idefics3/modeling_idefics3.py`; the tests compar
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from PIL import Image
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from proxy_training.families.base import ProcessedImage
 from proxy_training.families.spliced import SplicedBase
+from proxy_training.image_text import Idefics3ImageText
 
 
 class Idefics3Base(SplicedBase):
@@ -20,14 +22,18 @@ class Idefics3Base(SplicedBase):
 
     family = "idefics3"
     LANGUAGE = "model.text_model"
+    IMAGE_PROCESSOR = "Idefics3ImageProcessorPil"
+
+    def __init__(self, folder: Path, dtype: torch.dtype, device: torch.device, sharded: bool = False, image_limit: int = 0) -> None:
+        super().__init__(folder, dtype, device, sharded, image_limit)
+        self._text = Idefics3ImageText(folder, image_limit)
 
     def process_image(self, image: Image.Image) -> ProcessedImage:
         """Letterbox to a square where the processor would stretch it, then process."""
         if not self.processor.image_processor.do_image_splitting:
             image = self.letterboxed(image)
         out = self.processor.image_processor([[image]], return_row_col_info=True, return_tensors="pt")
-        expansion = self.processor.replace_image_token({"rows": out["rows"], "cols": out["cols"]}, 0)
-        return ProcessedImage(out["pixel_values"][0], expansion)
+        return ProcessedImage(out["pixel_values"][0], self._text.of_grid(int(out["rows"][0][0]), int(out["cols"][0][0])))
 
     def encode_images(self, images: Sequence[ProcessedImage]) -> list[Tensor]:
         """Run tower and connector over all tiles of all images at once."""
@@ -42,6 +48,7 @@ class SmolVLMBase(Idefics3Base):
     """A loaded SmolVLM2-class model: the same parts under another class name."""
 
     family = "smolvlm"
+    IMAGE_PROCESSOR = "SmolVLMImageProcessorPil"
 
 
 def _keep_black_tiles(tiles: Tensor) -> Tensor:

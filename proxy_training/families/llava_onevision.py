@@ -1,15 +1,13 @@
 """LLaVA-OneVision: the whole image and tiles of it at a resolution near its own, rows of tokens ending in a newline vector.
 
-Defined by transformers `models/llava_onevision/modeling_llava_onevision.py`; the tests compare this path with its own forward. Every image
-gets its tiles, also where a row holds several: the processor gives those the whole image alone, but an image's features here do not
-depend on the row that it stands in.
+Defined by transformers `models/llava_onevision/modeling_llava_onevision.py`; the tests compare this path with its own forward. In a row of
+several images each is the whole image alone, padded to a square, as the processor does it: an image has two kinds of features.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
@@ -25,17 +23,23 @@ class LlavaOnevisionBase(SplicedBase):
 
     family = "llava_onevision"
     LANGUAGE = "model.language_model"
+    crowd_differs = True
     IMAGE_PROCESSOR = "LlavaOnevisionImageProcessorPil"
 
-    def load_processor(self, folder: Path) -> Any:
-        """Load it, and the arithmetic of tokens beside it."""
-        self._text = LlavaOnevisionImageText(folder)
-        return super().load_processor(folder)
+    def __init__(self, folder: Path, dtype: torch.dtype, device: torch.device, sharded: bool = False, image_limit: int = 0) -> None:
+        super().__init__(folder, dtype, device, sharded, image_limit)
+        self._text = LlavaOnevisionImageText(folder, image_limit)
+        self.model.config.image_grid_pinpoints = self.processor.image_processor.image_grid_pinpoints
 
     def process_image(self, image: Image.Image) -> ProcessedImage:
         """Cut the image into the whole and its tiles."""
         out = self.processor.image_processor([image], return_tensors="pt")
         return ProcessedImage(out["pixel_values"][0], self._text.expansion(*image.size), (1, image.height, image.width))
+
+    def process_crowded(self, image: Image.Image) -> ProcessedImage:
+        """Take the whole image alone."""
+        out = self.processor.image_processor([[image, image]], return_tensors="pt")  # one of several, to the processor
+        return ProcessedImage(out["pixel_values"][0], self._text.crowd, (1, image.height, image.width))
 
     def encode_images(self, images: Sequence[ProcessedImage]) -> list[Tensor]:
         """Run tower and connector, an image at a time: each has tiles of its own number."""
@@ -44,6 +48,7 @@ class LlavaOnevisionBase(SplicedBase):
             assert image.grid is not None
             pixels = image.pixels[None].to(self.device, self.model.dtype)
             sizes = torch.tensor([image.grid[1:]], device=self.device)
-            out = self.model.model.get_image_features(pixel_values=pixels, image_sizes=sizes, return_dict=True)
+            in_row = torch.tensor([2 if len(image.pixels) == 1 else 1], device=self.device)  # without tiles: one of several
+            out = self.model.model.get_image_features(pixel_values=pixels, image_sizes=sizes, batch_num_images=in_row, return_dict=True)
             found.append(out.pooler_output[0].to(self.device))
         return found

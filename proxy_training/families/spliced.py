@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from proxy_training.families.base import ProcessedImage
+from proxy_training.families.base import LINEAR_LEAVES, ProcessedImage
+from proxy_training.families.limits import limited
 from sources.canonical import content_hash
 
 
@@ -22,26 +24,32 @@ class SplicedBase:
     family: ClassVar[str]
     LANGUAGE: ClassVar[str]  # path of the language model
     not_plain: ClassVar[str] = ""
+    crowd_differs: ClassVar[bool] = False
     IMAGE_PROCESSOR: ClassVar[str] = ""  # of transformers, where the whole processor would want torchvision, for videos
 
-    def __init__(self, folder: Path, dtype: torch.dtype, device: torch.device, sharded: bool = False) -> None:
+    def __init__(self, folder: Path, dtype: torch.dtype, device: torch.device, sharded: bool = False, image_limit: int = 0) -> None:
         from transformers import AutoModelForImageTextToText
 
         self.model: Any = AutoModelForImageTextToText.from_pretrained(
             folder,
             dtype=dtype,
-            attn_implementation="sdpa",
+            attn_implementation=self.attention_kind(folder),
             use_safetensors=True,
             trust_remote_code=False,
             device_map="auto" if sharded else device,  # accelerate's: layers are spread, and values move between them by hooks
         )
         self.model.requires_grad_(False).eval()
         self.processor: Any = self.load_processor(folder)
+        set_limit(self.processor.image_processor, self.family, image_limit)
         self.device = self.model.get_input_embeddings().weight.device
         self.image_token_id = int(self.model.config.image_token_id)
         self.pad_token_id = int(self.processor.tokenizer.pad_token_id or 0)
         settings = json.loads(self.processor.image_processor.to_json_string())
         self.processor_digest = content_hash([self.family, self.border(), settings])
+
+    def attention_kind(self, folder: Path) -> str | dict[str, str]:
+        """Return the attention to load the model with: the fused one."""
+        return "sdpa"
 
     def load_processor(self, folder: Path) -> Any:
         """Load the processor, or of it what images and texts need: `image_processor` and `tokenizer`."""
@@ -74,10 +82,11 @@ class SplicedBase:
 
     def language_inputs(self, input_ids: Tensor, features: Tensor, position_ids: Tensor | None = None) -> tuple[dict[str, Any], Tensor]:
         """Return what the language model takes, and by how much positions behind the rows are shifted: not at all."""
-        embeds = self.model.get_submodule(self.LANGUAGE).get_input_embeddings()(input_ids)
+        is_image = input_ids == self.image_token_id
+        # An image token may lie behind the vocabulary; what stands in its place is overwritten.
+        embeds = self.model.get_submodule(self.LANGUAGE).get_input_embeddings()(input_ids.masked_fill(is_image, 0))
         if len(features):
-            places = (input_ids == self.image_token_id).unsqueeze(-1)
-            embeds = embeds.masked_scatter(places, features.to(embeds.dtype))
+            embeds = embeds.masked_scatter(is_image.unsqueeze(-1), features.to(embeds.dtype))
         return {"inputs_embeds": embeds, "position_ids": position_ids}, input_ids.new_zeros(len(input_ids))
 
     def attention(self, input_ids: Tensor, allowed: Tensor | None, position_ids: Tensor | None) -> Any:
@@ -88,6 +97,10 @@ class SplicedBase:
         """Apply the language-model head, in fp32 for the softmax that follows."""
         return self.model.lm_head(hidden).float().to(self.device)  # type: ignore[no-any-return]
 
+    def lora_pattern(self) -> str:
+        """Return the linear layers of attention and MLP, by their full paths."""
+        return rf"{re.escape(self.LANGUAGE)}\..*\.({'|'.join(LINEAR_LEAVES)})"
+
     def language_prefix(self) -> str:
         """Return where the language model sits."""
         return self.LANGUAGE
@@ -96,9 +109,19 @@ class SplicedBase:
         """Turn a loaded image into the tower's input, keeping its aspect ratio."""
         raise NotImplementedError
 
+    def process_crowded(self, image: Image.Image) -> ProcessedImage:
+        """Turn an image of a row with several into the tower's input: as if it were alone."""
+        return self.process_image(image)
+
     def encode_images(self, images: Sequence[ProcessedImage]) -> list[Tensor]:
         """Run tower and connector: for each image its features [image tokens, width]."""
         raise NotImplementedError
+
+
+def set_limit(image_processor: Any, family: str, limit: int) -> None:
+    """Make an image processor keep to a limit (0: its own)."""
+    for name, value in limited(family, json.loads(image_processor.to_json_string()), limit).items():
+        setattr(image_processor, name, value)
 
 
 def letterbox(image: Image.Image, colour: tuple[int, ...]) -> Image.Image:

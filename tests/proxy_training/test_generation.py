@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import tiny_models
 import torch
+from own_forward import own_inputs, processed
 from PIL import Image
 
 from proxy_training.engine import Engine
@@ -29,7 +30,20 @@ def items(folder: Path) -> tuple[Item, ...]:
     return tuple(found)
 
 
-FAMILIES = ["tiny", "gemma3", "internvl", "llava_onevision", "smolvlm", "llava", "llava-qwen3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl"]
+FAMILIES = [
+    "tiny",
+    "gemma3",
+    "internvl",
+    "llava_onevision",
+    "smolvlm",
+    "llava",
+    "llava-qwen3",
+    "paligemma",
+    "paligemma2",
+    "qwen2_vl",
+    "qwen2_5_vl",
+    "qwen3_vl",
+]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -43,16 +57,8 @@ def test_answers_are_those_of_transformers(family: str, tmp_path: Path) -> None:
     tokenizer = engine.base.processor.tokenizer
     for row in engine.preparation.item_rows(bench):
         inputs = {"input_ids": torch.from_numpy(row.prompt.astype("int64"))[None]}
-        for ref in bench.items[row.item].images:
-            image = engine.base.process_image(load_image(ref))
-            inputs["pixel_values"] = image.pixels if family.startswith(("llava", "qwen", "internvl", "gemma3")) else image.pixels[None]
-            if family == "gemma3":
-                inputs["token_type_ids"] = (inputs["input_ids"] == engine.base.image_token_id).int()
-            elif family == "llava_onevision":
-                inputs["pixel_values"], inputs["image_sizes"] = image.pixels[None], torch.tensor([image.grid[1:]])
-            elif image.grid is not None:
-                inputs["image_grid_thw"] = torch.tensor([image.grid])
-                inputs["mm_token_type_ids"] = (inputs["input_ids"] == engine.base.image_token_id).int()
+        images = processed(engine.base, [load_image(ref) for ref in bench.items[row.item].images])
+        inputs |= own_inputs(engine.base, images, inputs["input_ids"], len(row.prompt))
         end = int(row.candidates[0][-1])
         out = engine.base.model.generate(
             **inputs,

@@ -51,5 +51,5 @@ def test_unusable_model_folders_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(ProxyError, match=r"no safetensors weights"):
         proxy_spec(str(tmp_path))
     (tmp_path / "config.json").write_text('{"model_type": "mystery"}')
-    with pytest.raises(ProxyError, match="'mystery' is not supported"):
+    with pytest.raises(ProxyError, match="'mystery' is none that transformers loads"):
         family_of(tmp_path)

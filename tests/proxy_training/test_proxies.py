@@ -50,6 +50,8 @@ def test_a_model_in_the_cache_needs_no_network(tmp_path: Path) -> None:
         ("hf:some-lab/none", {}, "is not in the cache and the hub cannot be reached"),
         ("hf:some-lab/none", {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}, "give the folder of a saved model instead"),
         ("hf:not/a/hub/id", {}, "write it as hf:ORG/NAME"),
+        ("qwen2.5-vl-3b", {}, "run `hf download Qwen/Qwen2.5-VL-3B-Instruct` where it can"),
+        ("qwen2.5-vl-3b", {}, "--proxy qwen2.5-vl-3b@FOLDER"),
     ],
 )
 def test_a_model_that_cannot_be_had_is_one_sentence(name: str, environment: dict[str, str], says: str, tmp_path: Path) -> None:

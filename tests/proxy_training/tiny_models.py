@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,11 @@ def build(family: str, folder: Path) -> Path:
         "smolvlm": _smolvlm,
         "llava": _llava,
         "llava-qwen3": _llava_qwen3,
+        "idefics3": _idefics3,
+        "paligemma": _paligemma,
+        "paligemma2": _paligemma2,
+        "llava_next": _llava_next,
+        "aya_vision": _aya_vision,
     }
     model, processor = makers[family]() if family in makers else _qwen_vl(family)
     for name, weight in model.named_parameters():  # large enough that images and positions matter
@@ -53,7 +59,8 @@ def _tokenizer() -> Any:
 
 
 def _smolvlm() -> tuple[Any, Any]:
-    from transformers import AutoProcessor, SmolVLMConfig, SmolVLMForConditionalGeneration
+    """As SmolVLM2 is published: its whole processor wants packages for videos."""
+    from transformers import SmolVLMConfig, SmolVLMForConditionalGeneration, SmolVLMImageProcessorPil
 
     tokenizer = _tokenizer()
     ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.bos_token_id}
@@ -65,11 +72,8 @@ def _smolvlm() -> tuple[Any, Any]:
         tie_word_embeddings=False,
         pad_token_id=tokenizer.pad_token_id,
     )
-    processor = AutoProcessor.from_pretrained(BUNDLED)
-    processor.image_processor.size = {"longest_edge": 32}
-    processor.image_processor.max_image_size = {"longest_edge": 32}
-    processor.image_seq_len = 4
-    return SmolVLMForConditionalGeneration(config), processor
+    image_processor = SmolVLMImageProcessorPil(size={"longest_edge": 64}, max_image_size={"longest_edge": 32})
+    return SmolVLMForConditionalGeneration(config), _Parts(tokenizer, image_processor, _SequenceLength(4))
 
 
 def _llava_of(text_config: Any) -> tuple[Any, Any]:
@@ -170,6 +174,134 @@ def _gemma3() -> tuple[Any, Any]:
         eoi_token_id=tokenizer.convert_tokens_to_ids("<end_of_image>"),
     )
     return Gemma3ForConditionalGeneration(config), _Parts(tokenizer, Gemma3ImageProcessorPil(size={"height": 32, "width": 32}))
+
+
+def _idefics3() -> tuple[Any, Any]:
+    """Images cut into tiles, unlike the bundled proxy's."""
+    from transformers import AutoProcessor, Idefics3Config, Idefics3ForConditionalGeneration
+
+    tokenizer = _tokenizer()
+    config = Idefics3Config(
+        vision_config={**VISION, "model_type": "idefics3_vision"},
+        text_config={"model_type": "llama", "vocab_size": len(tokenizer), "head_dim": 16, "max_position_embeddings": 512, **TEXT},
+        scale_factor=2,
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        tie_word_embeddings=False,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    processor = AutoProcessor.from_pretrained(BUNDLED)
+    processor.image_processor.do_image_splitting = True
+    processor.image_processor.size = {"longest_edge": 64}
+    processor.image_processor.max_image_size = {"longest_edge": 32}
+    processor.image_seq_len = 4
+    return Idefics3ForConditionalGeneration(config), processor
+
+
+def _paligemma_of(text_config: Any) -> tuple[Any, Any]:
+    from transformers import PaliGemmaConfig, PaliGemmaForConditionalGeneration, SiglipImageProcessorPil
+
+    tokenizer = _paligemma_tokenizer()
+    config = PaliGemmaConfig(
+        text_config=text_config,
+        vision_config={"model_type": "siglip_vision_model", "vision_use_head": False, **VISION},
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        projection_dim=64,
+    )
+    image_processor = SiglipImageProcessorPil(size={"height": 32, "width": 32})
+    image_processor.image_seq_length = 16
+    return PaliGemmaForConditionalGeneration(config), _Parts(tokenizer, image_processor)
+
+
+def _paligemma_tokenizer() -> Any:
+    """No chat template, and a begin token that the tokenizer puts before every text by itself, as Gemma's does."""
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = _tokenizer()
+    tokenizer.chat_template = None
+    begin, number = tokenizer.bos_token, tokenizer.bos_token_id
+    tokenizer._tokenizer.post_processor = TemplateProcessing(
+        single=f"{begin} $A", pair=f"{begin} $A $B:1", special_tokens=[(begin, number)]
+    )
+    return tokenizer
+
+
+def _paligemma() -> tuple[Any, Any]:
+    from transformers import GemmaConfig
+
+    return _paligemma_of(GemmaConfig(vocab_size=len(_tokenizer()), max_position_embeddings=512, head_dim=16, **TEXT))
+
+
+def _paligemma2() -> tuple[Any, Any]:
+    """Gemma2 as language model: windows, and caps on attention scores and logits."""
+    from transformers import Gemma2Config
+
+    kinds = ["sliding_attention", "full_attention", "sliding_attention"]
+    own = {"head_dim": 16, "sliding_window": 12, "query_pre_attn_scalar": 16, "layer_types": kinds}
+    caps = {"attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0}
+    return _paligemma_of(Gemma2Config(vocab_size=len(_tokenizer()), max_position_embeddings=512, **own, **caps, **TEXT))
+
+
+def _llava_next() -> tuple[Any, Any]:
+    """Of a family that has no module here."""
+    from transformers import LlavaNextConfig, LlavaNextForConditionalGeneration, LlavaNextImageProcessorPil, LlavaNextProcessor
+
+    tokenizer, grids = _tokenizer(), [[32, 64], [64, 32], [64, 64]]
+    config = LlavaNextConfig(
+        vision_config={"model_type": "clip_vision_model", **VISION},
+        text_config={"model_type": "mistral", "vocab_size": len(tokenizer), "max_position_embeddings": 512, "head_dim": 16, **TEXT},
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        image_grid_pinpoints=grids,
+        image_seq_length=16,
+        tie_word_embeddings=False,
+    )
+    sides = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+    processor = LlavaNextProcessor(
+        LlavaNextImageProcessorPil(image_grid_pinpoints=grids, **sides),
+        tokenizer,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=LLAVA_TEMPLATE,
+    )
+    return LlavaNextForConditionalGeneration(config), processor
+
+
+def _aya_vision() -> tuple[Any, Any]:
+    """Of a family that has no module here: tiles, and a language model whose attention and MLP run side by side."""
+    from transformers import AyaVisionConfig, AyaVisionForConditionalGeneration, AyaVisionProcessor, GotOcr2ImageProcessorPil
+
+    tokenizer = _tokenizer()
+    marks = ["<|START_OF_IMG|>", "<|END_OF_IMG|>", "<|IMG_PATCH|>", "<|IMG_LINE_BREAK|>", "TILE", "TILE_GLOBAL"]
+    tokenizer.add_special_tokens({"additional_special_tokens": marks})
+    text = {"model_type": "cohere2", "vocab_size": len(tokenizer), "max_position_embeddings": 512, "sliding_window": 16, **TEXT}
+    ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    config = AyaVisionConfig(
+        vision_config={"model_type": "siglip_vision_model", "vision_use_head": False, **VISION},
+        text_config=text | ids,
+        image_token_id=tokenizer.convert_tokens_to_ids("<|IMG_PATCH|>"),
+        downsample_factor=2,
+        adapter_layer_norm_eps=1e-6,
+    )
+    processor = AyaVisionProcessor(
+        GotOcr2ImageProcessorPil(size={"height": 32, "width": 32}, max_patches=4, crop_to_patches=True),
+        tokenizer,
+        patch_size=8,
+        img_size=32,
+        downsample_factor=2,
+        chat_template=LLAVA_TEMPLATE,
+    )
+    return AyaVisionForConditionalGeneration(config), processor
+
+
+class _SequenceLength:
+    """The one line of a SmolVLM processor's own settings."""
+
+    def __init__(self, tokens: int) -> None:
+        self._tokens = tokens
+
+    def save_pretrained(self, folder: Path) -> None:
+        settings = {"image_seq_len": self._tokens, "processor_class": "SmolVLMProcessor"}
+        (folder / "processor_config.json").write_text(json.dumps(settings), "utf-8")
 
 
 class _Parts:
