@@ -13,13 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 Pixels = NDArray[np.float64]
-WORDS = (
-    "the of and to in is that for it was on are as with they be at one have this from or had by hot but some what there we can out other "
-    "were all your when up use word how said an each she which do their time if will way about many then them would write like so these "
-    "her long make thing see him two has look more day could go come did my sound no most number who over know water than call first "
-    "people may down side been now find any new work part take get place made live where after back little only round man year came show "
-    "every good me give our under name very through just form much great think say help low line before turn cause same mean differ move"
-).split()
+WORDS = Path(__file__).read_text(encoding="utf-8").lower().replace("_", " ").split()  # this file's own
 
 
 def rng_of(*parts: int) -> np.random.Generator:
@@ -62,7 +56,8 @@ def _blob(rng: np.random.Generator, width: int, height: int) -> Image.Image:
         draw.ellipse([x - size, y - size * rng.uniform(0.4, 1), x + size, y + size], fill=255)
     else:
         angles = np.sort(rng.uniform(0, 2 * math.pi, int(rng.integers(3, 9))))
-        draw.polygon([(x + size * rng.uniform(0.4, 1) * math.cos(a), y + size * rng.uniform(0.4, 1) * math.sin(a)) for a in angles], fill=255)
+        reach = size * rng.uniform(0.4, 1, len(angles))
+        draw.polygon([(x + r * math.cos(a), y + r * math.sin(a)) for r, a in zip(reach, angles, strict=True)], fill=255)
     return mask
 
 

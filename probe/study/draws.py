@@ -15,6 +15,8 @@ from sources.problems import RowError
 from sources.sampling import DrawnRow, SourcePool, draw_mixture, training_order
 from sources.spec import SourceSpec
 
+Clean = Callable[[SourcePool], SourcePool]  # leaves rows out that are not to be drawn
+
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
@@ -29,9 +31,7 @@ class Drawn:
 class Draws:
     """Opened sources of one study; each is indexed once and each row's tokens are counted once."""
 
-    def __init__(
-        self, study: StudyRecord, find: Callable[[str], SourceSpec], cache_dir: Path | None, clean: Callable[[SourcePool], SourcePool] | None = None
-    ) -> None:
+    def __init__(self, study: StudyRecord, find: Callable[[str], SourceSpec], cache_dir: Path | None, clean: Clean | None = None) -> None:
         self.study = study
         self._clean = clean
         self._find = find

@@ -14,7 +14,6 @@ from probe.study import designs
 from probe.study.decontamination import study_draws
 from probe.study.observations import Observations, Targets, observations, targets
 from probe.study.ranking import benchmark_arrays, known_study
-from probe.study.registry import find_source
 from probe.study.run import SEED_STRIDE, plan_probes
 from probe.workspace import Workspace
 from sources.canonical import content_hash

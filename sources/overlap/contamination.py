@@ -14,8 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from sources.benchmark import Item
 from sources.canonical import content_hash
 from sources.images import image_digest

@@ -33,7 +33,7 @@ class Gallery:
 
     def name(self, place: int) -> str:
         """Return the hash of an image's bytes, in hex."""
-        return self.digests[place].tobytes().hex()
+        return bytes(self.digests[place].tobytes()).hex()
 
     @classmethod
     def of(cls, digests: Sequence[str], looks: Sequence[Look]) -> Gallery:

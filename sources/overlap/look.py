@@ -71,6 +71,6 @@ def _hash(grey: Image, window: tuple[float, float, float, float]) -> int:
     import imagehash
     from PIL.Image import Resampling
 
-    box = tuple(edge * SIDE for edge in window)
-    bits = imagehash.phash(grey.resize((_HASHED_SIDE, _HASHED_SIDE), Resampling.LANCZOS, box=box)).hash
+    left, top, right, bottom = (edge * SIDE for edge in window)
+    bits = imagehash.phash(grey.resize((_HASHED_SIDE, _HASHED_SIDE), Resampling.LANCZOS, box=(left, top, right, bottom))).hash
     return int.from_bytes(np.packbits(bits).tobytes(), "big")

@@ -55,7 +55,7 @@ def agreement(
     outer_colour: NDArray[np.uint8],
     boxes: Floats,
 ) -> Agreement:
-    """Compare the whole of `inner` [pairs, ...] with the `boxes` [pairs, 4] (left, top, right, bottom, as shares) of `outer`, moved to fit."""
+    """Compare all of `inner` [pairs, ...] with the `boxes` [pairs, 4] (left, top, right, bottom, as shares) of `outer`, moved to fit."""
     inner, outer = inner_grey.astype(np.float32), outer_grey.astype(np.float32)
     axes = np.stack([boxes[:, 2] - boxes[:, 0], boxes[:, 0], boxes[:, 3] - boxes[:, 1], boxes[:, 1]], 1).astype(np.float32)
     axes = _aligned(inner, outer, axes)
@@ -89,12 +89,12 @@ def _rows_at(scale: Floats, start: Floats, side: int) -> Floats:
     place = (start[:, None] + scale[:, None] * ((np.arange(side, dtype=np.float32) + 0.5) / side)) * side - 0.5
     place = np.clip(place, 0, side - 1)
     near = 1 - np.abs(place[:, :, None] - np.arange(side, dtype=np.float32))
-    return np.maximum(near, 0)
+    return np.maximum(near, 0).astype(np.float32)
 
 
 def _aligned(inner: Floats, outer: Floats, axes: Floats) -> Floats:
     """Refine scale and start of both axes by Gauss-Newton on smoothed images (Lucas and Kanade 1981), contrast and brightness free."""
-    inner, outer = (gaussian_filter(image, (0, 1.2, 1.2)) for image in (inner, outer))
+    inner, outer = (gaussian_filter(image, (0, 1.2, 1.2)).astype(np.float32) for image in (inner, outer))
     at = (np.arange(SIDE, dtype=np.float32) + 0.5) / SIDE
     for _ in range(_STEPS):
         shown = _cut(outer, axes)

@@ -20,28 +20,51 @@ from sources.sample import ImageRef
 
 Progress = Callable[[int, int], None]
 PART = 2048  # images
+_PREFIX = f"looks-{content_hash([VERSION, IMAGE_POLICY])[:12]}-"
 
 
 def scan_images(images: Mapping[str, ImageRef], cache_dir: Path | None, progress: Progress | None = None) -> Gallery:
-    """Return the gallery of images by the hashes of their bytes, from the cache where they were looked at before.
+    """Return the gallery of images, which are named by the hashes of their bytes; those that any scan saw before come from the cache.
 
     One that cannot be decoded any more is left out: where it is drawn or scored, that is told.
     """
-    digests = sorted(images)
-    parts, done = [], 0
-    for start in range(0, len(digests), PART):
-        chosen = digests[start : start + PART]
-        file = cache_dir / f"looks-{content_hash([VERSION, IMAGE_POLICY, chosen])}.npz" if cache_dir else None
-        part = _load(file) if file else None
-        if part is None:
-            part = Gallery.of(*_looked_at(chosen, images, lambda n, before=done: progress and progress(before + n, len(digests))))
-            if file:
-                _save(part, file)
+    parts = _kept(set(images), cache_dir) if cache_dir else []
+    missing = sorted(set(images).difference(part.name(place) for part in parts for place in range(len(part))))
+    for start in range(0, len(missing), PART):
+        chosen = missing[start : start + PART]
+        part = Gallery.of(*_looked_at(chosen, images, _beyond(progress, start, len(missing))))
+        if cache_dir:
+            _save(part, cache_dir / f"{_PREFIX}{content_hash(chosen)}.npz")
         parts.append(part)
-        done += len(chosen)
         if progress:
-            progress(done, len(digests))
+            progress(start + len(chosen), len(missing))
     return Gallery.joined(parts)
+
+
+def _beyond(progress: Progress | None, before: int, total: int) -> Callable[[int], None]:
+    return lambda done: progress(before + done, total) if progress else None
+
+
+def _kept(wanted: set[str], cache_dir: Path) -> list[Gallery]:
+    """Return what earlier scans saw of the images, each once."""
+    parts, left = [], {bytes.fromhex(digest) for digest in wanted}
+    for file in sorted(cache_dir.glob(f"{_PREFIX}*.npz")):
+        digests = _digests(file)
+        places = [place for place, digest in enumerate(digests) if digest in left]
+        part = _load(file) if places else None
+        if part is not None:
+            parts.append(part.some(np.array(places)))
+            left.difference_update(digests)
+    return parts
+
+
+def _digests(file: Path) -> list[bytes]:
+    try:
+        with np.load(file, allow_pickle=False) as held:
+            digests: list[bytes] = held["digests"].tolist()
+            return digests
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return []
 
 
 def _looked_at(digests: list[str], images: Mapping[str, ImageRef], progress: Callable[[int], object]) -> tuple[list[str], list[Look]]:

@@ -52,7 +52,9 @@ class _Asked:
 
     def answered_by(self, answer: Words) -> bool:
         """Say whether a row's answer is this one: its words, inside a sentence too, or its letter."""
-        return bool(self.answer) and (_holds(answer, self.answer) or (bool(self.letter) and answer[:1] == (self.letter,) and len(answer) == 1))
+        return bool(self.answer) and (
+            _holds(answer, self.answer) or (bool(self.letter) and answer[:1] == (self.letter,) and len(answer) == 1)
+        )
 
 
 class BenchmarkTexts:
@@ -99,10 +101,11 @@ class BenchmarkTexts:
         return found
 
     def _index_runs(self, items: Sequence[Item]) -> None:
-        held = {number: set(runs(own)) for number, item in enumerate(items) if len(own := _item_words(item)) >= LONG_WORDS}
-        counts = Counter(run for own in held.values() for run in own)
-        for number, own in held.items():
-            telling = [run for run in own if counts[run] <= _COMMON]
+        texts = {number: text for number, item in enumerate(items) if len(text := _item_words(item)) >= LONG_WORDS}
+        held = {number: set(runs(text)) for number, text in texts.items()}
+        counts = Counter(run for of in held.values() for run in of)
+        for number, of in held.items():
+            telling = [run for run in of if counts[run] <= _COMMON]
             if len(telling) > LONG_WORDS - RUN:
                 self._needed[number] = -int(-LEAST_SHARED * len(telling) // 1)
                 for run in telling:
