@@ -217,10 +217,14 @@ class Manifest:
     @cached_property
     def hash(self) -> str:
         """The identity: 128-bit hash of the canonical JSON of everything but `provenance`."""
+        return content_hash({name: value for name, value in self.plain().items() if name != "provenance"})
+
+    def plain(self) -> dict[str, Any]:
+        """Return the document as JSON values; `clean_of` only where it says something, so that older manifests keep their hashes."""
         plain = to_plain(self)
         if not self.study.clean_of:
-            del plain["study"]["clean_of"]  # manifests from before there was the rule keep their hashes
-        return content_hash({name: value for name, value in plain.items() if name != "provenance"})
+            del plain["study"]["clean_of"]
+        return plain
 
     def source(self, slug: str) -> SourceEntry:
         """Return one source's entry.
