@@ -81,7 +81,9 @@ def same_drawing(
 def _cut(image: Floats, axes: Floats) -> Floats:
     """Return the window of images [pairs, side, side] that `axes` (scale and start across, then down) names, as large as they are."""
     side = image.shape[-1]
-    return _rows_at(axes[:, 2], axes[:, 3], side) @ image @ _rows_at(axes[:, 0], axes[:, 1], side).transpose(0, 2, 1)
+    return np.asarray(
+        _rows_at(axes[:, 2], axes[:, 3], side) @ image @ _rows_at(axes[:, 0], axes[:, 1], side).transpose(0, 2, 1), np.float32
+    )
 
 
 def _rows_at(scale: Floats, start: Floats, side: int) -> Floats:
@@ -89,7 +91,7 @@ def _rows_at(scale: Floats, start: Floats, side: int) -> Floats:
     place = (start[:, None] + scale[:, None] * ((np.arange(side, dtype=np.float32) + 0.5) / side)) * side - 0.5
     place = np.clip(place, 0, side - 1)
     near = 1 - np.abs(place[:, :, None] - np.arange(side, dtype=np.float32))
-    return np.maximum(near, 0).astype(np.float32)
+    return np.asarray(np.maximum(near, 0), np.float32)
 
 
 def _aligned(inner: Floats, outer: Floats, axes: Floats) -> Floats:

@@ -95,7 +95,7 @@ def test_a_simple_drawing_is_found_re_encoded_but_not_moved_nor_repainted() -> N
     assert is_simple(look_at(one).grey)
     again = Image.open(io.BytesIO(jpeg(one, 80))).convert("RGB")
     others = [drawing(22), drawing(20, (200, 40, 40)), drawing(20, ground=(225, 240, 250)), Image.new("RGB", (64, 64), (240, 240, 235))]
-    a, b = shared(gallery([one], 1), gallery([again, *others], 2))
+    _, b = shared(gallery([one], 1), gallery([again, *others], 2))
     assert b.tolist() == [0]
 
 
