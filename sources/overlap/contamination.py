@@ -19,10 +19,10 @@ from sources.canonical import content_hash
 from sources.images import image_digest
 from sources.overlap import look
 from sources.overlap.gallery import Gallery, shared
-from sources.overlap.scanning import scan_images
+from sources.overlap.scanning import named_images, scan_images
 from sources.overlap.texts import BenchmarkTexts
 from sources.problems import RowError
-from sources.sample import ImageRef, Sample
+from sources.sample import ImageRef
 from sources.sampling import SourcePool
 
 RULE = 1  # raised when other rows would be found
@@ -85,18 +85,12 @@ def _find(pool: SourcePool, benchmark: str, items: Sequence[Item], cache_dir: Pa
             copied[number] = of
         elif of := {item for item in texts.asked_in(sample) if items[item].images}:
             asked[number] = of
-            row_images[number] = _digests(pool, sample, images)
+            row_images[number] = named_images(pool, sample, images)
         if progress and done % 500 == 0:
             progress(done, pool.usable)
     both = _with_image(asked, row_images, images, items, cache_dir, progress) if asked else {}
     examples = [(number, items[min(of)].id) for number, of in sorted({**both, **copied}.items())[:5]]
     return Contamination(pool.spec.slug, benchmark, pool.usable, tuple(sorted(both)), tuple(sorted(copied)), tuple(examples))
-
-
-def _digests(pool: SourcePool, sample: Sample, images: dict[str, ImageRef]) -> tuple[str, ...]:
-    digests = tuple(pool.index.image_hash(ref) for ref in sample.images)
-    images.update(zip(digests, sample.images, strict=True))
-    return digests
 
 
 def _with_image(

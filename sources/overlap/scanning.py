@@ -16,11 +16,22 @@ from sources.images import IMAGE_POLICY, load_image
 from sources.overlap.gallery import Gallery
 from sources.overlap.look import VERSION, Look, look_at
 from sources.problems import RowError
-from sources.sample import ImageRef
+from sources.sample import ImageRef, Sample
+from sources.sampling import SourcePool
 
 Progress = Callable[[int, int], None]
 PART = 2048  # images
 _PREFIX = f"looks-{content_hash([VERSION, IMAGE_POLICY])[:12]}-"
+
+
+def named_images(pool: SourcePool, sample: Sample, images: dict[str, ImageRef]) -> tuple[str, ...]:
+    """Return the hashes of a row's images and note where each lies; one that cannot be read any more is left out."""
+    names = []
+    for ref in sample.images:
+        with suppress(RowError):
+            names.append(pool.index.image_hash(ref))
+            images[names[-1]] = ref
+    return tuple(names)
 
 
 def scan_images(images: Mapping[str, ImageRef], cache_dir: Path | None, progress: Progress | None = None) -> Gallery:

@@ -153,7 +153,7 @@ def test_a_row_is_contaminated_by_image_question_and_answer_or_by_a_long_text(tm
     assert contaminated_rows(pool, "bench", "print", items, tmp_path / "cache") == found
     clean = pool.without(found.numbers)
     assert (clean.usable, clean.excluded[Problem.CONTAMINATED], clean.examples[Problem.CONTAMINATED]) == (4, 3, [0, 4, 5])
-    assert clean.numbers() == [1, 2, 3, 6]
+    assert list(clean.numbers()) == [1, 2, 3, 6]
     assert clean.content != pool.content == clean.whole().content
 
 
