@@ -71,6 +71,7 @@ class StudyRow(Base):
     budget_unit: Mapped[BudgetUnit] = mapped_column(choice(BudgetUnit, "budget_unit"))
     budget: Mapped[int] = mapped_column(sa.BigInteger)
     add_share: Mapped[float] = mapped_column(Real, nullable=True)
+    clean_of: Mapped[tuple[str, ...]] = mapped_column(Document(tuple[str, ...]), server_default="[]")
     created_at: Mapped[str]
     revision: Mapped[int] = mapped_column(default=0)
 

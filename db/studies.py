@@ -25,6 +25,7 @@ _STUDY = sa.select(
     StudyRow.add_share,
     StudyRow.created_at,
     StudyRow.revision,
+    StudyRow.clean_of,
 )
 _ARM = sa.select(ArmRow.name, ArmRow.role, ArmRow.design, ArmRow.curriculum, ArmRow.source).order_by(ArmRow.position)
 
@@ -47,7 +48,7 @@ def create_study(connection: sa.Connection, record: StudyRecord, benchmarks: Seq
 def _content(record: StudyRecord) -> dict[str, Any]:
     """Return what must not change: where the proxy lies may, and its defaults are not the study's."""
     proxy = dataclasses.replace(record.proxy, path="", recipe=record.recipe, default_samples=0, default_tokens=0)
-    fields = ("recipe", "base", "base_given", "budget_unit", "budget", "add_share")
+    fields = ("recipe", "base", "base_given", "budget_unit", "budget", "add_share", "clean_of")
     return {"proxy": proxy} | {name: getattr(record, name) for name in fields}
 
 

@@ -99,6 +99,7 @@ class StudyRecord:
     add_share: float = 0.2  # the stated share of the source in an add-one arm
     created_at: str = ""
     revision: int = 0  # raised whenever a probe of the study finishes or an arm or benchmark is added
+    clean_of: tuple[str, ...] = ()  # benchmarks whose items are not drawn; rows that hold one are excluded
 
 
 @dataclass(frozen=True, slots=True)

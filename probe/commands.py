@@ -11,7 +11,7 @@ from probe.workspace import Workspace
 COMMANDS = {
     "demo": "the whole main job on the bundled proxy and real data, in ./probe-demo",
     "doctor": "what this machine, workspace and configuration can and cannot do",
-    "sources": "list, show, check, add, fetch, split and remove data sources",
+    "sources": "list, show, check, compare, add, fetch, split and remove data sources",
     "benchmarks": "list, show, check, add and remove benchmarks",
     "proxies": "list and show base models; build the bundled one",
     "run": "train and score probes of sources",

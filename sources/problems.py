@@ -21,6 +21,7 @@ class Problem(enum.StrEnum):
     UNSAFE_PATH = "unsafe_path"  # absolute, `..`, or a link out of the image root
     UNSUPPORTED_MODALITY = "unsupported_modality"  # video, audio
     UNSUPPORTED_LOSS = "unsupported_loss"  # an answer that counts neither fully nor not at all
+    CONTAMINATED = "contaminated"  # holds an item of a benchmark that the study is scored on
     TOO_LONG = "too_long"  # more tokens than the proxy's context
 
 

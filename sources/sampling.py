@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sources.row_index import RowIndex
 
 _PASSES_KEPT = 16
+_EXAMPLES = 5
 _MOST_AT_ONCE = 128  # rows fetched together, sorted by number, so that a parquet row group is read once for several
 
 
@@ -70,16 +71,19 @@ class Draw:
 class SourcePool:
     """The usable rows of one source, indexed once."""
 
-    def __init__(self, spec: SourceSpec, rows: Rows, index: RowIndex) -> None:
-        chosen = _view(spec, index)
+    def __init__(self, spec: SourceSpec, rows: Rows, index: RowIndex, contaminated: Collection[int] = ()) -> None:
+        viewed = _view(spec, index)
+        chosen, dropped = _without(index, viewed, contaminated)
         self.usable = len(index.numbers) if chosen is None else len(chosen)
         if not self.usable:
-            raise SourceError(_no_rows(spec, index))
+            raise SourceError(_all_contaminated(spec, len(dropped)) if dropped else _no_rows(spec, index))
         self.spec = spec
         self.fingerprint = fingerprint(spec)
         self.index = index
         self.excluded: Counter[Problem] = Counter(index.excluded)
         self.examples: dict[Problem, list[int]] = {problem: [number for number, _ in seen] for problem, seen in index.examples.items()}
+        if dropped:
+            self.excluded[Problem.CONTAMINATED], self.examples[Problem.CONTAMINATED] = len(dropped), dropped[:_EXAMPLES]
         self.subsources: Counter[str] = _subsources(index, chosen)
         self._rows = rows
         self._chosen = chosen  # places in the index; None: all
@@ -109,6 +113,18 @@ class SourcePool:
             SourceError: no row is in the view.
         """
         return SourcePool(spec, self._rows, self.index)
+
+    def whole(self) -> SourcePool:
+        """Return this view with its contaminated rows."""
+        return self.view(self.spec) if Problem.CONTAMINATED in self.excluded else self
+
+    def without(self, contaminated: Collection[int]) -> SourcePool:
+        """Return this view without rows, by number, which are counted as `CONTAMINATED`.
+
+        Raises:
+            SourceError: nothing is left.
+        """
+        return SourcePool(self.spec, self._rows, self.index, contaminated) if contaminated else self
 
     def order(self, seed: int) -> Iterator[DrawnRow]:
         """Yield usable rows for ever, each pass in another order; see `sources.ordering.RowOrder`.
@@ -322,6 +338,20 @@ def held_out(groups: Iterable[bytes], holdout: str) -> npt.NDArray[np.bool_]:
     return np.full(len(keys), below > 0) if below <= 0 or below >= 2**64 else keys < np.uint64(below)
 
 
+def _without(
+    index: RowIndex, viewed: npt.NDArray[np.int64] | None, contaminated: Collection[int]
+) -> tuple[npt.NDArray[np.int64] | None, list[int]]:
+    """Return the places of a view without some rows, and the numbers of those rows that were in it, in order."""
+    import numpy as np
+
+    if not contaminated:
+        return viewed, []
+    places = np.arange(len(index.numbers)) if viewed is None else viewed
+    numbers = np.asarray(index.numbers)[places]
+    out = np.isin(numbers, np.fromiter(contaminated, np.int64, len(contaminated)))
+    return (places[~out], numbers[out].tolist()) if out.any() else (viewed, [])
+
+
 def _view(spec: SourceSpec, index: RowIndex) -> npt.NDArray[np.int64] | None:
     """Return the places of the rows that the view options choose; None for all."""
     import numpy as np
@@ -356,6 +386,10 @@ def _no_rows(spec: SourceSpec, index: RowIndex) -> str:
     if problem is Problem.MISSING_IMAGE and spec.path:
         cure = f"images were looked for in {image_root(spec)}: give their folder with --images"
     return f"No row of {spec.slug} is usable: {index.total} rows, {_counts(index.excluded)}{example}; {cure}"
+
+
+def _all_contaminated(spec: SourceSpec, rows: int) -> str:
+    return f"Every usable row of {spec.slug} ({rows}) holds an item of a benchmark; leave that benchmark out, or say --keep-contaminated"
 
 
 def _counts(counts: Counter[Problem]) -> str:

@@ -60,6 +60,7 @@ def export_here(workspace: Workspace, manifest: str, trainer: str, out: Path, op
         ProbeError: no such manifest.
     """
     from probe.export import find_exporter
+    from probe.study.decontamination import cleaner_of
     from sources.sampling import SourcePool
 
     export = find_exporter(trainer)
@@ -67,6 +68,7 @@ def export_here(workspace: Workspace, manifest: str, trainer: str, out: Path, op
     used = {slug for slug, rows in doc.rows().items() if rows}
     with workspace.open_store() as store:
         specs = {slug: spec for slug, spec in specs_here(store, doc).items() if slug in used}
+        clean = cleaner_of(store, doc.study.clean_of, workspace.indexes).clean
     with counting("reading sources") as progress:
-        pools = {slug: SourcePool.open(spec, workspace.indexes, progress) for slug, spec in specs.items()}
+        pools = {slug: clean(SourcePool.open(spec, workspace.indexes, progress), progress) for slug, spec in specs.items()}
     return export(doc, pools, out, options=options)

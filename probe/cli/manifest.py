@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from db.store import Store
     from probe.manifest.document import Manifest
     from probe.manifest.verify import RowsNow, VerifyReport
+    from probe.study.decontamination import Cleaner
     from sources.spec import SourceSpec
 
 
@@ -104,19 +105,21 @@ def specs_here(store: Store, doc: Manifest) -> dict[str, SourceSpec]:
 def verify_here(workspace: Workspace, doc: Manifest, quick: bool) -> VerifyReport:
     """Compare a manifest with the sources and benchmarks of a workspace."""
     from probe.manifest import verify_manifest
+    from probe.study.decontamination import cleaner_of
 
     with workspace.open_store() as store:
         specs = specs_here(store, doc)
-        rows = None if quick else _read_rows(workspace)
+        rows = None if quick else _read_rows(workspace, cleaner_of(store, doc.study.clean_of, workspace.indexes))
         return verify_manifest(doc, specs, read_rows=rows, benchmark_fingerprint=None if quick else _benchmark_fingerprint(store))
 
 
-def _read_rows(workspace: Workspace) -> Callable[[SourceSpec], RowsNow]:
-    from probe.manifest import rows_now
+def _read_rows(workspace: Workspace, cleaner: Cleaner) -> Callable[[SourceSpec], RowsNow]:
+    from probe.manifest import RowsNow
+    from sources.sampling import SourcePool
 
     def read(spec: SourceSpec) -> RowsNow:
         with counting(f"reading {spec.slug}") as progress:
-            return rows_now(spec, workspace.indexes, progress)
+            return RowsNow.of(cleaner.clean(SourcePool.open(spec, workspace.indexes, progress), progress))
 
     return read
 

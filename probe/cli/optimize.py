@@ -72,7 +72,9 @@ def optimize(
             tell(f"Note: {note}")
         plan = confirmation_plan(store, found)
         _rank(store, request.study, tell)
-        manifest_json(make_manifest(store, found, plan, None))  # whatever keeps it from being written is said before the confirmation
+        manifest_json(
+            make_manifest(workspace, store, found, plan, None)
+        )  # whatever keeps it from being written is said before the confirmation
         if request.confirm:
             plan_confirmation(workspace, store, found, plan, tell)
     if request.confirm:
@@ -82,7 +84,7 @@ def optimize(
     with workspace.open_store() as store:
         _rank(store, request.study, tell)  # again, because the confirmation raised the study's revision
         confirmed = confirmation(store, found, plan) if request.confirm else None
-        doc = make_manifest(store, found, plan, confirmed)
+        doc = make_manifest(workspace, store, found, plan, confirmed)
         return doc, keep_manifest(workspace, store, doc), confirmed
 
 

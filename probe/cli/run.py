@@ -33,6 +33,7 @@ DESIGNS = ("solo", "add-one", "swarm")
 @click.option(
     "--add-share", type=click.FloatRange(0.01, 0.99), default=None, help="Share of the source in add-one, for a new study.  [default: 0.2]"
 )
+@click.option("--keep-contaminated", is_flag=True, help="Train also on rows that hold the benchmarks' items, for a new study.")
 @click.option("--mixtures", type=click.IntRange(2, 1000), default=12, show_default=True, help="Mixtures of a swarm.")
 @click.option("--learning-rate", type=float, default=None, help="Of the recipe, for a new study.")
 @click.option("--rank", "lora_rank", type=int, default=None, help="LoRA rank, for a new study.")
@@ -195,6 +196,7 @@ def _request(options: dict[str, Any]) -> RunRequest:
         add_share=options["add_share"],
         mixtures=options["mixtures"],
         device=options["device"],
+        keep_contaminated=options["keep_contaminated"],
         recipe_changes=tuple((name, value) for name, value in changes.items() if value is not None),
     )
 

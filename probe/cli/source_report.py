@@ -13,6 +13,7 @@ from probe.cli.output import counting, plain, say
 from probe.workspace import Workspace
 
 if TYPE_CHECKING:
+    from db.store import Store
     from db.values import SourceRecord
     from sources.catalogue import CatalogueEntry
     from sources.check import CheckReport, Spread
@@ -196,7 +197,20 @@ def checked_source(
             write_fix_list(pool, fix_list, audit)
         report = check_pool(pool, _token_count(proxy), audit=audit)
         stale = refresh_source(store, pool)
-    return replace(report, warnings=(*report.warnings, *_not_exported(pool), *([stale] if stale else [])))
+        held = list(_held_items(workspace, store, pool))
+    return replace(report, warnings=(*report.warnings, *held, *_not_exported(pool), *([stale] if stale else [])))
+
+
+def _held_items(workspace: Workspace, store: Store, pool: SourcePool) -> Iterator[str]:
+    """Yield which registered benchmarks' items stand in a source: a new study that is scored there leaves those rows out."""
+    from probe.study.decontamination import cleaner_of
+
+    with counting("comparing with benchmarks") as progress:
+        findings = cleaner_of(store, [record.spec.name for record in store.benchmarks()], workspace.indexes).findings(pool, progress)
+    for found in findings:
+        if found.numbers:
+            seen = ", ".join(f"row {number} (item {plain(item)})" for number, item in found.examples)
+            yield f"{len(found.numbers):,} rows hold items of benchmark {found.benchmark} and are left out where it is scored: {seen}"
 
 
 def _not_exported(pool: SourcePool) -> Iterator[str]:

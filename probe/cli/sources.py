@@ -1,4 +1,4 @@
-"""`probe sources`: list, show, check, add, fetch, split and remove data sources."""
+"""`probe sources`: list, show, check, compare, add, fetch, split and remove data sources."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def jobs_option(command: F) -> F:
 
 @click.group()
 def command() -> None:
-    """List, show, check, add, fetch, split and remove data sources."""
+    """List, show, check, compare, add, fetch, split and remove data sources."""
 
 
 @command.command("list")
@@ -154,6 +154,25 @@ def split(workspace: Workspace, slug: str, holdout: float, seed: int, benchmark:
     for spec, items in zip(made.benchmarks, made.items, strict=True):
         say(f"benchmark {spec.name}: {items} items, capability {spec.capability}")
     say(f"Next: probe run --source {slug}")
+
+
+@command.command()
+@click.argument("slugs", nargs=-1, metavar="[SOURCE]...")
+@click.option("--benchmark", "benchmarks", multiple=True, metavar="B", help="Compare with this one.  [default: all registered]")
+@click.option("--rows", type=click.IntRange(1), default=20_000, show_default=True, help="Rows of a source to look for in another.")
+@listing_options
+@click.pass_obj
+def overlap(workspace: Workspace, slugs: tuple[str, ...], benchmarks: tuple[str, ...], rows: int, form: str) -> None:
+    """Say what sources share with themselves, with each other and with benchmarks.
+
+    Rows that hold a benchmark's image, question and answer, or most of its long text, are left out of a new study's draws.
+    """
+    from probe.cli.source_overlap import COLUMNS, overlap_rows
+
+    found = overlap_rows(workspace, slugs, benchmarks, rows)
+    if form == "json":
+        found = [{name: value for name, value in row.items() if " " not in name} for row in found]
+    print_listing(found, form, empty="Nothing to compare.", columns=None if form == "json" else COLUMNS)
 
 
 @command.command()

@@ -95,7 +95,7 @@ def build_manifest(
         for record in ordered
     )
     return Manifest(
-        study=StudyEntry(study.name, study.revision, metric, reference, level, noise_floor),
+        study=StudyEntry(study.name, study.revision, metric, reference, level, noise_floor, study.clean_of),
         proxy=proxy_entry(study, illustration_only),
         budget=decision.budget,
         phases=phase_entries(decision.curriculum, decision.counts),

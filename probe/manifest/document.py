@@ -44,6 +44,7 @@ class StudyEntry:
     reference: str = ""
     level: float = 0.90
     noise_floor: float | None = None
+    clean_of: tuple[str, ...] = ()  # benchmarks; rows that hold one of their items are excluded as `contaminated`
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +217,14 @@ class Manifest:
     @cached_property
     def hash(self) -> str:
         """The identity: 128-bit hash of the canonical JSON of everything but `provenance`."""
-        return content_hash({name: value for name, value in to_plain(self).items() if name != "provenance"})
+        return content_hash({name: value for name, value in self.plain().items() if name != "provenance"})
+
+    def plain(self) -> dict[str, Any]:
+        """Return the document as JSON values; `clean_of` only where it says something, so that older manifests keep their hashes."""
+        plain = to_plain(self)
+        if not self.study.clean_of:
+            del plain["study"]["clean_of"]
+        return plain
 
     def source(self, slug: str) -> SourceEntry:
         """Return one source's entry.

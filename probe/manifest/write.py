@@ -14,7 +14,7 @@ from typing import Any
 from probe.errors import ProbeError
 from probe.manifest.consistency import contradictions
 from probe.manifest.document import SCHEMA_VERSION, Manifest
-from probe.manifest.typed_json import from_plain, to_plain
+from probe.manifest.typed_json import from_plain
 
 SHORT_HASH_CHARS = 12
 
@@ -30,7 +30,7 @@ def manifest_json(doc: Manifest) -> str:
         ManifestError: it does not fit the schema or contradicts itself.
     """
     try:
-        plain = {"schema_version": doc.schema_version, "hash": doc.hash} | to_plain(doc)
+        plain = {"schema_version": doc.schema_version, "hash": doc.hash} | doc.plain()
     except ValueError as error:
         raise ManifestError(f"the manifest cannot be written: {error}") from None
     _check(plain, doc, "the manifest")

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from db.values import Arm, ManifestRecord
 from probe.code_version import code_version
+from probe.study.decontamination import study_draws
 from probe.study.optimise import CANDIDATE, ConfirmationPlan, Search, tokens_per_row
 from probe.study.ranking import illustration_only
+from probe.study.registry import source_record
 from probe.workspace import Workspace
 from sources.canonical import content_hash
 from sources.images import IMAGE_POLICY
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from probe.manifest.document import BenchmarkEntry, EvidenceEntry, Manifest, OptimiserEntry
 
 
-def make_manifest(store: Store, found: Search, plan: ConfirmationPlan, confirmed: Confirmation | None) -> Manifest:
+def make_manifest(workspace: Workspace, store: Store, found: Search, plan: ConfirmationPlan, confirmed: Confirmation | None) -> Manifest:
     """Build the manifest of a search; without `confirmed` it claims nothing."""
     from probe.manifest.build import Decision, build_manifest
     from probe.manifest.counts import phase_counts
@@ -48,7 +50,8 @@ def make_manifest(store: Store, found: Search, plan: ConfirmationPlan, confirmed
         sampling_seed=found.request.seed,
         warnings=(*found.notes, *_same_as_candidate(plan.arms), *_earlier_looks(plan if confirmed else None)),
     )
-    records = {record.spec.slug: record for record in store.sources()}
+    known = {record.spec.slug for record in store.sources()}
+    draws = study_draws(store, found.study, workspace.indexes)
     code = code_version()
     return build_manifest(
         decision,
@@ -56,7 +59,7 @@ def make_manifest(store: Store, found: Search, plan: ConfirmationPlan, confirmed
         metric=ranking.metric if ranking else found.objective.metric,
         objective_metric=found.objective.metric,
         illustration_only=illustration_only(store, found.study),
-        sources=[records[slug] for slug in found.seen.sources if slug in records],
+        sources=[source_record((pool := draws.pool(slug)).spec, pool) for slug in found.seen.sources if slug in known],
         benchmarks=_benchmarks(store, found),
         capabilities=found.objective.capabilities(),
         image_policy=IMAGE_POLICY,

@@ -15,6 +15,8 @@ from sources.problems import RowError
 from sources.sampling import DrawnRow, SourcePool, draw_mixture, training_order
 from sources.spec import SourceSpec
 
+Clean = Callable[[SourcePool], SourcePool]  # leaves rows out that are not to be drawn
+
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
@@ -29,8 +31,9 @@ class Drawn:
 class Draws:
     """Opened sources of one study; each is indexed once and each row's tokens are counted once."""
 
-    def __init__(self, study: StudyRecord, find: Callable[[str], SourceSpec], cache_dir: Path | None) -> None:
+    def __init__(self, study: StudyRecord, find: Callable[[str], SourceSpec], cache_dir: Path | None, clean: Clean | None = None) -> None:
         self.study = study
+        self._clean = clean
         self._find = find
         self._cache_dir = cache_dir
         self._pools: dict[str, SourcePool] = {}
@@ -40,7 +43,8 @@ class Draws:
     def pool(self, slug: str, progress: Callable[[int, int], None] | None = None) -> SourcePool:
         """Return a source's pool, opened on first use."""
         if slug not in self._pools:
-            self._pools[slug] = SourcePool.open(self._find(slug), self._cache_dir, progress)
+            pool = SourcePool.open(self._find(slug), self._cache_dir, progress)
+            self._pools[slug] = self._clean(pool) if self._clean else pool
         return self._pools[slug]
 
     def pools(self, slugs: tuple[str, ...]) -> Mapping[str, SourcePool]:

@@ -14,11 +14,11 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from db.values import StudyPlan
-from probe.study.draws import Draws
+from probe.study.decontamination import study_draws
 from probe.study.items import read_eval_set
 from probe.study.local import thread_settings
 from probe.study.memory import Fit, check_fit
-from probe.study.registry import find_benchmark, find_source
+from probe.study.registry import find_benchmark
 from probe.workspace import Workspace
 from proxy_training.jobs import Cost, EngineSettings, EvalSet, Job, ProxySpec, Recipe, Stage, Training
 from sources.images import load_image
@@ -63,7 +63,7 @@ def estimate(workspace: Workspace, plan: StudyPlan, workers: int, settings: Engi
     """
     with workspace.look() as store:
         done = {p.training_id for study in store.studies() for p in store.probes(study.name) if p.state.value == "done"}
-        draws = Draws(plan.study, lambda slug: find_source(store, slug), workspace.indexes)
+        draws = study_draws(store, plan.study, workspace.indexes)
         benchmarks = [read_eval_set(find_benchmark(store, record.spec.name)) for record in plan.benchmarks]
         new = {probe.training_id: probe for probe in plan.probes if probe.training_id not in done}
         curricula = {arm.name: arm.curriculum for arm in plan.arms}

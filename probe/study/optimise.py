@@ -11,10 +11,9 @@ from db.values import Arm, ArmRole, BudgetUnit, Split, StudyPlan, StudyRecord
 from probe.decide.levels import Combination, combination
 from probe.errors import ProbeError, UsageError
 from probe.study import designs
-from probe.study.draws import Draws
+from probe.study.decontamination import study_draws
 from probe.study.observations import Observations, Targets, observations, targets
 from probe.study.ranking import benchmark_arrays, known_study
-from probe.study.registry import find_source
 from probe.study.run import SEED_STRIDE, plan_probes
 from probe.workspace import Workspace
 from sources.canonical import content_hash
@@ -190,7 +189,7 @@ def _looks_elsewhere(store: Store, found: Search) -> int:
 
 def plan_confirmation(workspace: Workspace, store: Store, found: Search, plan: ConfirmationPlan, say: Callable[[str], None]) -> None:
     """Plan the probes of the candidate and of every baseline."""
-    draws = Draws(found.study, lambda slug: find_source(store, slug), workspace.indexes)
+    draws = study_draws(store, found.study, workspace.indexes)
     arms = tuple(plan.arms.values())
     probes = plan_probes(draws, arms, plan.repeats(), say)
     store.put_plan(StudyPlan(found.study, (), store.study_benchmarks(found.study.name), arms, tuple(probes)))

@@ -24,6 +24,7 @@ from db.values import (
 from probe.errors import ProbeError, UsageError
 from probe.study import designs
 from probe.study.contamination import shared_images
+from probe.study.decontamination import study_draws
 from probe.study.draws import Draws
 from probe.study.local import LocalExecutor
 from probe.study.novelty import novelty_notes
@@ -59,6 +60,7 @@ class RunRequest:
     mixtures: int = 12
     recipe_changes: tuple[tuple[str, Any], ...] = ()
     device: str | None = None  # where a new study's precision is measured
+    keep_contaminated: bool = False  # train on rows that hold a benchmark's items too
 
     def slugs(self) -> tuple[str, ...]:
         """Return the sources that it names, those of its base mixture too."""
@@ -96,9 +98,11 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
         # Every source is looked up before anything is read: one that is not here is what the user mends first.
         specs = {slug: find_source(store, slug) for slug in (*request.sources, *draft.base.weights())}
         benchmarks = _benchmarks(store, known, request)
-        draws = Draws(draft, lambda slug: specs.get(slug) or find_source(store, slug), workspace.indexes)
+        if known is None and not request.keep_contaminated:
+            draft = replace(draft, clean_of=tuple(record.spec.name for record in benchmarks))
+        draws = study_draws(store, draft, workspace.indexes, lambda slug: specs.get(slug) or find_source(store, slug))
         sources = tuple(_source(draws, spec, say) for spec in specs.values())
-        study = draft if draft.base.shares else replace(draft, base=designs.proportional({s.spec.slug: s.usable for s in sources}))
+        study = draft if draft.base.shares else replace(draft, base=designs.proportional({slug: draws.pool(slug).usable for slug in specs}))
         seeds = request.seeds or _own_seeds(store, known, _design(study, request))
         arms, repeats = _arms(study, request, seeds, store.arms(study.name) if known else ())
         probes = plan_probes(draws, arms, range(seeds), say, repeats)
@@ -237,7 +241,7 @@ def _source(draws: Draws, spec: SourceSpec, say: Say) -> SourceRecord:
     excluded = {problem.value: n for problem, n in pool.excluded.items()}
     if excluded:
         say(f"{spec.slug}: {sum(excluded.values())} rows excluded ({', '.join(f'{n} {p}' for p, n in sorted(excluded.items()))}).")
-    return source_record(spec, pool)
+    return source_record(spec, pool.whole())
 
 
 def _check_same(study: StudyRecord, request: RunRequest) -> None:
@@ -255,6 +259,8 @@ def _check_same(study: StudyRecord, request: RunRequest) -> None:
         differing.append("base mixture")
     if request.recipe_changes and replace(study.recipe, **dict(request.recipe_changes)) != study.recipe:
         differing.append("recipe")
+    if request.keep_contaminated and study.clean_of:
+        differing.append("rule for contaminated rows (they are excluded)")
     if differing:
         raise ProbeError(f"study {study.name!r} has another {' and '.join(differing)}: use another --study, or leave those options out.")
 

@@ -23,9 +23,9 @@ from db.errors import StoreError
 from db.values import Claim
 from probe.code_version import code_version
 from probe.errors import ProbeError
-from probe.study.draws import Draws
+from probe.study.decontamination import study_draws
 from probe.study.items import read_eval_set
-from probe.study.registry import find_benchmark, find_source
+from probe.study.registry import find_benchmark
 from probe.workspace import Workspace
 from proxy_training.jobs import Backend, Cost, EngineSettings, EvalSet, Job, JobResult, Training
 from sources.benchmark import same_items
@@ -68,7 +68,7 @@ class Worker:
         if record is None:
             raise SystemExit(f"there is no study {study!r}")
         self.study = record
-        self.draws = Draws(record, lambda slug: find_source(self.store, slug), workspace.indexes)
+        self.draws = study_draws(self.store, record, workspace.indexes)
         self.stop = threading.Event()
         self.commit = code_version().label
         self._flights: dict[str, _Flight] = {}  # by training id

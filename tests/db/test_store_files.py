@@ -57,9 +57,9 @@ def test_states_outside_the_enum_are_refused_by_the_database(engine, store):
 def test_a_store_of_a_newer_version_is_refused(url, engine, store):
     with engines.writing(engine).begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(StoreError, match="9999 is unknown to this version, which knows up to 0001: upgrade vlm-source-probe"):
+    with pytest.raises(StoreError, match="9999 is unknown to this version, which knows up to 0002: upgrade vlm-source-probe"):
         Store.open(url)
-    with pytest.raises(StoreError, match="schema is 9999 and this version reads 0001"):
+    with pytest.raises(StoreError, match="schema is 9999 and this version reads 0002"):
         Store.open(url, read_only=True)
 
 

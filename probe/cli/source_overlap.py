@@ -1,0 +1,77 @@
+"""What `probe sources overlap` finds and prints: rows that sources share, and rows that hold a benchmark's items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from probe.cli.output import counting, estimate_json, interval
+from probe.errors import UsageError
+from probe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from sources.overlap.contamination import Contamination
+    from sources.overlap.shares import Overlap
+
+COLUMNS = ("source", "with", "kind", "rows", "by image", "by text", "by both", "examples")
+
+
+def overlap_rows(workspace: Workspace, slugs: Sequence[str], benchmarks: Sequence[str], rows: int) -> list[dict[str, Any]]:
+    """Compare sources with themselves, with each other both ways, and with benchmarks: by default all that are registered.
+
+    Raises:
+        UsageError: there is no source to compare.
+        ProbeError, SourceError: one is not known or cannot be used.
+    """
+    from probe.study.decontamination import cleaner_of
+    from probe.study.registry import find_source
+    from sources.overlap.shares import overlap
+    from sources.sampling import SourcePool
+
+    with workspace.look() as store:
+        names = list(dict.fromkeys(slugs or [record.spec.slug for record in store.sources()]))
+        if not names:
+            raise UsageError("no source is registered: name the sources to compare, or add one with `probe sources add`.")
+        cleaner = cleaner_of(store, list(benchmarks) or [record.spec.name for record in store.benchmarks()], workspace.indexes)
+        specs = [find_source(store, name) for name in names]
+        with counting("reading sources") as progress:
+            pools = [SourcePool.open(spec, workspace.indexes, progress) for spec in specs]
+        with counting("comparing") as progress:
+            found = [_shared(overlap(one, other, workspace.indexes, progress, rows)) for one, other in product(pools, pools)]
+            held = [_held(finding) for pool in pools for finding in cleaner.findings(pool, progress)]
+    return found + held
+
+
+def _shared(found: Overlap) -> dict[str, Any]:
+    return {
+        "source": found.source,
+        "with": found.other,
+        "kind": "inside" if found.source == found.other else "source",
+        "rows": found.rows,
+        "by_image": estimate_json(found.by_image),
+        "by_text": estimate_json(found.by_text),
+        "by_both": estimate_json(found.by_both),
+        "excluded": 0,
+        "examples": [list(pair) for pair in found.examples],
+        "by image": interval(found.by_image, signed=False),
+        "by text": interval(found.by_text, signed=False),
+        "by both": interval(found.by_both, signed=False),
+    }
+
+
+def _held(found: Contamination) -> dict[str, Any]:
+    return {
+        "source": found.source,
+        "with": found.benchmark,
+        "kind": "benchmark",
+        "rows": found.rows,
+        "by_image": None,
+        "by_text": None,
+        "by_both": None,
+        "excluded": len(found.numbers),
+        "examples": [list(pair) for pair in found.examples],
+        "by image": "-",
+        "by text": f"{len(found.by_text):,} rows",
+        "by both": f"{len(found.by_item):,} rows",
+    }

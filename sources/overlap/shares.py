@@ -1,0 +1,147 @@
+"""How much of one source is in another: shares of its rows by image, by long text, and by image with question and answer."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from scipy.stats import binomtest
+
+from sources.canonical import content_hash, hash_bytes
+from sources.estimate import Estimate
+from sources.ordering import seeded_key
+from sources.overlap import look
+from sources.overlap.contamination import same_images
+from sources.overlap.scanning import named_images, scan_images
+from sources.overlap.texts import LONG_WORDS, question_pairs, sample_words
+from sources.sample import ImageRef, Sample
+from sources.sampling import SourcePool
+
+RULE = 1  # raised when other shares would be found
+SAMPLE_ROWS = 20_000
+LEVEL = 0.95
+_EXAMPLES = 5
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Shares of a source's rows that another source holds too; of a source with itself, those that another row of it repeats.
+
+    Inside one source an image counts only as a copy in other bytes, because rows may share an image. `examples` are pairs of row numbers.
+    """
+
+    source: str
+    other: str
+    rows: int  # of the source, looked at
+    by_image: Estimate
+    by_text: Estimate
+    by_both: Estimate
+    examples: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    number: int
+    images: tuple[str, ...]
+    text: str  # hash of the words of a long conversation, else empty
+    pairs: frozenset[str]  # hashes of the words of questions with their answers
+
+
+def overlap(
+    pool: SourcePool, other: SourcePool, cache_dir: Path | None = None, progress: Progress | None = None, rows: int = SAMPLE_ROWS
+) -> Overlap:
+    """Look for a source's rows, a seeded sample of at most `rows`, in all of another; kept in `cache_dir` by what both hold.
+
+    Raises:
+        SourceError: a row cannot be read any more.
+    """
+    key = content_hash([RULE, look.VERSION, rows, pool.fingerprint, pool.content, other.fingerprint, other.content])
+    file = cache_dir / f"overlap-{key}.json" if cache_dir else None
+    held = _load(file) if file else None
+    if held is not None:
+        return dataclasses.replace(held, source=pool.spec.slug, other=other.spec.slug)
+    found = _measure(pool, other, cache_dir, progress, rows)
+    if file:
+        _save(found, file)
+    return found
+
+
+def _measure(pool: SourcePool, other: SourcePool, cache_dir: Path | None, progress: Progress | None, most: int) -> Overlap:
+    inside = pool.content == other.content
+    refs: dict[str, ImageRef] = {}
+    other_refs: dict[str, ImageRef] = {}
+    numbers = sorted(sorted(pool.numbers(), key=lambda number: seeded_key(0, "overlap", number))[:most])
+    mine = [_row(pool, number, pool.sample(number), refs) for number in numbers]
+    others = [_row(other, number, sample, other_refs) for number, sample in other.numbered_samples()]
+    looks = scan_images(refs, cache_dir, progress)
+    same = same_images(looks, looks if refs == other_refs else scan_images(other_refs, cache_dir, progress))
+    by_image, by_text = _places(others, lambda row: row.images), _places(others, lambda row: [row.text] if row.text else [])
+    hits = [_hit(row, same, by_image, by_text, inside) for row in mine]
+    pairs = [(row.number, places[0].number) for row, hit in zip(mine, hits, strict=True) for places in hit if places]
+    share = [_share([bool(hit[kind]) for hit in hits], pool.usable) for kind in range(3)]
+    return Overlap(pool.spec.slug, other.spec.slug, len(mine), share[0], share[1], share[2], tuple(dict.fromkeys(pairs))[:_EXAMPLES])
+
+
+def _row(pool: SourcePool, number: int, sample: Sample, refs: dict[str, ImageRef]) -> _Row:
+    digests = named_images(pool, sample, refs)
+    words = sample_words(sample)
+    pairs = frozenset(hash_bytes(" ".join(asked).encode(), " ".join(answered).encode()) for asked, answered in question_pairs(sample))
+    return _Row(number, digests, hash_bytes(" ".join(words).encode()) if len(words) >= LONG_WORDS else "", pairs)
+
+
+def _places(rows: Sequence[_Row], keys: Callable[[_Row], Iterable[str]]) -> dict[str, list[_Row]]:
+    places: dict[str, list[_Row]] = {}
+    for row in rows:
+        for key in keys(row):
+            places.setdefault(key, []).append(row)
+    return places
+
+
+def _hit(
+    row: _Row, same: Mapping[str, set[str]], by_image: Mapping[str, list[_Row]], by_text: Mapping[str, list[_Row]], inside: bool
+) -> tuple[list[_Row], list[_Row], list[_Row]]:
+    """Return the rows that share an image with a row, its long text, and both an image and a question with its answer."""
+    shown = [
+        other
+        for digest in row.images
+        for twin in sorted(same.get(digest, ()))
+        for other in by_image.get(twin, ())
+        if not inside or other.number != row.number
+    ]
+    read = [other for other in by_text.get(row.text, ()) if not inside or other.number != row.number]
+    both = [other for other in shown if row.pairs & other.pairs]
+    copies = [other for other in shown if not inside or not set(row.images) & set(other.images)]
+    return copies, read, both
+
+
+def _share(hits: Sequence[bool], usable: int) -> Estimate:
+    """Return a share with its exact binomial interval (Clopper and Pearson 1934); of all rows it has none."""
+    n, value = len(hits), sum(hits) / max(1, len(hits))
+    if not n or n >= usable:
+        return Estimate(value, 0.0, value, value, n)
+    interval = binomtest(sum(hits), n).proportion_ci(LEVEL, method="exact")
+    return Estimate(value, (value * (1 - value) / n) ** 0.5, float(interval.low), float(interval.high), n)
+
+
+def _load(file: Path) -> Overlap | None:
+    try:
+        held = json.loads(file.read_text(encoding="utf-8"))
+        image, text, both = (Estimate(**held[name]) for name in ("by_image", "by_text", "by_both"))
+        return Overlap(held["source"], held["other"], held["rows"], image, text, both, tuple((a, b) for a, b in held["examples"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _save(found: Overlap, file: Path) -> None:
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=".overlap-", delete=False, encoding="utf-8") as temporary:
+            json.dump(dataclasses.asdict(found), temporary)
+        os.replace(temporary.name, file)

@@ -1,0 +1,37 @@
+"""Twenty of the forty rows of `mine` are the items of `bench`, word for word and byte for byte."""
+
+from pathlib import Path
+
+from probe.study.run import RunRequest, plan_run
+from probe.workspace import Workspace
+
+
+def planned(said, **asked):
+    return plan_run(Workspace(Path(".probe")), RunRequest(("mine",), samples=16, seeds=1, benchmarks=("bench",), **asked), said.append)
+
+
+def test_contaminated_rows_are_told_and_not_drawn(probe, mine, bench):
+    rows = probe("sources", "overlap", "--json").json()
+    assert [(row["with"], row["kind"]) for row in rows] == [("mine", "inside"), ("bench", "benchmark")]
+    assert rows[1]["excluded"] == 20
+    assert rows[1]["examples"][0] == [0, "0"]
+    assert "20 rows hold items of benchmark bench" in probe("sources", "check", mine).out
+    assert "bench" in probe("sources", "overlap", mine, "--csv").out
+
+    said, kept = [], []
+    clean, whole = planned(said), planned(kept, study="whole", keep_contaminated=True)
+    assert any("20 contaminated" in line for line in said)
+    assert not any("contaminated" in line for line in kept)
+    assert clean.plan.study.clean_of == ("bench",)
+    assert whole.plan.study.clean_of == ()
+    trained, other = ({p.arm: p.training_id for p in plan.plan.probes} for plan in (clean, whole))
+    assert trained["mine"] != other["mine"]
+    assert trained["untrained"] == other["untrained"]
+    assert clean.plan.sources == whole.plan.sources  # what is registered of a source is no study's
+    assert any("share" in line or "images of benchmark bench" in line for line in kept)
+
+
+def test_without_a_source_it_says_how_to_go_on(probe):
+    ended = probe("sources", "overlap")
+    assert ended.code == 2
+    assert "probe sources add" in ended.err
