@@ -203,10 +203,12 @@ def checked_source(
 
 def _held_items(workspace: Workspace, store: Store, pool: SourcePool) -> Iterator[str]:
     """Yield which registered benchmarks' items stand in a source: a new study that is scored there leaves those rows out."""
-    from probe.study.decontamination import cleaner_of
+    from probe.study.decontamination import cleaner_of, readable
 
+    names, unread = readable(store.benchmarks())
+    yield from unread
     with counting("comparing with benchmarks") as progress:
-        findings = cleaner_of(store, [record.spec.name for record in store.benchmarks()], workspace.indexes).findings(pool, progress)
+        findings = cleaner_of(store, names, workspace.indexes).findings(pool, progress)
     for found in findings:
         if found.numbers:
             seen = ", ".join(f"row {number} (item {plain(item)})" for number, item in found.examples)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from db.values import StudyRecord
+from db.values import BenchmarkRecord, StudyRecord
 from probe.study.draws import Draws
 from probe.study.registry import find_benchmark, find_source
-from sources.benchmark import BenchmarkSpec
+from sources.benchmark import BenchmarkSpec, Item
+from sources.problems import SourceError
 from sources.sampling import SourcePool
 from sources.spec import SourceSpec
 
@@ -22,9 +24,12 @@ Progress = Callable[[int, int], None]
 
 
 class Cleaner:
-    """Benchmarks to keep sources clean of; each is read once, and nothing is where what was found before is kept in `cache_dir`."""
+    """Benchmarks to keep sources clean of; one is read only where what it found before is not kept in `cache_dir`.
 
-    def __init__(self, specs: Sequence[BenchmarkSpec], cache_dir: Path | None) -> None:
+    `specs` come with the fingerprint that is registered, or nothing for a benchmark that is not.
+    """
+
+    def __init__(self, specs: Sequence[tuple[BenchmarkSpec, str]], cache_dir: Path | None) -> None:
         self._specs = specs
         self._cache_dir = cache_dir
         self._read: dict[str, BenchmarkData] = {}
@@ -46,10 +51,17 @@ class Cleaner:
         from sources.overlap.contamination import contaminated_rows
 
         found = []
-        for spec in self._specs:
-            data = self._data(spec)
-            found.append(contaminated_rows(pool, spec.name, data.fingerprint, data.items, self._cache_dir, progress))
+        for spec, registered in self._specs:
+            items = partial(self._items, spec, registered)
+            fingerprint = registered or self._data(spec).fingerprint
+            found.append(contaminated_rows(pool, spec.name, fingerprint, items, self._cache_dir, progress))
         return found
+
+    def _items(self, spec: BenchmarkSpec, registered: str) -> tuple[Item, ...]:
+        data = self._data(spec)
+        if registered and data.fingerprint != registered:
+            raise SourceError(f"Benchmark {spec.name} changed since it was registered; put it back, or add it under another name")
+        return data.items
 
     def _data(self, spec: BenchmarkSpec) -> BenchmarkData:
         from sources.benchmark_data import read_benchmark
@@ -57,6 +69,23 @@ class Cleaner:
         if spec.name not in self._read:
             self._read[spec.name] = read_benchmark(spec)
         return self._read[spec.name]
+
+
+def readable(records: Sequence[BenchmarkRecord]) -> tuple[tuple[str, ...], list[str]]:
+    """Return the names of the benchmarks that are as they were registered, and a sentence for each of the others."""
+    from sources.benchmark_data import read_benchmark
+
+    names, told = [], []
+    for record in records:
+        try:
+            same = read_benchmark(record.spec).fingerprint == record.fingerprint
+        except SourceError:
+            same = False
+        if same:
+            names.append(record.spec.name)
+        else:
+            told.append(f"Benchmark {record.spec.name} cannot be read as it was, so rows that hold its items are not looked for.")
+    return tuple(names), told
 
 
 def study_draws(store: Store, study: StudyRecord, cache_dir: Path | None, find: Callable[[str], SourceSpec] | None = None) -> Draws:
@@ -75,4 +104,5 @@ def cleaner_of(store: Store, benchmarks: Sequence[str], cache_dir: Path | None) 
     Raises:
         ProbeError: nobody knows one of them.
     """
-    return Cleaner([find_benchmark(store, name) for name in benchmarks], cache_dir)
+    records = ((find_benchmark(store, name), store.benchmark(name)) for name in benchmarks)
+    return Cleaner([(spec, record.fingerprint if record else "") for spec, record in records], cache_dir)

@@ -24,7 +24,7 @@ from db.values import (
 from probe.errors import ProbeError, UsageError
 from probe.study import designs
 from probe.study.contamination import shared_images
-from probe.study.decontamination import study_draws
+from probe.study.decontamination import readable, study_draws
 from probe.study.draws import Draws
 from probe.study.local import LocalExecutor
 from probe.study.novelty import novelty_notes
@@ -99,7 +99,8 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
         specs = {slug: find_source(store, slug) for slug in (*request.sources, *draft.base.weights())}
         benchmarks = _benchmarks(store, known, request)
         if known is None and not request.keep_contaminated:
-            draft = replace(draft, clean_of=tuple(record.spec.name for record in benchmarks))
+            clean_of, unread = readable(benchmarks)
+            draft, note = replace(draft, clean_of=clean_of), " ".join(filter(None, (note, *unread)))
         draws = study_draws(store, draft, workspace.indexes, lambda slug: specs.get(slug) or find_source(store, slug))
         sources = tuple(_source(draws, spec, say) for spec in specs.values())
         study = draft if draft.base.shares else replace(draft, base=designs.proportional({slug: draws.pool(slug).usable for slug in specs}))

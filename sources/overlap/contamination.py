@@ -53,11 +53,11 @@ def contaminated_rows(
     pool: SourcePool,
     benchmark: str,
     benchmark_fingerprint: str,
-    items: Sequence[Item],
+    items: Callable[[], Sequence[Item]],
     cache_dir: Path | None = None,
     progress: Progress | None = None,
 ) -> Contamination:
-    """Find the rows of a source that hold items of a benchmark; taken from `cache_dir` where both are as they were.
+    """Find the rows of a source that hold items of a benchmark; taken from `cache_dir`, `items` unread, where both are as they were.
 
     Raises:
         SourceError: a row cannot be read any more.
@@ -68,7 +68,7 @@ def contaminated_rows(
     held = _load(file) if file else None
     if held is not None:
         return dataclasses.replace(held, source=pool.spec.slug, benchmark=benchmark)
-    found = _find(whole, benchmark, items, cache_dir, progress)
+    found = _find(whole, benchmark, items(), cache_dir, progress)
     if file:
         _save(found, file)
     return found

@@ -145,12 +145,12 @@ def test_a_row_is_contaminated_by_image_question_and_answer_or_by_a_long_text(tm
         item("shape", jpeg(picture(2).resize((160, 120)), 80), "Which shape is it?", "cone", ("cube", "cone")),
         item("sheep", None, LONG, "12"),
     ]
-    found = contaminated_rows(pool, "bench", "print", items, tmp_path / "cache")
+    found = contaminated_rows(pool, "bench", "print", lambda: items, tmp_path / "cache")
     assert (found.by_item, found.by_text) == ((0, 4), (5,))
     assert dict(found.examples) == {0: "ball", 4: "shape", 5: "sheep"}
     for file in tmp_path.glob("*.jpg"):
         file.unlink()  # what was found is kept
-    assert contaminated_rows(pool, "bench", "print", items, tmp_path / "cache") == found
+    assert contaminated_rows(pool, "bench", "print", lambda: items, tmp_path / "cache") == found
     clean = pool.without(found.numbers)
     assert (clean.usable, clean.excluded[Problem.CONTAMINATED], clean.examples[Problem.CONTAMINATED]) == (4, 3, [0, 4, 5])
     assert list(clean.numbers()) == [1, 2, 3, 6]

@@ -74,8 +74,8 @@ def tsv(tmp_path, images):
     """A TSV of twenty good questions and one without an answer."""
     lines = [["index", "image", "question", *"ABC", "answer"]]
     for number in range(20):
-        lines.append([str(number), _base64(images / f"{number}.png"), "what color is it?", *COLOURS, _letter(colour_of(number))])
-    lines.append(["20", "0", "what color is it?", *COLOURS, ""])
+        lines.append([str(number), _base64(images / f"{number}.png"), "which color has this?", *COLOURS, _letter(colour_of(number))])
+    lines.append(["20", "0", "which color has this?", *COLOURS, ""])
     path = tmp_path / "bench.tsv"
     path.write_text("".join("\t".join(line) + "\n" for line in lines))
     return path

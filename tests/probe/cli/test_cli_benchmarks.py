@@ -26,7 +26,7 @@ def test_check_of_a_built_in_one(probe):
 
 
 def test_a_changed_file_is_told(probe, bench, tsv):
-    tsv.write_text(tsv.read_text().replace("what color is it?", "which color?"))
+    tsv.write_text(tsv.read_text().replace("which color has this?", "which color?"))
     assert "changed since it was registered" in probe("benchmarks", "check", bench).out
 
 

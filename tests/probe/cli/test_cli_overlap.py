@@ -2,12 +2,20 @@
 
 from pathlib import Path
 
+import pytest
+
 from probe.study.run import RunRequest, plan_run
 from probe.workspace import Workspace
 
 
 def planned(said, **asked):
     return plan_run(Workspace(Path(".probe")), RunRequest(("mine",), samples=16, seeds=1, benchmarks=("bench",), **asked), said.append)
+
+
+@pytest.fixture
+def bench(probe, tsv):
+    tsv.write_text(tsv.read_text().replace("which color has this?", "What color is it"))
+    assert probe("benchmarks", "add", "bench", "--path", tsv, "--capability", "recognition").code == 0
 
 
 def test_contaminated_rows_are_told_and_not_drawn(probe, mine, bench):
