@@ -148,7 +148,7 @@ def test_files_and_paths(tmp_path: Path) -> None:
         "C:x.png": Problem.UNSAFE_PATH,
         "a\\good.png": Problem.UNSAFE_PATH,
         "a\0.png": Problem.UNSAFE_PATH,
-        "http://example.org/a.png": Problem.UNSAFE_PATH,
+        "http://example.org/a.png": Problem.REMOTE_IMAGE,
         "file:///etc/passwd": Problem.UNSAFE_PATH,
     }
     found = {path: problem_of(ImageRef(path=path, root=str(root))) for path in expected}
