@@ -145,8 +145,10 @@ def resolve_source(slug: str, registered: Mapping[str, SourceSpec]) -> SourceSpe
     if slug in (built_in := _built_in(slug.partition("/")[0])):
         return built_in[slug]
     for cut in (i for i, char in reversed(list(enumerate(slug))) if char == "/"):
-        if slug[:cut] in registered:
-            return registered[slug[:cut]].part(slug[cut + 1 :])
+        whole = registered.get(slug[:cut])
+        if whole and not dict(whole.options).get("subsource"):
+            part = whole.part(slug[cut + 1 :])
+            return registered.get(part.slug, part)
     entry, _ = catalogue_entry(slug)
     if entry is not None:
         raise SourceError(offline_help(entry.slug))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sources.sampling import SourcePool
     from sources.spec import Licence, SourceSpec
 
+MOST_SUBSOURCES = 40  # that are listed; `--json` has all
+
 
 MOST_READ_AGAIN, ROWS_SAMPLED = 100_000, 20_000
 
@@ -251,8 +253,7 @@ def report_lines(report: CheckReport, proxy: str) -> Iterator[str]:
         yield f"  excluded {entry.count:,} {entry.problem.value}: {seen}"
     if outside := report.rows - report.usable - sum(entry.count for entry in report.excluded):
         yield f"  {outside:,} more rows are held out, or of other sub-sources"
-    if len(report.subsources) > 1:
-        yield "sub-sources: " + ", ".join(f"{plain(name) or '(none)'} {rows:,}" for name, rows in report.subsources)
+    yield from subsource_lines(report.slug, dict(report.subsources))
     yield f"images: {report.distinct_images:,} distinct, a row {_spread(report.images_per_row)}"
     if report.undecoded_images and report.bad_share_at_most is not None:
         of, bound = report.decoded_images + report.undecoded_images, percent(report.bad_share_at_most)
@@ -264,6 +265,29 @@ def report_lines(report: CheckReport, proxy: str) -> Iterator[str]:
         yield f"terms: {report.licence.terms}"
     yield f"fingerprint: {report.fingerprint}"
     yield from (f"warning: {warning}" for warning in report.warnings)
+
+
+def part_slugs(report: CheckReport) -> dict[str, int]:
+    """Return the rows of each sub-source by the name that `probe run --source` takes; empty where there is only one."""
+    from sources.subsources import subsource_slug
+
+    return {f"{report.slug}/{subsource_slug(name)}": rows for name, rows in report.subsources} if len(report.subsources) > 1 else {}
+
+
+def subsource_lines(slug: str, subsources: Mapping[str, int]) -> Iterator[str]:
+    """Yield a source's parts, largest first, each with the name it is probed by, and how to probe one."""
+    from sources.subsources import subsource_slug
+
+    if len(subsources) < 2:
+        return
+    yield f"sub-sources: {len(subsources):,}"
+    ranked = sorted(subsources.items(), key=lambda part: (-part[1], part[0]))
+    for name, rows in ranked[:MOST_SUBSOURCES]:
+        own = subsource_slug(name)
+        yield f"  {slug}/{own}: {rows:,} rows" + (f" ({plain(name)})" if name not in ("", own) else "")
+    if len(ranked) > MOST_SUBSOURCES:
+        yield f"  and {len(ranked) - MOST_SUBSOURCES:,} more with {sum(rows for _, rows in ranked[MOST_SUBSOURCES:]):,} rows"
+    yield f"each can be probed on its own: probe run --source {slug}/{subsource_slug(ranked[0][0])}"
 
 
 def _spread(spread: Spread | None) -> str:
@@ -279,10 +303,7 @@ def added_lines(pool: SourcePool) -> Iterator[str]:
     yield f"{slug}: {pool.spec.format}, {pool.usable:,} of {pool.index.total:,} rows usable"
     for problem, n in pool.excluded.most_common():
         yield f"  excluded {n:,} {problem.value}: row {', '.join(map(str, pool.examples.get(problem, [])))}"
-    if len(pool.subsources) > 1:
-        yield "sub-sources: " + ", ".join(
-            f"{f'{slug}/{plain(name)}' if name else '(none)'} {rows:,}" for name, rows in sorted(pool.subsources.items())
-        )
+    yield from subsource_lines(slug, pool.subsources)
     if pool.spec.option("holdout"):
         yield f"it stays split (holdout={pool.spec.option('holdout')})"
     if licence_text(pool.spec.licence) == "NOASSERTION":
