@@ -47,6 +47,7 @@ def new_spec(
     """
     from probe.study.streaming import stream_of
     from sources.formats.registry import detect_format, find_reader
+    from sources.published import published_spec
 
     check_name(slug)
     refuse_builtin_family(slug)
@@ -54,14 +55,14 @@ def new_spec(
     stream = stream_of(known, path, images, **streamed) if form not in WITHOUT_PATH else None
     if path is None and stream is None and form not in WITHOUT_PATH:
         raise UsageError("say where the data lies: --path FILE, --path FOLDER, --path URL or --hub ORG/NAME")
-    place = absolute(path) if path and not stream else ""
-    found = detect_format(place) if form == "auto" and not stream else "" if form == "auto" else find_reader(form).name
+    if path and not stream:
+        known = replace(published_spec(slug, absolute(path)), **({"hub_id": hub_id} if hub_id else {}))
+    found = detect_format(known.path) if form == "auto" and not stream else "" if form == "auto" else find_reader(form).name
     licences = {"declared": checked_licence(licence), "concluded": checked_licence(licence_concluded), "terms": terms}
     return replace(
         known,
         format=found,
         subset=streamed.get("subset") or known.subset.strip("*"),
-        path=place,
         image_root=image_folder(images) if not (stream and stream.images) else "",
         licence=replace(known.licence, **{name: value for name, value in licences.items() if value}),
         hub_id="" if stream and stream.url and not hub_id else streamed.get("hub") or known.hub_id if stream else known.hub_id,
@@ -141,7 +142,10 @@ def check_name(name: str) -> None:
         UsageError: it is such a name.
     """
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{name!r} is no name for it: use letters, digits, '.', '_', '-' and '/', for example my-data")
+        from sources.subsources import subsource_slug
+
+        close = "/".join(subsource_slug(part) for part in name.split("/") if part) or "my-data"
+        raise UsageError(f"{name!r} is no name for it: use letters, digits, '.', '_', '-' and '/', for example {close}")
     if _RESERVED.fullmatch(name):
         raise UsageError(f"{name!r} is a name that studies use themselves: take another, for example my-{name.replace('/', '-')}")
 

@@ -33,7 +33,7 @@ def test_every_format_is_added_checked_trained_on_and_ranked(probe, shaped, tmp_
     assert probe("benchmarks", "add", "blocks", "--path", benchmark_tsv(tmp_path / "blocks.tsv")).code == 0
     parts = ["llava-665k/ocr_vqa", "onevision-json/iam(cauldron)"]
     named = [word for slug in [*shaped, *parts] for word in ("--source", slug)]
-    ended = probe("run", *named, "--samples", "8", "--seeds", "2", "--workers", "1")
+    ended = probe("run", *named, "--samples", "4", "--seeds", "2", "--workers", "1")
     assert ended.code == 0, ended.err
     ranked = probe("rank", "--json").json()["sources"]
     assert {row["source"] for row in ranked} == {*shaped, "llava-665k/ocr_vqa", "onevision-json/iam-cauldron"}
