@@ -12,10 +12,11 @@ import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, TypeVar
 
 from sources.canonical import hash_bytes
-from sources.image_bytes import bounded_bytes, bounded_file
+from sources.image_bytes import bounded_bytes, bounded_file, safe_path
 from sources.problems import Problem, RowError
 from sources.sample import ImageRef
 
@@ -127,6 +128,16 @@ def image_facts(ref: ImageRef, policy: ImagePolicy = IMAGE_POLICY) -> ImageFacts
     """
     with bounded_file(ref, policy.max_file_bytes) as file:
         return _guarded(lambda: _facts(file, ref.path or "", policy))
+
+
+def other_extensions(ref: ImageRef) -> tuple[str, ...]:
+    """Return the names of the image files that lie where one is missing and differ from it in their extension alone."""
+    try:
+        missing = Path(safe_path(ref))
+    except RowError:
+        return ()
+    endings = sorted(ending for endings in _EXTENSIONS.values() for ending in endings)
+    return tuple(other.name for ending in endings if (other := missing.with_suffix(f".{ending}")) != missing and other.is_file())
 
 
 def _facts(file: BinaryIO, path: str, policy: ImagePolicy) -> ImageFacts:

@@ -200,7 +200,7 @@ def checked_source(
         report = check_pool(pool, _token_count(proxy), audit=audit)
         stale = refresh_source(store, pool)
         held = list(_held_items(workspace, store, pool))
-    return replace(report, warnings=(*report.warnings, *held, *_not_exported(pool), *([stale] if stale else [])))
+    return replace(report, warnings=(*report.warnings, *held, *_not_exported(pool), *_misnamed(pool), *([stale] if stale else [])))
 
 
 def _held_items(workspace: Workspace, store: Store, pool: SourcePool) -> Iterator[str]:
@@ -227,6 +227,21 @@ def _not_exported(pool: SourcePool) -> Iterator[str]:
     for reason, rows in reasons.most_common():
         if reason:
             yield f"{rows:,}{among} rows are trained on by probes and left out by exports, because trainers would misread them: {reason}"
+
+
+def _misnamed(pool: SourcePool) -> Iterator[str]:
+    """Yield what to do where images that are missing lie there under another extension, as OCR-VQA's do (`.gif` for `.jpg`)."""
+    from sources.images import other_extensions
+    from sources.problems import Problem
+
+    missing = pool.examples.get(Problem.MISSING_IMAGE, [])
+    found = [(ref.path, there) for number in missing for ref in pool.sample(number).images if (there := other_extensions(ref))]
+    if found:
+        path, there = found[0]
+        yield (
+            f"{plain(path or '')} is missing, and {plain(', '.join(there))} is there: name the files as the rows name them "
+            "(an image's format is found in its bytes, whatever its name says)"
+        )
 
 
 def _token_count(proxy: str) -> Callable[[Sample], int | None]:
@@ -302,7 +317,9 @@ def added_lines(pool: SourcePool) -> Iterator[str]:
     slug = pool.spec.slug
     yield f"{slug}: {pool.spec.format}, {pool.usable:,} of {pool.index.total:,} rows usable"
     for problem, n in pool.excluded.most_common():
-        yield f"  excluded {n:,} {problem.value}: row {', '.join(map(str, pool.examples.get(problem, [])))}"
+        seen = pool.index.examples.get(problem, [])
+        why = f" ({plain(seen[0][1])})" if seen and seen[0][1] else ""
+        yield f"  excluded {n:,} {problem.value}: row {', '.join(str(number) for number, _ in seen)}{why}"
     yield from subsource_lines(slug, pool.subsources)
     if pool.spec.option("holdout"):
         yield f"it stays split (holdout={pool.spec.option('holdout')})"

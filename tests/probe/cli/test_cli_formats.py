@@ -38,3 +38,31 @@ def test_every_format_is_added_checked_trained_on_and_ranked(probe, shaped, tmp_
     ranked = probe("rank", "--json").json()["sources"]
     assert {row["source"] for row in ranked} == {*shaped, "llava-665k/ocr_vqa", "onevision-json/iam-cauldron"}
     assert all(row["effect"]["low"] <= row["effect"]["value"] <= row["effect"]["high"] for row in ranked)
+
+
+def test_check_says_how_to_mend_and_how_to_probe_a_part(probe, shaped):
+    added(probe, "llava-665k", shaped["llava-665k"])
+    told = probe("sources", "check", "llava-665k").out
+    assert "llava-665k/ocr_vqa: 2 rows" in told
+    assert "probe run --source llava-665k/" in told
+    assert "ocr_vqa/images/gone.jpg is missing, and gone.gif is there" in told
+    ended = added(probe, "ms-swift", shaped["ms-swift"])
+    assert "'https://example.org/10.png' is a URL: download the image" in ended.out
+    assert "'/etc/passwd' is not below the image root: give a folder that holds it with --images" in ended.out
+    assert "onevision-json/iam-cauldron: 5 rows (iam(cauldron))" in added(probe, "onevision-json", shaped["onevision-json"]).out
+
+
+def test_a_pdf_config_alone_is_one_sentence_with_the_cure(probe, shaped):
+    ended = probe("sources", "add", "docs", "--path", shaped["docmatix"].path / "pdf")
+    assert ended.code == 1
+    assert "3 unsupported_modality" in ended.err
+    assert "config with page images (`images` of Docmatix), or make an image of each page" in ended.err
+
+
+@pytest.mark.parametrize(("name", "close"), [("llava-665k/ocr_vq", "llava-665k/ocr_vqa"), ("llava-665k/zzz", "coco, gqa, ocr_vqa")])
+@pytest.mark.parametrize("words", [("run", "--samples", "4", "--dry-run", "--source"), ("sources", "check")])
+def test_a_wrong_part_is_one_sentence_with_the_close_ones(probe, shaped, bench, words, name, close):
+    added(probe, "llava-665k", shaped["llava-665k"])
+    ended = probe(*words, name)
+    assert (ended.code, close in ended.err) == (1, True), ended.err
+    assert ended.err.count("Error") == 1
