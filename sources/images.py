@@ -63,6 +63,7 @@ class ImageFacts:
     format: str
     rotated: bool  # EXIF asks for a turn or a flip
     extension_mismatch: bool  # the path's extension names another format
+    several_frames: bool = False  # animated, or of several pages: the first is taken
 
 
 def load_image(ref: ImageRef, policy: ImagePolicy = IMAGE_POLICY) -> ImageType:
@@ -145,7 +146,8 @@ def _facts(file: BinaryIO, path: str, policy: ImagePolicy) -> ImageFacts:
         name = image.format or ""
         extension = path.rpartition(".")[2].lower() if "." in path else ""
         known = any(extension in extensions for extensions in _EXTENSIONS.values())
-        return ImageFacts(image.width, image.height, name, _orientation(image) > 1, known and extension not in _EXTENSIONS[name])
+        mismatch = known and extension not in _EXTENSIONS[name]
+        return ImageFacts(image.width, image.height, name, _orientation(image) > 1, mismatch, bool(getattr(image, "is_animated", False)))
 
 
 def _guarded(action: Callable[[], T]) -> T:

@@ -58,6 +58,8 @@ def new_spec(
     if path and not stream:
         known = replace(published_spec(slug, absolute(path)), **({"hub_id": hub_id} if hub_id else {}))
     found = detect_format(known.path) if form == "auto" and not stream else "" if form == "auto" else find_reader(form).name
+    if found:
+        _refuse_unknown_options(found, options)
     licences = {"declared": checked_licence(licence), "concluded": checked_licence(licence_concluded), "terms": terms}
     return replace(
         known,
@@ -188,6 +190,17 @@ def _options(given: tuple[str, ...]) -> Mapping[str, str]:
         if not (name and equals):
             raise UsageError(f"--option {name or value!r} is not of the form name=value, such as skill=colour")
     return {name: value for name, _, value in pairs}
+
+
+def _refuse_unknown_options(form: str, given: tuple[str, ...]) -> None:
+    """Refuse options that a format would not look at: a filter with a wrong name would filter nothing."""
+    from sources.fingerprint import VIEW_OPTIONS
+    from sources.formats.registry import find_reader
+
+    known = getattr(find_reader(form), "options", None)
+    unknown = sorted(set(_options(given)) - {*known, *VIEW_OPTIONS}) if known is not None else []
+    if unknown:
+        raise UsageError(f"--option {unknown[0]}: {form} takes {', '.join(known) or 'no option'}")
 
 
 def split_source(

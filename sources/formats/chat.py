@@ -65,6 +65,7 @@ class ChatReader:
 
     name = "chat"
     version = 3
+    options: tuple[str, ...] = ()
 
     def sniff(self, path: Path) -> bool:
         """Say whether the first records have `messages`, `conversations` with `images`, or a question and its answer."""

@@ -52,6 +52,7 @@ class LlavaReader:
 
     name = "llava"
     version = 3
+    options: tuple[str, ...] = ()
 
     def sniff(self, path: Path) -> bool:
         """Say whether the first records have `conversations`."""

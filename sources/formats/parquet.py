@@ -59,6 +59,7 @@ class ParquetReader:
 
     name = "parquet"
     version = 3
+    options: tuple[str, ...] = ("min_rating",)
 
     def sniff(self, path: Path) -> bool:
         """Say whether it is parquet with a column of turns."""

@@ -53,6 +53,7 @@ class WebDatasetReader:
 
     name = "webdataset"
     version = 2
+    options: tuple[str, ...] = ()
 
     def sniff(self, path: Path) -> bool:
         """Say whether one of the first rows of the first tar is one."""

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from making_sources import data_url, llava, pair, png, write, write_json, write_jsonl, write_parquet, write_tar
+from making_sources import data_url, encoded, llava, pair, png, write, write_json, write_jsonl, write_parquet, write_tar
+from PIL import Image
 
+from sources.check import check_source
 from sources.fingerprint import fingerprint
 from sources.formats import detect_format, open_rows
 from sources.problems import Problem, SourceError
@@ -301,3 +303,13 @@ def test_a_field_map_of_another_sample_type_is_not_guessed_at(tmp_path: Path) ->
 def test_a_pdf_in_a_tar_is_unsupported_unless_its_pages_are_there(tmp_path: Path) -> None:
     rows = {"1.pdf": b"%PDF", "1.txt": b"A page.", "2.pdf": b"%PDF", "2.png": png(0), "2.txt": b"A page."}
     assert problems(rows_of(write_tar(tmp_path / "x.tar", rows))) == [Problem.UNSUPPORTED_MODALITY, None]
+
+
+def test_animated_images_are_counted(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (30, 30), colour) for colour in ("red", "blue")]
+    write(tmp_path / "moving.gif", encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    write(tmp_path / "still.gif", encoded(frames[0], "GIF"))
+    rows = [pair("moving.gif", 0), pair("still.gif", 1)]
+    report = check_source(SourceSpec("s", "llava", str(write_json(tmp_path / "x.json", rows))))
+    assert (report.usable, report.several_frames) == (2, 1)
+    assert any("1 images are animated" in warning for warning in report.warnings)

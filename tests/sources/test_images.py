@@ -71,6 +71,8 @@ def test_first_frame() -> None:
         more = {"lossless": True} if format_ == "WEBP" else {}
         data = encoded(frames[0], format_, save_all=True, append_images=frames[1:], **more)
         assert decode_image(data).getpixel((0, 0)) == (255, 0, 0), format_
+        assert image_facts(ImageRef(data=data)).several_frames, format_
+        assert not image_facts(ImageRef(data=encoded(frames[0], format_))).several_frames, format_
 
 
 @pytest.mark.parametrize("size", [(300, 100), (100, 300), (3000, 1), (64, 64)])
