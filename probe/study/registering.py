@@ -197,9 +197,10 @@ def _refuse_unknown_options(form: str, given: tuple[str, ...]) -> None:
     from sources.fingerprint import VIEW_OPTIONS
     from sources.formats.registry import find_reader
 
-    known = getattr(find_reader(form), "options", None)
-    unknown = sorted(set(_options(given)) - {*known, *VIEW_OPTIONS}) if known is not None else []
-    if unknown:
+    known: tuple[str, ...] | None = getattr(find_reader(form), "options", None)
+    if known is None:
+        return
+    if unknown := sorted(set(_options(given)) - {*known, *VIEW_OPTIONS}):
         raise UsageError(f"--option {unknown[0]}: {form} takes {', '.join(known) or 'no option'}")
 
 
