@@ -232,10 +232,15 @@ def _not_exported(pool: SourcePool) -> Iterator[str]:
 def _misnamed(pool: SourcePool) -> Iterator[str]:
     """Yield what to do where images that are missing lie there under another extension, as OCR-VQA's do (`.gif` for `.jpg`)."""
     from sources.images import other_extensions
-    from sources.problems import Problem
+    from sources.problems import Problem, SourceError
 
-    missing = pool.examples.get(Problem.MISSING_IMAGE, [])
-    found = [(ref.path, there) for number in missing for ref in pool.sample(number).images if (there := other_extensions(ref))]
+    found = []
+    for number in pool.examples.get(Problem.MISSING_IMAGE, []):
+        try:
+            images = pool.sample(number).images
+        except SourceError:  # a row that is none without its image, as in a tar
+            continue
+        found += [(ref.path, there) for ref in images if (there := other_extensions(ref))]
     if found:
         path, there = found[0]
         yield (

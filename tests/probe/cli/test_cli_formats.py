@@ -19,7 +19,9 @@ def added(probe, slug, shape):
 
 def found(probe, slug):
     """What a check finds, in the terms of the known truth."""
-    report = probe("sources", "check", slug, "--json").json()
+    ended = probe("sources", "check", slug, "--json")
+    assert ended.code == 0, (slug, ended.err)
+    report = ended.json()
     parts = {name.removeprefix(f"{slug}/"): rows for name, rows in report["parts"].items()}
     excluded = {entry["problem"]: entry["count"] for entry in report["excluded"]}
     return report["rows"], report["usable"], report["distinct_images"], excluded, parts
