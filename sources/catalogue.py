@@ -153,9 +153,9 @@ def resolve_source(slug: str, registered: Mapping[str, SourceSpec]) -> SourceSpe
         if whole and not dict(whole.options).get("subsource"):
             part = whole.part(slug[cut + 1 :])
             return registered.get(part.slug, part)
-    entry, part = catalogue_entry(slug)
+    entry, subset = catalogue_entry(slug)
     if entry is not None:
-        raise SourceError(offline_help(entry.slug, part))
+        raise SourceError(offline_help(entry.slug, subset))
     names = [*registered, *built_in, *catalogue()]
     close = difflib.get_close_matches(slug, names, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"add it with `probe sources add {slug} --path ...`"

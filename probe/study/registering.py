@@ -56,7 +56,8 @@ def new_spec(
     if path is None and stream is None and form not in WITHOUT_PATH:
         raise UsageError("say where the data lies: --path FILE, --path FOLDER, --path URL or --hub ORG/NAME")
     if path and not stream:
-        known = replace(published_spec(slug, absolute(path)), **({"hub_id": hub_id} if hub_id else {}))
+        published = published_spec(slug, absolute(path))
+        known = replace(published, hub_id=hub_id or published.hub_id)
     found = detect_format(known.path) if form == "auto" and not stream else "" if form == "auto" else find_reader(form).name
     if found:
         _refuse_unknown_options(found, options)
