@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +6,6 @@ import pytest
 from db.values import ManifestRecord
 from probe.manifest import manifest_json, write_manifest
 from probe.manifest.example import example_manifest
-from probe.manifest.readers import current_reader
 from probe.workspace import Workspace
 from sources.images import IMAGE_POLICY
 
@@ -19,7 +17,6 @@ def manifest(probe, mine, tmp_path):
         record = store.source(mine)
         counts = ({mine: 20},)
         doc = example_manifest(counts, {mine: record.usable}, {mine: record.fingerprint}, image_policy=IMAGE_POLICY)
-        doc = replace(doc, sources=tuple(replace(entry, reader=current_reader(record.spec)) for entry in doc.sources))
         store.put_manifest(ManifestRecord(doc.hash, "main", manifest_json(doc)))
     return write_manifest(doc, tmp_path), doc
 
