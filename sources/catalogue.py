@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sources.problems import SourceError
 from sources.spec import Licence, SourceSpec
+from sources.subsources import subsource_slug
 
 # Tag of a source -> the capability of benchmarks that it is meant to help.
 CAPABILITIES = {
@@ -113,8 +114,8 @@ def catalogue_entry(name: str) -> tuple[CatalogueEntry | None, str]:
     return (catalogue()[name[:cut]], name[cut + 1 :]) if cut else (None, "")
 
 
-def offline_help(slug: str) -> str:
-    """Return the one sentence that says how to make a source of the catalogue work from local files.
+def offline_help(slug: str, part: str = "") -> str:
+    """Return the one sentence that says how to make a source of the catalogue, or a part of one, work from local files.
 
     Raises:
         SourceError: there is none of that name.
@@ -124,8 +125,11 @@ def offline_help(slug: str) -> str:
         command = f"probe sources add {slug} --path FILE.json --format llava --images DIR"
         return f"{slug} is in no format that is read here ({entry.note}): write its rows as LLaVA JSON and run `{command}`."
     where = f"{entry.hub_id}/{entry.file}" if entry.file else entry.hub_id
+    subset = part if entry.subset == "*" else entry.subset
+    if entry.subset == "*" and part:
+        slug = f"{slug}/{subsource_slug(part)}"
     if entry.subset:
-        where = f"{'one subset' if entry.subset == '*' else f'the subset {entry.subset}'} of {entry.hub_id}"
+        where = f"{f'the subset {subset}' if subset else 'one subset'} of {entry.hub_id}"
     path = entry.file or ("FOLDER" if entry.format in ("parquet", "webdataset") else "FILE.json")
     command = f"probe sources add {slug} --path {path} --format {entry.format}"
     if not entry.images:
@@ -145,11 +149,13 @@ def resolve_source(slug: str, registered: Mapping[str, SourceSpec]) -> SourceSpe
     if slug in (built_in := _built_in(slug.partition("/")[0])):
         return built_in[slug]
     for cut in (i for i, char in reversed(list(enumerate(slug))) if char == "/"):
-        if slug[:cut] in registered:
-            return registered[slug[:cut]].part(slug[cut + 1 :])
-    entry, _ = catalogue_entry(slug)
+        whole = registered.get(slug[:cut])
+        if whole and not dict(whole.options).get("subsource"):
+            part = whole.part(slug[cut + 1 :])
+            return registered.get(part.slug, part)
+    entry, subset = catalogue_entry(slug)
     if entry is not None:
-        raise SourceError(offline_help(entry.slug))
+        raise SourceError(offline_help(entry.slug, subset))
     names = [*registered, *built_in, *catalogue()]
     close = difflib.get_close_matches(slug, names, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"add it with `probe sources add {slug} --path ...`"

@@ -79,8 +79,8 @@ class CheckReport:
     """What a check found. `duplicate_images` counts images whose bytes stood before under another name.
 
     `undecoded_images` were not decoded: with 95 % confidence at most the share `bad_share_at_most` of them cannot be; None where all
-    were. `named_by_path` says that images are so many that those at paths are told apart by path and size. Rotated, misnamed and
-    extreme images are counted among `images_looked_at`: all of them, or a sample of very many.
+    were. `named_by_path` says that images are so many that those at paths are told apart by path and size. Rotated, misnamed,
+    extreme and animated images are counted among `images_looked_at`: all of them, or a sample of very many.
     """
 
     slug: str
@@ -97,6 +97,7 @@ class CheckReport:
     rotated_images: int
     extension_mismatches: int
     extreme_images: int
+    several_frames: int
     duplicate_rows: int
     duplicate_images: int
     undecoded_images: int
@@ -156,6 +157,7 @@ def check_pool(
         rotated_images=sum(fact.rotated for fact in facts),
         extension_mismatches=sum(fact.extension_mismatch for fact in facts),
         extreme_images=sum(_extreme(fact) for fact in facts),
+        several_frames=sum(fact.several_frames for fact in facts),
         duplicate_rows=index.duplicate_rows,
         duplicate_images=index.duplicate_images,
         undecoded_images=index.undecoded_images - (audit.images if audit else 0),
@@ -232,6 +234,8 @@ def _warnings(report: CheckReport) -> Iterator[str]:
     if report.extreme_images:
         how = f"under {SMALL_SIDE} pixels or more than {EXTREME_ASPECT:.0f} times as long as wide"
         yield f"{report.extreme_images}{looked_at} images are {how}"
+    if report.several_frames:
+        yield f"{report.several_frames}{looked_at} images are animated or have several pages, of which the first is taken"
     if report.too_long:
         yield f"{report.too_long} sampled rows are longer than the proxy's context and would be left out"
     if report.undecoded_images:

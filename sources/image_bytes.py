@@ -43,7 +43,7 @@ def bounded_file(ref: ImageRef, limit: int) -> Iterator[BinaryIO]:
         _refuse_size(len(ref.data), limit)
         yield io.BytesIO(ref.data)
         return
-    descriptor = _descriptor(safe_path(ref))
+    descriptor = _descriptor(safe_path(ref), ref.path or "")
     try:
         _refuse_irregular(os.fstat(descriptor), limit)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
@@ -81,7 +81,7 @@ def safe_path(ref: ImageRef) -> str:
     """Return the real path of an image file, which lies below its root after every link is followed.
 
     Raises:
-        RowError: `UNSAFE_PATH`, or `MISSING_IMAGE` for an empty or unrepresentable name.
+        RowError: `UNSAFE_PATH`, `REMOTE_IMAGE`, or `MISSING_IMAGE` for an empty or unrepresentable name.
     """
     path = ref.path or ""
     _refuse_unsafe_text(path)
@@ -102,20 +102,22 @@ def _refuse_unsafe_text(path: str) -> None:
     if "\0" in path or "\\" in path:
         raise RowError(Problem.UNSAFE_PATH, f"{path[:200]!r} holds a backslash or a NUL")
     if scheme := _SCHEME.match(path):
-        cure = "download the image and give a path below the image root" if "://" in path else "give a path below the image root"
-        raise RowError(Problem.UNSAFE_PATH, f"{path[:200]!r} starts with {scheme.group()!r}: {cure}")
+        if "://" in path and scheme.group().lower() != "file:":
+            raise RowError(Problem.REMOTE_IMAGE, f"{path[:200]!r} is a URL: download the image and give a path below the image root")
+        raise RowError(Problem.UNSAFE_PATH, f"{path[:200]!r} starts with {scheme.group()!r}: give a path below the image root")
     if path.startswith("/"):
-        raise RowError(Problem.UNSAFE_PATH, f"{path[:200]!r} is not relative to the image root")
+        raise RowError(Problem.UNSAFE_PATH, f"{path[:200]!r} is not below the image root: give a folder that holds it with --images")
     if ".." in path.split("/"):
         raise RowError(Problem.UNSAFE_PATH, f"{path[:200]!r} climbs with `..`")
 
 
-def _descriptor(real: str) -> int:
+def _descriptor(real: str, written: str) -> int:
     try:
         # Non-blocking, so that a FIFO put in an image's place cannot hang the run before it is seen for what it is.
         return os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
-        raise RowError(*_open_problem(error)) from error
+        problem, why = _open_problem(error)
+        raise RowError(problem, f"{written[:160]}: {why}") from error
 
 
 def _refuse_irregular(status: os.stat_result, limit: int) -> None:

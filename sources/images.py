@@ -12,10 +12,11 @@ import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, TypeVar
 
 from sources.canonical import hash_bytes
-from sources.image_bytes import bounded_bytes, bounded_file
+from sources.image_bytes import bounded_bytes, bounded_file, safe_path
 from sources.problems import Problem, RowError
 from sources.sample import ImageRef
 
@@ -62,6 +63,7 @@ class ImageFacts:
     format: str
     rotated: bool  # EXIF asks for a turn or a flip
     extension_mismatch: bool  # the path's extension names another format
+    several_frames: bool = False  # animated, or of several pages: the first is taken
 
 
 def load_image(ref: ImageRef, policy: ImagePolicy = IMAGE_POLICY) -> ImageType:
@@ -129,12 +131,23 @@ def image_facts(ref: ImageRef, policy: ImagePolicy = IMAGE_POLICY) -> ImageFacts
         return _guarded(lambda: _facts(file, ref.path or "", policy))
 
 
+def other_extensions(ref: ImageRef) -> tuple[str, ...]:
+    """Return the names of the image files that lie where one is missing and differ from it in their extension alone."""
+    try:
+        missing = Path(safe_path(ref))
+    except RowError:
+        return ()
+    endings = sorted(ending for endings in _EXTENSIONS.values() for ending in endings)
+    return tuple(other.name for ending in endings if (other := missing.with_suffix(f".{ending}")) != missing and other.is_file())
+
+
 def _facts(file: BinaryIO, path: str, policy: ImagePolicy) -> ImageFacts:
     with _open(file, policy) as image:
         name = image.format or ""
         extension = path.rpartition(".")[2].lower() if "." in path else ""
         known = any(extension in extensions for extensions in _EXTENSIONS.values())
-        return ImageFacts(image.width, image.height, name, _orientation(image) > 1, known and extension not in _EXTENSIONS[name])
+        mismatch = known and extension not in _EXTENSIONS[name]
+        return ImageFacts(image.width, image.height, name, _orientation(image) > 1, mismatch, bool(getattr(image, "is_animated", False)))
 
 
 def _guarded(action: Callable[[], T]) -> T:

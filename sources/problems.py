@@ -18,10 +18,12 @@ class Problem(enum.StrEnum):
     EMPTY_IMAGE = "empty_image"
     UNDECODABLE_IMAGE = "undecodable_image"
     IMAGE_TOO_LARGE = "image_too_large"  # pixels, file size, or decompressed size over the policy's bound
-    UNSAFE_PATH = "unsafe_path"  # absolute, `..`, or a link out of the image root
-    UNSUPPORTED_MODALITY = "unsupported_modality"  # video, audio
+    UNSAFE_PATH = "unsafe_path"  # absolute and outside the image root, `..`, or a link out of it
+    REMOTE_IMAGE = "remote_image"  # a URL where a path should be: nothing is downloaded
+    UNSUPPORTED_MODALITY = "unsupported_modality"  # video, audio, PDF, boxes that are written as each model writes them
     UNSUPPORTED_LOSS = "unsupported_loss"  # an answer that counts neither fully nor not at all
     CONTAMINATED = "contaminated"  # holds an item of a benchmark that the study is scored on
+    LOW_RATING = "low_rating"  # every turn is rated below the source's option `min_rating`
     TOO_LONG = "too_long"  # more tokens than the proxy's context
 
 

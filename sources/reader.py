@@ -47,7 +47,10 @@ def walk(rows: Rows, start: int, stop: int) -> Iterator[Row]:
 
 
 class Reader(Protocol):
-    """A format. `version` is raised when the same bytes would be read into other samples."""
+    """A format. `version` is raised when the same bytes would be read into other samples.
+
+    A reader may have `options`, the names of the options that it takes; then any other is refused when a source is added.
+    """
 
     name: str
     version: int

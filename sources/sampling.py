@@ -27,6 +27,7 @@ from sources.problems import Problem, RowError, SourceError
 from sources.reader import Rows
 from sources.sample import ImageRef, Sample
 from sources.spec import SourceSpec
+from sources.subsources import find_subsource, no_subsource_message
 
 if TYPE_CHECKING:
     import numpy as np
@@ -361,7 +362,8 @@ def _view(spec: SourceSpec, index: RowIndex) -> npt.NDArray[np.int64] | None:
         return None
     kept = np.ones(len(index.numbers), dtype=bool)
     if wanted is not None:
-        kept &= index.strata == index.names.index(wanted) if wanted in index.names else False
+        part = find_subsource(wanted, index.names)
+        kept &= index.strata == part if part is not None else False
     if holdout:
         kept &= ~held_out(index.groups, holdout)[index.group_of]
     return None if kept.all() else np.flatnonzero(kept)
@@ -375,8 +377,9 @@ def _subsources(index: RowIndex, chosen: npt.NDArray[np.int64] | None) -> Counte
 
 
 def _no_rows(spec: SourceSpec, index: RowIndex) -> str:
-    if wanted := spec.option("subsource"):
-        return f"{spec.slug} has no usable row in the sub-source {wanted!r}; it has {', '.join(sorted(index.names)[:12]) or 'none'}"
+    wanted = spec.option("subsource")
+    if wanted and len(index.numbers) and find_subsource(wanted, index.names) is None:
+        return no_subsource_message(spec.slug, wanted, index.names)
     if len(index.numbers):
         return f"Every row of {spec.slug} is held out ({spec.option('holdout')}); hold out less"
     problem = next((most for most, _ in index.excluded.most_common(1)), None)

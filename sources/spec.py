@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from sources.subsources import subsource_slug
+
 
 @dataclass(frozen=True, slots=True)
 class Licence:
@@ -62,5 +64,6 @@ class SourceSpec:
         return replace(self, options=tuple(sorted({**dict(self.options), name: value}.items())))
 
     def part(self, subsource: str) -> SourceSpec:
-        """Return one sub-source as a source of its own, `slug/subsource`."""
-        return replace(self.with_option("subsource", subsource), slug=f"{self.slug}/{subsource}")
+        """Return one sub-source, given by its name or slug, as a source of its own: `slug/subsource`."""
+        name = subsource_slug(subsource)
+        return replace(self.with_option("subsource", name), slug=f"{self.slug}/{name}")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sources.sampling import SourcePool
     from sources.spec import Licence, SourceSpec
 
+MOST_SUBSOURCES = 40  # that are listed; `--json` has all
+
 
 MOST_READ_AGAIN, ROWS_SAMPLED = 100_000, 20_000
 
@@ -198,7 +200,7 @@ def checked_source(
         report = check_pool(pool, _token_count(proxy), audit=audit)
         stale = refresh_source(store, pool)
         held = list(_held_items(workspace, store, pool))
-    return replace(report, warnings=(*report.warnings, *held, *_not_exported(pool), *([stale] if stale else [])))
+    return replace(report, warnings=(*report.warnings, *held, *_not_exported(pool), *_misnamed(pool), *([stale] if stale else [])))
 
 
 def _held_items(workspace: Workspace, store: Store, pool: SourcePool) -> Iterator[str]:
@@ -229,6 +231,26 @@ def _not_exported(pool: SourcePool) -> Iterator[str]:
             yield f"{rows:,}{among} rows are trained on by probes and left out by exports, because trainers would misread them: {reason}"
 
 
+def _misnamed(pool: SourcePool) -> Iterator[str]:
+    """Yield what to do where images that are missing lie there under another extension, as OCR-VQA's do (`.gif` for `.jpg`)."""
+    from sources.images import other_extensions
+    from sources.problems import Problem, SourceError
+
+    found = []
+    for number in pool.examples.get(Problem.MISSING_IMAGE, []):
+        try:
+            images = pool.sample(number).images
+        except SourceError:  # a row that is none without its image, as in a tar
+            continue
+        found += [(ref.path, there) for ref in images if (there := other_extensions(ref))]
+    if found:
+        path, there = found[0]
+        yield (
+            f"{plain(path or '')} is missing, and {plain(', '.join(there))} is there: name the files as the rows name them "
+            "(an image's format is found in its bytes, whatever its name says)"
+        )
+
+
 def _token_count(proxy: str) -> Callable[[Sample], int | None]:
     from proxy_training.image_text import token_counter
     from proxy_training.proxies import proxy_spec
@@ -253,8 +275,7 @@ def report_lines(report: CheckReport, proxy: str) -> Iterator[str]:
         yield f"  excluded {entry.count:,} {entry.problem.value}: {seen}"
     if outside := report.rows - report.usable - sum(entry.count for entry in report.excluded):
         yield f"  {outside:,} more rows are held out, or of other sub-sources"
-    if len(report.subsources) > 1:
-        yield "sub-sources: " + ", ".join(f"{plain(name) or '(none)'} {rows:,}" for name, rows in report.subsources)
+    yield from subsource_lines(report.slug, dict(report.subsources))
     yield f"images: {report.distinct_images:,} distinct, a row {_spread(report.images_per_row)}"
     if report.undecoded_images and report.bad_share_at_most is not None:
         of, bound = report.decoded_images + report.undecoded_images, percent(report.bad_share_at_most)
@@ -266,6 +287,29 @@ def report_lines(report: CheckReport, proxy: str) -> Iterator[str]:
         yield f"terms: {report.licence.terms}"
     yield f"fingerprint: {report.fingerprint}"
     yield from (f"warning: {warning}" for warning in report.warnings)
+
+
+def part_slugs(report: CheckReport) -> dict[str, int]:
+    """Return the rows of each sub-source by the name that `probe run --source` takes; empty where there is only one."""
+    from sources.subsources import subsource_slug
+
+    return {f"{report.slug}/{subsource_slug(name)}": rows for name, rows in report.subsources} if len(report.subsources) > 1 else {}
+
+
+def subsource_lines(slug: str, subsources: Mapping[str, int]) -> Iterator[str]:
+    """Yield a source's parts, largest first, each with the name it is probed by, and how to probe one."""
+    from sources.subsources import subsource_slug
+
+    if len(subsources) < 2:
+        return
+    yield f"sub-sources: {len(subsources):,}"
+    ranked = sorted(subsources.items(), key=lambda part: (-part[1], part[0]))
+    for name, rows in ranked[:MOST_SUBSOURCES]:
+        own = subsource_slug(name)
+        yield f"  {slug}/{own}: {rows:,} rows" + (f" ({plain(name)})" if name not in ("", own) else "")
+    if len(ranked) > MOST_SUBSOURCES:
+        yield f"  and {len(ranked) - MOST_SUBSOURCES:,} more with {sum(rows for _, rows in ranked[MOST_SUBSOURCES:]):,} rows"
+    yield f"each can be probed on its own: probe run --source {slug}/{subsource_slug(ranked[0][0])}"
 
 
 def _spread(spread: Spread | None) -> str:
@@ -280,11 +324,10 @@ def added_lines(pool: SourcePool) -> Iterator[str]:
     slug = pool.spec.slug
     yield f"{slug}: {pool.spec.format}, {pool.usable:,} of {pool.index.total:,} rows usable"
     for problem, n in pool.excluded.most_common():
-        yield f"  excluded {n:,} {problem.value}: row {', '.join(map(str, pool.examples.get(problem, [])))}"
-    if len(pool.subsources) > 1:
-        yield "sub-sources: " + ", ".join(
-            f"{f'{slug}/{plain(name)}' if name else '(none)'} {rows:,}" for name, rows in sorted(pool.subsources.items())
-        )
+        seen = pool.index.examples.get(problem, [])
+        why = f" ({plain(seen[0][1])})" if seen and seen[0][1] else ""
+        yield f"  excluded {n:,} {problem.value}: row {', '.join(str(number) for number, _ in seen)}{why}"
+    yield from subsource_lines(slug, pool.subsources)
     if pool.spec.option("holdout"):
         yield f"it stays split (holdout={pool.spec.option('holdout')})"
     if licence_text(pool.spec.licence) == "NOASSERTION":

@@ -9,7 +9,16 @@ from typing import Any, TypeVar
 import click
 
 from probe.cli.output import counting, listing_options, print_fields, print_json, print_listing, say
-from probe.cli.source_report import added_lines, checked_source, helps, report_lines, source_fields, source_rows, usable_commercially
+from probe.cli.source_report import (
+    added_lines,
+    checked_source,
+    helps,
+    part_slugs,
+    report_lines,
+    source_fields,
+    source_rows,
+    usable_commercially,
+)
 from probe.workspace import Workspace
 from sources.parts import default_jobs
 
@@ -71,7 +80,7 @@ def check(workspace: Workspace, slug: str, proxy: str, full: bool, fix_list: Pat
     if as_json:
         from db.documents import to_document
 
-        print_json(to_document(report))
+        print_json(to_document(report) | {"parts": part_slugs(report)})
     else:
         say("\n".join(report_lines(report, proxy)))
 

@@ -70,7 +70,7 @@ def _source(slug: str, rows: int, total: int, usable: int, fingerprint: str) -> 
     return SourceEntry(
         slug=slug,
         format="llava",
-        reader=ReaderEntry("llava", 2),
+        reader=ReaderEntry("llava", 3),
         fingerprint=fingerprint,
         usable=usable,
         rows=rows,

@@ -47,6 +47,7 @@ def new_spec(
     """
     from probe.study.streaming import stream_of
     from sources.formats.registry import detect_format, find_reader
+    from sources.published import published_spec
 
     check_name(slug)
     refuse_builtin_family(slug)
@@ -54,14 +55,17 @@ def new_spec(
     stream = stream_of(known, path, images, **streamed) if form not in WITHOUT_PATH else None
     if path is None and stream is None and form not in WITHOUT_PATH:
         raise UsageError("say where the data lies: --path FILE, --path FOLDER, --path URL or --hub ORG/NAME")
-    place = absolute(path) if path and not stream else ""
-    found = detect_format(place) if form == "auto" and not stream else "" if form == "auto" else find_reader(form).name
+    if path and not stream:
+        published = published_spec(slug, absolute(path))
+        known = replace(published, hub_id=hub_id or published.hub_id)
+    found = detect_format(known.path) if form == "auto" and not stream else "" if form == "auto" else find_reader(form).name
+    if found:
+        _refuse_unknown_options(found, options)
     licences = {"declared": checked_licence(licence), "concluded": checked_licence(licence_concluded), "terms": terms}
     return replace(
         known,
         format=found,
         subset=streamed.get("subset") or known.subset.strip("*"),
-        path=place,
         image_root=image_folder(images) if not (stream and stream.images) else "",
         licence=replace(known.licence, **{name: value for name, value in licences.items() if value}),
         hub_id="" if stream and stream.url and not hub_id else streamed.get("hub") or known.hub_id if stream else known.hub_id,
@@ -141,7 +145,10 @@ def check_name(name: str) -> None:
         UsageError: it is such a name.
     """
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{name!r} is no name for it: use letters, digits, '.', '_', '-' and '/', for example my-data")
+        from sources.subsources import subsource_slug
+
+        close = "/".join(subsource_slug(part) for part in name.split("/") if part) or "my-data"
+        raise UsageError(f"{name!r} is no name for it: use letters, digits, '.', '_', '-' and '/', for example {close}")
     if _RESERVED.fullmatch(name):
         raise UsageError(f"{name!r} is a name that studies use themselves: take another, for example my-{name.replace('/', '-')}")
 
@@ -184,6 +191,18 @@ def _options(given: tuple[str, ...]) -> Mapping[str, str]:
         if not (name and equals):
             raise UsageError(f"--option {name or value!r} is not of the form name=value, such as skill=colour")
     return {name: value for name, _, value in pairs}
+
+
+def _refuse_unknown_options(form: str, given: tuple[str, ...]) -> None:
+    """Refuse options that a format would not look at: a filter with a wrong name would filter nothing."""
+    from sources.fingerprint import VIEW_OPTIONS
+    from sources.formats.registry import find_reader
+
+    known: tuple[str, ...] | None = getattr(find_reader(form), "options", None)
+    if known is None:
+        return
+    if unknown := sorted(set(_options(given)) - {*known, *VIEW_OPTIONS}):
+        raise UsageError(f"--option {unknown[0]}: {form} takes {', '.join(known) or 'no option'}")
 
 
 def split_source(

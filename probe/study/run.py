@@ -91,6 +91,7 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
         ProbeError, SourceError, StoreError: something cannot be used; the message holds the cure.
     """
     with workspace.look() as store:
+        request = _by_slug(store, request)
         known = store.study(request.study)
         if known is not None:
             _check_same(known, request)
@@ -117,6 +118,16 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
         for told in notes:
             say(told)
         return replace(planned, notes=notes)
+
+
+def _by_slug(store: Store, request: RunRequest) -> RunRequest:
+    """Return the request with each source named by its slug: of a sub-source the user may have given the data's own name."""
+    slugs = {name: find_source(store, name).slug for name in (*request.sources, *(request.base.weights() if request.base else ()))}
+    weights: dict[str, float] = {}
+    for name, weight in request.base.shares if request.base else ():
+        weights[slugs[name]] = weights.get(slugs[name], 0.0) + weight
+    sources = tuple(dict.fromkeys(slugs[name] for name in request.sources))
+    return replace(request, sources=sources, base=Mixture.of(weights) if weights else request.base)
 
 
 def _planned(store: Store, plan: StudyPlan, known: bool) -> Planned:

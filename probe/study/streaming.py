@@ -104,10 +104,11 @@ def catalogue_source(slug: str) -> SourceSpec | None:
         SourceError: its images are not on the hub, it has no such subset, or the hub cannot be reached.
     """
     from sources.catalogue import catalogue_entry, offline_help
-    from sources.remote.hub import named_subset, plain_name
+    from sources.remote.hub import named_subset
     from sources.remote.hub_errors import UnreachableError
     from sources.remote.pool import DEFAULT_ROWS
     from sources.spec import Stream
+    from sources.subsources import subsource_slug
 
     entry, part = catalogue_entry(slug)
     if entry is None:
@@ -120,8 +121,8 @@ def catalogue_source(slug: str) -> SourceSpec | None:
     try:
         subset = named_subset(replace(spec, subset=""), part)
     except UnreachableError as error:
-        raise UnreachableError(f"{offline_help(entry.slug)} {error}") from error
-    return replace(spec, slug=f"{entry.slug}/{plain_name(subset)}", subset=subset)
+        raise UnreachableError(f"{offline_help(entry.slug, part)} {error}") from error
+    return replace(spec, slug=f"{entry.slug}/{subsource_slug(subset)}", subset=subset)
 
 
 def _registered(store: Store, slug: str) -> SourceSpec | None:

@@ -5,14 +5,20 @@ r"""Chat JSON: messages with roles, as JSON lines or one array.
                   {"role": "assistant", "content": "A cat."}]}                                    OpenAI
     {"messages": [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is this?"}]}, ...],
      "images": ["a.jpg"]}                                                                         HF, TRL
+    {"messages": [{"role": "user", "content": [{"type": "image_url", "value": "a.jpg"}, {"type": "text", "value": "What is this?"}],
+                   "loss_weight": 0.0}, ...]}                                                     LLaMA-Factory v1
     {"messages": [{"role": "user", "content": "<image>What is this?"}, ...], "images": ["a.jpg"]} ms-swift, LLaMA-Factory
+    {"query": "<image>What is this?", "response": "A cat.", "images": ["data:image/png;base64,..."]} ms-swift
     {"conversations": [{"from": "human", "value": "<image>What is this?"}, ...], "images": [...]} LLaMA-Factory sharegpt
     {"instruction": "<image>What is this?", "input": "", "output": "A cat.", "images": [...]}     alpaca
 
 Defined by OpenAI's chat API, `ms-swift/docs/.../Custom-dataset.md` and `LLaMA-Factory/data/README.md`. A string's `<image>`
 in a user turn is a place; inside a content part text is text. No place at all: every listed image comes before the first
-question; too few or too many: a mismatch. Keys that Arrow added as null are ignored. The sub-source is `channel` or `source`,
-else the first image's folder, else "text". A message with `loss` false (ms-swift) or `weight` 0 (OpenAI) is not learned.
+question; too few or too many: a mismatch. An image is a path, a data URL, or an object with `bytes`, `path` or `url`; a URL of
+the web is refused, an absolute path counts as relative where it lies below the image root. Keys that Arrow added as null are
+ignored. The sub-source is `channel`, `source` or `data_source`, else the first image's folder, else "text". A message with
+`loss` false (ms-swift), `weight` 0 (OpenAI) or `loss_weight` 0 (LLaMA-Factory v1) is not learned. A row that leaves the writing
+of boxes to the trainer (`<bbox>` and `objects` of ms-swift) is unsupported.
 """
 
 from __future__ import annotations
@@ -32,14 +38,16 @@ from sources.formats.conversation import (
     list_of,
     loss_of,
     mapping_of,
+    named_subsource,
     refuse_other_media,
+    refuse_unwritten_boxes,
     role_of,
     row_id,
     split_placeholders,
     system_message,
     text_of,
 )
-from sources.formats.files import image_root, json_files
+from sources.formats.files import below_root, image_root, json_files
 from sources.formats.json_records import JsonRecords, first_records
 from sources.formats.llava import read_conversations
 from sources.formats.record_rows import RecordRows
@@ -49,15 +57,18 @@ from sources.reader import Rows
 from sources.sample import ImageRef, Role, Sample
 from sources.spec import SourceSpec
 
+_PAIRS = (("instruction", "output"), ("query", "response"))
+
 
 class ChatReader:
     """Reads chat JSON and JSON lines of OpenAI, TRL, ms-swift and LLaMA-Factory."""
 
     name = "chat"
-    version = 2
+    version = 3
+    options: tuple[str, ...] = ()
 
     def sniff(self, path: Path) -> bool:
-        """Say whether the first records have `messages`, `conversations` with `images`, or `instruction` with `output`."""
+        """Say whether the first records have `messages`, `conversations` with `images`, or a question and its answer."""
         files = json_files(path)
         return bool(files) and all(any(_is_chat(record) for record in first_records(file)) for file in files)
 
@@ -84,7 +95,8 @@ def read_record(record: Mapping[str, Any], number: int, root: str) -> Sample:
     """
     refuse_other_media(record)
     messages = _messages(record, root)
-    return build_sample(row_id(record.get("id"), number), messages, listed_images(record, root), Prepend.ALL, _subsource(record))
+    refuse_unwritten_boxes(record, messages)
+    return build_sample(row_id(record.get("id"), number), messages, listed_images(record, root), Prepend.ALL, named_subsource(record))
 
 
 def listed_images(record: Mapping[str, Any], root: str) -> list[ImageRef]:
@@ -116,14 +128,14 @@ def image_ref(value: Any, root: str) -> ImageRef:
         return ImageRef(data=value)
     if not isinstance(value, str) or not value:
         raise RowError(Problem.MALFORMED, f"an image is {type(value).__name__}, not a path")
-    return ImageRef(data=_data_url(value)) if value[:5].lower() == "data:" else ImageRef(path=value, root=root)
+    return ImageRef(data=_data_url(value)) if value[:5].lower() == "data:" else ImageRef(path=below_root(value, root), root=root)
 
 
 def _is_chat(record: Mapping[str, Any]) -> bool:
     if isinstance(record.get("messages"), list):
         return True
     listed = "images" in record and isinstance(record.get("conversations"), list)
-    return listed or ("instruction" in record and "output" in record)
+    return listed or any(asked in record and answered in record for asked, answered in _PAIRS)
 
 
 def _messages(record: Mapping[str, Any], root: str) -> list[Message]:
@@ -133,9 +145,10 @@ def _messages(record: Mapping[str, Any], root: str) -> list[Message]:
         return messages + [_message(turn, root) for turn in turns]
     if record.get("conversations") is not None:
         return messages + read_conversations(record["conversations"])
-    if record.get("output") is not None:
-        return messages + _alpaca(record)
-    raise RowError(Problem.MALFORMED, "neither messages nor conversations nor output")
+    answered = next((name for _, name in _PAIRS if record.get(name) is not None), None)
+    if answered:
+        return messages + _pairs(record, answered)
+    raise RowError(Problem.MALFORMED, "neither messages nor conversations nor output nor response")
 
 
 def _message(turn: Mapping[str, Any], root: str) -> Message:
@@ -162,18 +175,15 @@ def _part(value: Any, root: str) -> Part:
     raise RowError(Problem.MALFORMED, f"unknown content part {str(kind)[:40]!r}")
 
 
-def _alpaca(record: Mapping[str, Any]) -> list[Message]:
+def _pairs(record: Mapping[str, Any], answered: str) -> list[Message]:
     pairs = [list_of(pair, "a pair of history") for pair in list_of(record.get("history") or [], "history")]
     if any(len(pair) != 2 for pair in pairs):
         raise RowError(Problem.MALFORMED, "history is not a list of pairs")
-    asked = [text_of(record.get(name) or "", name) for name in ("instruction", "input")]
-    pairs.append(["\n".join(text for text in asked if text), record["output"]])
+    names = ("instruction", "input") if answered == "output" else ("query",)
+    asked = [text_of(record.get(name) or "", name) for name in names]
+    pairs.append(["\n".join(text for text in asked if text), record[answered]])
     texts = [(role, text_of(text, role.value)) for pair in pairs for role, text in zip((Role.USER, Role.ASSISTANT), pair, strict=True)]
     return [Message(role, split_placeholders(role, text)) for role, text in texts]
-
-
-def _subsource(record: Mapping[str, Any]) -> str | None:
-    return next((record[name] for name in ("channel", "source") if isinstance(record.get(name), str) and record[name]), None)
 
 
 def _data_url(url: str) -> bytes:

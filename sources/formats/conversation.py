@@ -10,6 +10,7 @@ text itself stays as it was written.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ from sources.problems import Problem, RowError
 from sources.sample import ImageRef, Role, Sample, Turn
 
 PLACEHOLDER = "<image>"
+_KEY = re.compile(r"\s+key:.*", re.DOTALL)
+_BOXES = ("<bbox>", "<ref-object>")
 _ROLES = {
     "human": Role.USER,
     "user": Role.USER,
@@ -118,20 +121,22 @@ def system_message(record: Mapping[str, Any]) -> list[Message]:
 
 
 def loss_of(turn: Mapping[str, Any], role: Role) -> bool:
-    """Say whether a turn is learned: `loss` and `loss_scale` of ms-swift, `weight` of OpenAI. Anything but an answer never is.
+    """Say whether a turn is marked as not to be learned; no turn but an answer is learned, so none but an answer is marked.
+
+    `loss` and `loss_scale` are ms-swift's, `weight` is OpenAI's, `loss_weight` LLaMA-Factory's (v1).
 
     Raises:
         RowError: an answer that counts neither fully nor not at all, or another turn that is to be learned.
     """
-    given = [(name, turn[name]) for name in ("loss", "loss_scale", "weight") if turn.get(name) is not None]
+    given = [(name, turn[name]) for name in ("loss", "loss_scale", "weight", "loss_weight") if turn.get(name) is not None]
     for name, value in given:
         if value not in (0, 1) or (value and role is not Role.ASSISTANT):
             raise RowError(Problem.UNSUPPORTED_LOSS, f"{name} {str(value)[:20]} of a turn of the {role.value}")
-    return all(value for _, value in given)
+    return role is not Role.ASSISTANT or all(value for _, value in given)
 
 
 def refuse_other_media(record: Mapping[str, Any]) -> None:
-    """Refuse a row that holds video or audio.
+    """Refuse a row that holds video, audio, or a PDF without its pages as images (Docmatix' config `pdf`).
 
     Raises:
         RowError: `UNSUPPORTED_MODALITY`.
@@ -139,11 +144,34 @@ def refuse_other_media(record: Mapping[str, Any]) -> None:
     for name in ("video", "videos", "audio", "audios"):
         if record.get(name) not in (None, "", [], {}):
             raise RowError(Problem.UNSUPPORTED_MODALITY, name)
+    if (record.get("pdf") or record.get("pdfs")) and not (record.get("images") or record.get("image")):
+        cure = "take the data set's config with page images (`images` of Docmatix), or make an image of each page"
+        raise RowError(Problem.UNSUPPORTED_MODALITY, f"pages as PDF: {cure}")
+
+
+def refuse_unwritten_boxes(record: Mapping[str, Any], messages: Iterable[Message]) -> None:
+    """Refuse a row of ms-swift whose text leaves places for the boxes of its `objects`: each model has its own way to write them.
+
+    Raises:
+        RowError: `UNSUPPORTED_MODALITY`.
+    """
+    texts = (part for message in messages for part in message.parts if isinstance(part, str))
+    if record.get("objects") and any(place in text for text in texts for place in _BOXES):
+        raise RowError(Problem.UNSUPPORTED_MODALITY, "boxes of `objects`: write them into the text as the model that you train writes them")
 
 
 def row_id(value: Any, number: int) -> str:
     """Return the record's own id, or its number where it has none."""
     return _storable(str(value)) if isinstance(value, (str, int)) and value != "" else str(number)
+
+
+def named_subsource(record: Mapping[str, Any]) -> str | None:
+    """Return what a record says it is from (`channel` of ms-swift, `source`, `data_source`); None where it names no part of the source.
+
+    A URL is no part, and a key is left out: Docmatix writes `PDFA key: 244` in each row's texts.
+    """
+    names = (record.get(name) for name in ("channel", "source", "data_source"))
+    return next((_KEY.sub("", name) for name in names if isinstance(name, str) and name and "://" not in name), None)
 
 
 def first_folder(images: Sequence[ImageRef], none: str = "text") -> str:

@@ -30,6 +30,13 @@ def image_root(spec: SourceSpec) -> str:
     return spec.image_root or str(path if path.is_dir() else path.parent)
 
 
+def below_root(path: str, root: str) -> str:
+    """Return a path relative to the image root where it is written absolutely (as ms-swift asks for) and lies below it, else as it is."""
+    plain = path[len("file://") :] if path.startswith("file:///") else path
+    prefix = root.rstrip("/") + "/"
+    return plain[len(prefix) :] if root and plain.startswith("/") and plain.startswith(prefix) else path
+
+
 def _is_parquet(path: Path) -> bool:
     try:
         with path.open("rb") as file:

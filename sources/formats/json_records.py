@@ -1,7 +1,7 @@
 """JSON records on disk: the byte span of each, found once, and single records parsed on demand.
 
-A file is one JSON array (`[{...}, {...}]`) or JSON lines, a source is one file or several. A record that is broken costs that
-record only, in an array too: see `sources.formats.json_array`.
+A file is one JSON array (`[{...}, {...}]`), one of packed lists (`[[{...}, {...}], [{...}]]`, of Qwen-VL) or JSON lines, a source is
+one file or several. A record that is broken costs that record only, in an array too: see `sources.formats.json_array`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import mmap
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,6 +23,7 @@ MAX_RECORD_BYTES = 256 * 1024 * 1024
 _HEAD_BYTES = 16 * 1024 * 1024  # of a sniff: more than one record with its images inside
 _LET_GO_BYTES = 8 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
+_PACKED = re.compile(rb"\s*+\[\s*+\{")
 
 
 class JsonRecords:
@@ -183,7 +184,21 @@ def _spans(data: Data) -> Iterator[Span]:
     first = re.compile(rb"\S").search(data, start)
     if first is None:
         return iter(())
-    return array_spans(data, first.end()) if first.group() == b"[" else _line_spans(data, start)
+    if first.group() != b"[":
+        return _unpacked(data, _line_spans(data, start))
+    packed = _PACKED.match(data, first.end())  # its bracket is no record's: a broken first record then costs itself only
+    return _unpacked(data, array_spans(data, packed.end() - 1 if packed else first.end()))
+
+
+def _unpacked(data: Data, spans: Iterable[Span]) -> Iterator[Span]:
+    """Yield the records of packed lists in the place of the lists."""
+    for span in spans:
+        if not _PACKED.match(data, span.start, span.end):
+            yield span
+            continue
+        packed = data[span.start : span.end]
+        for inner in array_spans(packed, packed.index(b"[") + 1):
+            yield Span(span.start + inner.start, span.start + inner.end)
 
 
 def _line_spans(data: Data, start: int) -> Iterator[Span]:

@@ -4,9 +4,16 @@ r"""LLaVA JSON: one array, or one object a line. Defined by `LLaVA/docs/Finetune
      "conversations": [{"from": "human", "value": "<image>\nWhat are the colors of the bus in the image?"},
                        {"from": "gpt", "value": "White and red"}]}
 
-Also ShareGPT4V, ALLaVA, LLaVA-OneVision JSON, and M4-Instruct with `"image": ["a.jpg", "b.jpg"]`. Rows without an image
-(`image` absent, null, "" or []) are text and as good as any other. `<image>` counts in human turns only; a row with one image
-and no placeholder has it before the first question, any other difference in number is a mismatch. The sub-source is the
+    {"id": "sa_544212", "image": "sam/images/sa_544212.jpg", "conversations": [...]}                    ShareGPT4V
+    {"id": "allava_laion_inst_0", "image": "allava_laion/images/100277305.jpeg", "conversations": ...}  ALLaVA
+    {"id": "x", "image": ["dreamsim/ref.jpg", "dreamsim/left.jpg"], "conversations": ...}               M4-Instruct
+    {"id": "wNBg1PA_0", "model": "", "conversations": ...}                                              text, as in LLaVA-665k
+    [[{"image": "a.jpg", "conversations": ...}, {"image": ["b.jpg"], ...}], [...]]                      Qwen-VL, packed
+
+Rows without an image (`image` absent, null, "" or []) are text and as good as any other. `<image>` counts in human turns
+only; a row with one image and no placeholder has it before the first question, any other difference in number is a
+mismatch. Each record of a packed list is a row of its own: packing is the trainer's matter. An absolute path counts as
+relative where it lies below the image root. The sub-source is `source` or `data_source` where the record has one, else the
 first folder of the first image, or "text". Text-only rows of LLaMA-Factory look the same, so `system` is read as there.
 """
 
@@ -23,6 +30,7 @@ from sources.formats.conversation import (
     list_of,
     loss_of,
     mapping_of,
+    named_subsource,
     refuse_other_media,
     role_of,
     row_id,
@@ -30,7 +38,7 @@ from sources.formats.conversation import (
     system_message,
     text_of,
 )
-from sources.formats.files import image_root, json_files
+from sources.formats.files import below_root, image_root, json_files
 from sources.formats.json_records import JsonRecords, first_records
 from sources.formats.record_rows import RecordRows
 from sources.problems import Problem, RowError
@@ -43,7 +51,8 @@ class LlavaReader:
     """Reads LLaVA JSON and JSON lines."""
 
     name = "llava"
-    version = 2
+    version = 3
+    options: tuple[str, ...] = ()
 
     def sniff(self, path: Path) -> bool:
         """Say whether the first records have `conversations`."""
@@ -73,7 +82,7 @@ def read_record(record: Mapping[str, Any], number: int, root: str) -> Sample:
     """
     refuse_other_media(record)
     messages = system_message(record) + read_conversations(record.get("conversations"))
-    return build_sample(row_id(record.get("id"), number), messages, _images(record, root), Prepend.ONE)
+    return build_sample(row_id(record.get("id"), number), messages, _images(record, root), Prepend.ONE, named_subsource(record))
 
 
 def read_conversations(value: Any) -> list[Message]:
@@ -98,4 +107,4 @@ def _images(record: Mapping[str, Any], root: str) -> list[ImageRef]:
     paths = value if isinstance(value, list) else [value]
     if not all(isinstance(path, str) and path for path in paths):
         raise RowError(Problem.MALFORMED, "image is neither a path nor a list of paths")
-    return [ImageRef(path=path, root=root) for path in paths]
+    return [ImageRef(path=below_root(path, root), root=root) for path in paths]

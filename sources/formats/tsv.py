@@ -118,6 +118,7 @@ class TsvReader:
 
     name = "tsv"
     version = 2
+    options: tuple[str, ...] = ()
 
     def sniff(self, path: Path) -> bool:
         """Say whether the first line names the columns `question` and `answer` between tabs."""

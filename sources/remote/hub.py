@@ -7,7 +7,6 @@ data files only. A folder laid out as a hub repository is read in the same way, 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +17,7 @@ from sources.problems import SourceError
 from sources.remote.hub_errors import UnreachableError, hub_error, no_split, no_subset
 from sources.remote.listing import KINDS, Listing, RemoteFile
 from sources.spec import SourceSpec, Stream
+from sources.subsources import subsource_slug
 
 _KIND_OF_MODULE = {"parquet": "parquet", "json": "json", "webdataset": "tar", "arrow": "arrow", "csv": "tsv"}
 _BESIDE = ".nv-meta/dataset.yaml"
@@ -169,11 +169,6 @@ def _list_cached(spec: SourceSpec, stream: Stream, unreachable: UnreachableError
     return spec, replace(listing, version="")
 
 
-def plain_name(subset: str) -> str:
-    """Return a subset's name as a part of a slug: `iam(cauldron)` becomes `iam-cauldron`."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", subset).strip("-")
-
-
 def named_subset(spec: SourceSpec, name: str) -> str:
     """Return the subset that a part of a slug means: its own name, or the only one whose name becomes that in a slug.
 
@@ -181,7 +176,7 @@ def named_subset(spec: SourceSpec, name: str) -> str:
         UnreachableError, SourceError: there is none, or the hub cannot be asked.
     """
     names = hub_subsets(spec)
-    alike = [known for known in names if known == name] or [known for known in names if plain_name(known).lower() == name.lower()]
+    alike = [known for known in names if known == name] or [known for known in names if subsource_slug(known).lower() == name.lower()]
     if len(alike) != 1:
         raise no_subset(replace(spec, subset=name), names)
     return alike[0]

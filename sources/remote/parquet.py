@@ -108,7 +108,7 @@ def needed_columns(footer: Any, file: RemoteFile) -> list[str]:
     """
     from sources.formats.parquet import wanted_columns
 
-    return wanted_columns(footer.schema.to_arrow_schema().names, file.url)
+    return wanted_columns(footer.schema.to_arrow_schema(), file.url)
 
 
 def _needed_bytes(footer: Any, file: RemoteFile) -> list[int]:

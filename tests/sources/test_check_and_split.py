@@ -33,7 +33,7 @@ def test_report_finds_what_was_planted(tmp_path: Path) -> None:
     report = check_source(spec, lambda sample: None if sample.subsource == "text" else 10 * len(sample.images))
     assert (report.rows, report.usable) == (55, 53)
     assert [(entry.problem, entry.count) for entry in report.excluded] == [(Problem.MISSING_IMAGE, 2)]
-    assert report.excluded[0].examples == (Example(51, "No such file or directory"), Example(52, "No such file or directory"))
+    assert report.excluded[0].examples == tuple(Example(number, "coco/gone.png: No such file or directory") for number in (51, 52))
     assert report.subsources == (("coco", 28), ("sam", 13), ("text", 12))
     assert (report.distinct_images, report.duplicate_images, report.duplicate_rows) == (14, 1, 1)
     assert (report.rotated_images, report.extension_mismatches) == (1, 1)

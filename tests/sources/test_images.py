@@ -71,6 +71,8 @@ def test_first_frame() -> None:
         more = {"lossless": True} if format_ == "WEBP" else {}
         data = encoded(frames[0], format_, save_all=True, append_images=frames[1:], **more)
         assert decode_image(data).getpixel((0, 0)) == (255, 0, 0), format_
+        assert image_facts(ImageRef(data=data)).several_frames, format_
+        assert not image_facts(ImageRef(data=encoded(frames[0], format_))).several_frames, format_
 
 
 @pytest.mark.parametrize("size", [(300, 100), (100, 300), (3000, 1), (64, 64)])
@@ -148,7 +150,7 @@ def test_files_and_paths(tmp_path: Path) -> None:
         "C:x.png": Problem.UNSAFE_PATH,
         "a\\good.png": Problem.UNSAFE_PATH,
         "a\0.png": Problem.UNSAFE_PATH,
-        "http://example.org/a.png": Problem.UNSAFE_PATH,
+        "http://example.org/a.png": Problem.REMOTE_IMAGE,
         "file:///etc/passwd": Problem.UNSAFE_PATH,
     }
     found = {path: problem_of(ImageRef(path=path, root=str(root))) for path in expected}

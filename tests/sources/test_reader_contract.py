@@ -56,6 +56,38 @@ LITERAL: dict[str, tuple[Callable[[Path], Path], str, tuple[Turn, ...], str]] = 
         "coco",
     ),
     "llava text": (lambda d: write_json(d / "x.json", [llava(None, "Hi", model="")]), "llava", (Turn(Role.USER, ("Hi",)), CAT), "text"),
+    "sharegpt4v": (
+        lambda d: write_json(d / "x.json", [llava("sam/images/sa_544212.jpg", "<image>\nWhat is it?", id="sa_544212")]),
+        "llava",
+        (Turn(Role.USER, (0, "\nWhat is it?")), CAT),
+        "sam",
+    ),
+    "allava": (
+        lambda d: write_json(
+            d / "x.json", [llava("allava_laion/images/100277305.jpeg", id="allava_laion_inst_0", url="https://example.org/a.jpeg")]
+        ),
+        "llava",
+        (Turn(Role.USER, (0, "\nWhat is it?")), CAT),
+        "allava_laion",
+    ),
+    "m4": (
+        lambda d: write_json(d / "x.json", [llava(["dreamsim/ref.jpg", "dreamsim/left.jpg"], "<image>\n<image>\nWhat is it?", id="x")]),
+        "llava",
+        (Turn(Role.USER, (0, "\n", 1, "\nWhat is it?")), CAT),
+        "dreamsim",
+    ),
+    "qwen-vl": (
+        lambda d: write_jsonl(d / "x", [llava(["coco/a.png"], "<image>What is it?")]),
+        "llava",
+        (ASKED, CAT),
+        "coco",
+    ),
+    "qwen-vl packed": (
+        lambda d: write_json(d / "x.json", [[llava("coco/a.png", "<image>What is it?"), llava(None, "Hi")], [llava(None, "Hi")]]),
+        "llava",
+        (ASKED, CAT),
+        "coco",
+    ),
     "openai": (
         lambda d: write_jsonl(
             d / "x", [chat([{"type": "image_url", "image_url": {"url": data_url(png(0))}}, {"type": "text", "text": "What is it?"}])]
@@ -93,6 +125,18 @@ LITERAL: dict[str, tuple[Callable[[Path], Path], str, tuple[Turn, ...], str]] = 
         (ASKED, CAT),
         "chart",
     ),
+    "ms-swift query": (
+        lambda d: write_jsonl(d / "x", [{"query": "<image>What is it?", "response": "A cat.", "images": ["coco/a.png"]}]),
+        "chat",
+        (ASKED, CAT),
+        "coco",
+    ),
+    "llama-factory": (
+        lambda d: write_json(d / "x.json", [chat("<image>What is it?", images=["coco/a.png"])]),
+        "chat",
+        (ASKED, CAT),
+        "coco",
+    ),
     "llama-factory v1": (
         lambda d: write_jsonl(d / "x", [chat([{"type": "image_url", "value": "coco/a.png"}, {"type": "text", "value": "What is it?"}])]),
         "chat",
@@ -113,7 +157,26 @@ LITERAL: dict[str, tuple[Callable[[Path], Path], str, tuple[Turn, ...], str]] = 
         (Turn(Role.USER, (0, "What\nis it?")), CAT),
         "coco",
     ),
-    "finevision": (lambda d: write_parquet(d / "x", [fine()]), "parquet", (ASKED, CAT), "ai2d"),
+    "finevision": (
+        lambda d: write_parquet(d / "x", [fine(relevance_ratings=[5], relevance_min=5, visual_dependency_ratings=[None])]),
+        "parquet",
+        (ASKED, CAT),
+        "ai2d",
+    ),
+    "docmatix": (
+        lambda d: write_parquet(
+            d / "x",
+            [
+                {
+                    "images": [{"bytes": png(0), "path": None}] * 2,
+                    "texts": [{"user": "What is it?", "assistant": "A cat.", "source": "PDFA key: 244"}],
+                }
+            ],
+        ),
+        "parquet",
+        (Turn(Role.USER, (0, 1, "What is it?")), CAT),
+        "PDFA",
+    ),
     "cauldron": (
         lambda d: (
             write_parquet(
@@ -202,7 +265,8 @@ def test_literal_record(name: str, tmp_path: Path) -> None:
     assert (sample.turns, sample.subsource) == (turns, subsource)
     assert len(sample.images) == sum(len(turn.image_places) for turn in turns)
     for ref in sample.images:
-        assert ref == (ImageRef(data=png(0)) if ref.data else ImageRef(path="coco/a.png", root=str(tmp_path)))
+        assert ref == (ImageRef(data=png(0)) if ref.data else ImageRef(path=ref.path, root=str(tmp_path)))
+        assert ref.data or f"{ref.path}".startswith(f"{subsource}/") or subsource == "chart"
 
 
 def deep(n: int) -> bytes:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sources.formats import chat, llava, open_rows, parquet
 from sources.formats.json_records import JsonRecords
 from sources.problems import RowError, SourceError
-from sources.sample import Role
+from sources.sample import Role, Sample
 from sources.spec import SourceSpec
 
 KEYS = st.sampled_from(
@@ -44,6 +44,12 @@ KEYS = st.sampled_from(
         "video",
         "audios",
         "channel",
+        "data_source",
+        "query",
+        "response",
+        "objects",
+        "pdf",
+        "relevance_ratings",
     ]
 )
 WORDS = st.sampled_from(
@@ -60,6 +66,10 @@ WORDS = st.sampled_from(
         "image",
         "image_url",
         "a/b.png",
+        "/root/b.png",
+        "file:///root/b.png",
+        "https://example.org/b.png",
+        "<bbox>",
         "data:,x",
         "\ud800",
         "\0",
@@ -78,7 +88,11 @@ RECORD = st.dictionaries(KEYS, ANYTHING, max_size=5).flatmap(
 )
 
 
-@pytest.mark.parametrize("read", [llava.read_record, chat.read_record, parquet.read_record])
+def rated(record: dict[str, Any], number: int, root: str) -> Sample:
+    return parquet.read_record(record, number, root, 3)
+
+
+@pytest.mark.parametrize("read", [llava.read_record, chat.read_record, parquet.read_record, rated])
 @given(record=RECORD)
 @settings(max_examples=100, deadline=None)
 def test_any_record(read: Any, record: dict[str, Any]) -> None:

@@ -138,8 +138,8 @@ def hostile_rows(root: Path) -> tuple[list[object], Counter[Problem]]:
             pair("../outside.png", 8),
             pair(str(outside), 9),
             pair("broken/link.png", 10),
-            pair("http://x.org/a.png", 11),
         ],
+        Problem.REMOTE_IMAGE: [pair("http://x.org/a.png", 11)],
         Problem.PLACEHOLDER_MISMATCH: [
             llava("coco/1.png", "<image><image>"),
             llava(None, "<image>"),

@@ -103,6 +103,8 @@ def test_remove(probe, mine):
         (("add", "base", "--path", "data.jsonl"), 2, "studies use themselves"),
         (("add", "a", "--path", "data.jsonl", "--licence", "Creative"), 2, "CC-BY-4.0"),
         (("add", "a", "--path", "data.jsonl", "--option", "skill"), 2, "name=value"),
+        (("add", "a", "--path", "data.jsonl", "--option", "min_ratings=3"), 2, "llava takes no option"),
+        (("add", "sharegpt4v(coco)/a b", "--path", "data.jsonl"), 2, "for example sharegpt4v-coco/a-b"),
         (("show", "shargpt4v"), 1, "did you mean 'sharegpt4v'?"),
         (("check", "sharegpt4v"), 1, "probe sources add sharegpt4v"),
         (("split", "sharegpt4v", "--holdout", "1.5"), 2, "--holdout"),

@@ -67,7 +67,7 @@ def test_a_source_of_the_catalogue_is_streamed_by_its_name(hub, command, tmp_pat
     (hub.root / "org" / "fine").rename(hub.root / "HuggingFaceM4" / "FineVision")
     offline = command("sources", "check", "finevision/sharegpt4v-coco", HF_HUB_OFFLINE="1")
     assert offline.returncode == 1
-    assert "probe sources add finevision --path FOLDER" in offline.stderr
+    assert "probe sources add finevision/sharegpt4v-coco --path FOLDER" in offline.stderr
     checked = command("sources", "check", "finevision/sharegpt4v-coco", "--json")
     assert checked.returncode == 0, checked.stderr
     assert json.loads(checked.stdout)["usable"] == 80
