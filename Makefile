@@ -1,8 +1,9 @@
-# The README's two commands. Each works on a fresh machine with Python 3.11 or newer and nothing else.
+# The README's commands. Each works on a fresh machine with Python 3.11 or newer and nothing else; one that was cut off goes on where it stopped.
 PYTHON ?= python3
 BIN := .venv/bin
+EVAL := .venv-eval/bin/python
 
-.PHONY: demo test install
+.PHONY: demo test install eval
 
 install: .venv/.installed
 
@@ -23,3 +24,15 @@ test: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+# VLMEvalKit in an environment of its own (docs/vlmevalkit.md): its torchvision would break the base install beside CPU torch.
+eval: .venv-eval/.installed
+
+.venv-eval/.installed: pyproject.toml constraints-eval.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv-eval
+	$(EVAL) -m pip install --quiet --upgrade pip
+	$(EVAL) -m pip install --quiet -c constraints-eval.txt torch torchvision
+	$(EVAL) -m pip install --quiet -c constraints-eval.txt -e '.[eval]'
+	$(EVAL) -m proxy_training.vlmeval_worker --check
+	touch $@

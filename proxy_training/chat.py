@@ -85,12 +85,25 @@ class ChatEncoder:
             return self._encode_apart(pieces)
         return self._encode_whole(pieces)
 
+    def encode_prompt(self, turns: Sequence[Turn], expansions: Sequence[str]) -> Encoded:
+        """Encode a conversation up to where the assistant is to answer, as the template opens an answer.
+
+        No answer is looked at: its first letters may share a token with what stands before, and would be told.
+
+        Raises:
+            ValueError: as `encode`.
+        """
+        pieces = self._pieces(turns, expansions, opened=True)
+        if any(not piece.is_skeleton and self.spells_special(piece.text) for piece in pieces):
+            return self._encode_apart(pieces)
+        return self._encode_whole(pieces)
+
     def spells_special(self, text: str) -> bool:
         """Say whether a text holds the spelling of a special token."""
         return self._special.search(text) is not None
 
-    def _pieces(self, turns: Sequence[Turn], expansions: Sequence[str]) -> list[Piece]:
-        skeleton = self._skeleton(turns)
+    def _pieces(self, turns: Sequence[Turn], expansions: Sequence[str], opened: bool = False) -> list[Piece]:
+        skeleton = self._skeleton(turns, opened)
         texts = [(part, turn.role is Role.ASSISTANT and turn.has_loss) for turn in turns for part in turn.parts if isinstance(part, str)]
         places = [place for turn in turns for place in turn.image_places]
         pieces, used = [], 0
@@ -110,9 +123,9 @@ class ChatEncoder:
             raise ValueError(f"the chat template of {self.folder.name} made {used} image places for {len(places)} images")
         return pieces
 
-    def _skeleton(self, turns: Sequence[Turn]) -> tuple[str, ...]:
+    def _skeleton(self, turns: Sequence[Turn], opened: bool) -> tuple[str, ...]:
         """Return the rendered template split at text slots: template text, slot number, mark of an untrimmed slot, and again."""
-        shape = tuple((turn.role, tuple(isinstance(part, str) for part in turn.parts)) for turn in turns)
+        shape = (opened, *((turn.role, tuple(isinstance(part, str) for part in turn.parts)) for turn in turns))
         if shape not in self._skeletons:
             slots = iter(range(sum(isinstance(part, str) for turn in turns for part in turn.parts)))
             messages = [
@@ -125,11 +138,11 @@ class ChatEncoder:
                 }
                 for turn in turns
             ]
-            self._skeletons[shape] = tuple(_SLOT.split(self._render(messages)))
+            self._skeletons[shape] = tuple(_SLOT.split(self._render(messages, opened)))
         return self._skeletons[shape]
 
-    def _render(self, messages: list[dict[str, Any]]) -> str:
-        return str(self._template.render(messages=messages, add_generation_prompt=False, **self._special_names))
+    def _render(self, messages: list[dict[str, Any]], opened: bool) -> str:
+        return str(self._template.render(messages=messages, add_generation_prompt=opened, **self._special_names))
 
     @cached_property
     def _template(self) -> Any:

@@ -91,6 +91,15 @@ def encode_item(
     return ItemRow(number, encoded[0].input_ids[:shared], candidates, tuple(images), both_ways=encoded[0].both_ways == shared)
 
 
+def encode_prompt(encoder: ChatEncoder, number: int, turn: Turn, images: Sequence[str], expansions: Sequence[str]) -> ItemRow:
+    """Encode a question to generate from; its one candidate is the end token, and no answer decides how the prompt is cut."""
+    ended = encoder.encode((turn, Turn(Role.ASSISTANT, ("A",))), expansions)
+    end = int(np.flatnonzero(ended.is_label)[-1])
+    opened = encoder.encode_prompt((turn,), expansions)
+    both_ways = 0 < opened.both_ways == len(opened.input_ids)
+    return ItemRow(number, opened.input_ids, (ended.input_ids[end : end + 1],), tuple(images), both_ways=both_ways)
+
+
 def _shared_prompt(encoded: Sequence[Encoded]) -> int:
     shared = min(int(np.flatnonzero(e.is_label)[0]) for e in encoded)
     if any(not np.array_equal(e.input_ids[:shared], encoded[0].input_ids[:shared]) for e in encoded):

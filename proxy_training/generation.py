@@ -26,7 +26,7 @@ def generated_texts(
 ) -> dict[int, str]:
     """Return what a model, its adapter in place, answers to each item that has its images, in at most `most` tokens."""
     base.model.eval()
-    return decoded(preparation, generate(base, image_features, preparation.item_rows(benchmark), most))
+    return decoded(preparation, generate(base, image_features, preparation.question_rows(benchmark), most))
 
 
 def decoded(preparation: Preparation, found: Mapping[int, NDArray[np.int32]]) -> dict[int, str]:

@@ -195,10 +195,16 @@ class PeftBackend:
         with self._model_of(job):
             return self.texts(job, benchmark, most)
 
+    def generate_rows(self, job: Job, rows: Sequence[ItemRow], most: int) -> dict[int, str]:
+        """Return what the job's model answers to encoded prompts whose images are prepared, by `ItemRow.item`."""
+        with self._model_of(job):
+            self.base.model.eval()
+            return decoded(self.preparation, self.answers(job, rows, most))
+
     def texts(self, job: Job, benchmark: EvalSet, most: int) -> dict[int, str]:
         """Return what the model in place answers to each item that has its images, in at most `most` tokens."""
         self.base.model.eval()
-        return decoded(self.preparation, self.answers(job, self.preparation.item_rows(benchmark), most))
+        return decoded(self.preparation, self.answers(job, self.preparation.question_rows(benchmark), most))
 
     def answers(self, job: Job, rows: Sequence[ItemRow], most: int) -> dict[int, NDArray[np.int32]]:
         """Return for each row's item the greedily generated tokens, without the end token."""

@@ -29,6 +29,10 @@ class PrefixEncoder(ChatEncoder):
         ids, labels = (np.concatenate([a, b]) for a, b in ((prompt.input_ids, rest.input_ids), (prompt.is_label, rest.is_label)))
         return Encoded(ids, labels, both_ways=len(prompt.input_ids))
 
+    def encode_prompt(self, turns: Sequence[Turn], expansions: Sequence[str]) -> Encoded:
+        """Encode a prompt: turns without an answer are one, and nothing opens the answer."""
+        return self.encode(turns, expansions)
+
     def _prompt(self, turns: Sequence[Turn], expansions: Sequence[str]) -> list[Piece]:
         """Return the pieces of the prompt: its turns, with the begin token behind the last image."""
         pieces = [piece for turn in turns for piece in self._turn(turn, expansions)]

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from proxy_training.batches import Example
 from proxy_training.chat import ChatEncoder
-from proxy_training.evaluation import ItemRow, encode_item
+from proxy_training.evaluation import ItemRow, encode_item, encode_prompt, item_turns
 from proxy_training.features import CROWD, ImageStore
 from proxy_training.jobs import EvalSet, Job, Progress, Recipe, Stage, part_of
 from sources.canonical import hash_bytes
 from sources.images import read_image_bytes
 from sources.problems import RowError
-from sources.sample import ImageRef, Sample
+from sources.sample import ImageRef, Sample, Turn
 
 KEPT_EXAMPLES = 200_000
 
@@ -26,6 +26,7 @@ class Preparation:
         self._image_keys: dict[tuple[str, str], str] = {}
         self._examples: dict[str, Example] = {}
         self._item_rows: dict[str, list[ItemRow]] = {}
+        self._question_rows: dict[str, list[ItemRow]] = {}
 
     def image_key(self, ref: ImageRef) -> str:
         """Return the hash of an image's bytes.
@@ -106,13 +107,31 @@ class Preparation:
             self._item_rows[benchmark.fingerprint] = self._encode_items(benchmark)
         return self._item_rows[benchmark.fingerprint]
 
-    def _encode_items(self, benchmark: EvalSet) -> list[ItemRow]:
-        keys = [self.keys(item.images) for item in benchmark.items]
-        places = [pair for item, found in zip(benchmark.items, keys, strict=True) for pair in zip(found, item.images, strict=True)]
-        failed = self.features.ensure({key: ref for key, ref in places if key})
+    def question_rows(self, benchmark: EvalSet) -> list[ItemRow]:
+        """Encode a benchmark's questions to generate from, without those whose images cannot be loaded."""
+        if benchmark.fingerprint not in self._question_rows:
+            prompts = [(item_turns(benchmark.spec, item)[0], item.images) for item in benchmark.items]
+            self._question_rows[benchmark.fingerprint] = self.prompt_rows(prompts)
+        return self._question_rows[benchmark.fingerprint]
+
+    def prompt_rows(self, prompts: Sequence[tuple[Turn, Sequence[ImageRef]]]) -> list[ItemRow]:
+        """Encode prompts to generate from, numbered from 0, without those whose images cannot be loaded."""
         rows = []
-        for number, (item, images) in enumerate(zip(benchmark.items, keys, strict=True)):
-            if all(key and key not in failed for key in images):
-                expansions = [self.features.expansion(key) for key in images]
-                rows.append(encode_item(self.encoder, benchmark.spec, number, item, images, expansions))
+        for number, keys in self._usable([images for _, images in prompts]):
+            expansions = [self.features.expansion(key) for key in keys]
+            rows.append(encode_prompt(self.encoder, number, prompts[number][0], keys, expansions))
         return rows
+
+    def _encode_items(self, benchmark: EvalSet) -> list[ItemRow]:
+        rows = []
+        for number, keys in self._usable([item.images for item in benchmark.items]):
+            expansions = [self.features.expansion(key) for key in keys]
+            rows.append(encode_item(self.encoder, benchmark.spec, number, benchmark.items[number], keys, expansions))
+        return rows
+
+    def _usable(self, images: Sequence[Sequence[ImageRef]]) -> list[tuple[int, tuple[str, ...]]]:
+        """Compute the features of images and return the keys of each sequence that has all of its own, with its number."""
+        keys = [self.keys(own) for own in images]
+        places = [pair for own, found in zip(images, keys, strict=True) for pair in zip(found, own, strict=True)]
+        failed = self.features.ensure({key: ref for key, ref in places if key})
+        return [(number, own) for number, own in enumerate(keys) if all(key and key not in failed for key in own)]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from probe.cli.output import counting, listing_options, print_fields, print_json, print_listing, say
-from probe.errors import ProbeError
+from probe.errors import ProbeError, UsageError
 from probe.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sources.benchmark import BenchmarkSpec, Item
 
 COLUMNS = ("name", "kind", "capability", "format", "scoring", "items", "images", "chance")
+KIT_COLUMNS = ("name", "capability", "rule", "offline", "licence")
 MOST_ANSWERS = 12
 
 
@@ -29,10 +31,16 @@ def command() -> None:
 
 
 @command.command("list")
+@click.option("--vlmeval", is_flag=True, help="List what VLMEvalKit has that can be added; what is not offline needs a judge.")
 @listing_options
 @click.pass_obj
-def list_(workspace: Workspace, form: str) -> None:
+def list_(workspace: Workspace, form: str, vlmeval: bool) -> None:
     """List registered benchmarks, then the built-in ones."""
+    if vlmeval:
+        from probe.vlmeval.adding import kit_rows
+
+        print_listing(kit_rows(), form, empty="", columns=KIT_COLUMNS if form == "table" else None)
+        return
     names = COLUMNS if form == "table" else None
     empty = "No benchmark is registered: probe benchmarks add NAME --path FILE.tsv."
     print_listing(benchmark_rows(workspace), form, empty=empty, columns=names)
@@ -64,10 +72,14 @@ def check(workspace: Workspace, name: str, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("name")
-@click.option("--path", type=click.Path(path_type=Path), required=True, help="A TSV in VLMEvalKit's layout.")
+@click.argument("name", default="")
+@click.option("--path", type=click.Path(path_type=Path), default=None, help="A TSV in VLMEvalKit's layout.")
+@click.option(
+    "--vlmeval", default="", metavar="B", help="A benchmark of VLMEvalKit, fetched; with --path, the one by whose rule yours is scored."
+)
+@click.option("--limit", type=click.IntRange(1), default=None, help="With --vlmeval: about so many items, of images drawn at random.")
 @click.option("--images", type=click.Path(path_type=Path), default=None, help="Folder that image_path starts from.  [default: the file's]")
-@click.option("--capability", default="general", show_default=True, help="What it measures: ocr, charts, recognition, ...")
+@click.option("--capability", default="", help="What it measures: ocr, charts, recognition, ...  [default: general, or VLMEvalKit's]")
 @click.option(
     "--choices",
     type=click.Choice(["letter", "text"]),
@@ -92,14 +104,51 @@ def check(workspace: Workspace, name: str, as_json: bool) -> None:
 @click.option("--instruction", default=None, help="What a question ends with whose answer is generated.  [default: the rule's]")
 @click.option("--answer-tokens", type=click.IntRange(1, 4096), default=None, help="Most tokens of a generated answer.  [default: 32]")
 @click.pass_obj
-def add(workspace: Workspace, /, name: str, path: Path, images: Path | None, capability: str, **options: Any) -> None:
-    """Register a benchmark from a TSV; its items are split once, by image, into selection and confirmation."""
-    from probe.study.registering import absolute, check_name, image_folder
+def add(
+    workspace: Workspace,
+    /,
+    name: str,
+    path: Path | None,
+    images: Path | None,
+    capability: str,
+    vlmeval: str,
+    limit: int | None,
+    **options: Any,
+) -> None:
+    """Register a benchmark from a TSV, or one of VLMEvalKit; its items are split once, by image, into selection and confirmation."""
+    from probe.study.registering import check_name
+
+    name = name or vlmeval
+    check_name(name)
+    chosen = _scoring_choice(**options)
+    if vlmeval:
+        from probe.vlmeval.adding import with_kit_rule
+
+        chosen = with_kit_rule(chosen, vlmeval)
+    chosen.check()
+    spec = _new_spec(workspace, name, path, images, vlmeval, limit)
+    say("\n".join(add_benchmark(workspace, replace(spec, capability=capability or spec.capability), chosen)))
+
+
+def _new_spec(workspace: Workspace, name: str, path: Path | None, images: Path | None, vlmeval: str, limit: int | None) -> BenchmarkSpec:
+    from probe.study.registering import absolute, image_folder
     from sources.benchmark import BenchmarkSpec
 
-    check_name(name)
-    spec = BenchmarkSpec(name, capability, "tsv", absolute(path), image_folder(images))
-    say("\n".join(add_benchmark(workspace, spec, _scoring_choice(**options))))
+    if limit and (path or not vlmeval):
+        raise UsageError("--limit draws from a benchmark of VLMEvalKit: give --vlmeval, and no --path.")
+    if path is None and not vlmeval:
+        raise UsageError("say where the TSV lies (--path FILE), or which benchmark of VLMEvalKit it is (--vlmeval NAME).")
+    if not vlmeval:
+        return BenchmarkSpec(name, "general", "tsv", absolute(path or Path()), image_folder(images))
+    from probe.vlmeval.adding import own_table, published_table
+    from probe.vlmeval.known import find_known
+    from probe.vlmeval.worker import worker
+
+    if path is not None:
+        return own_table(name, vlmeval, absolute(path), image_folder(images))
+    find_known(vlmeval)
+    with worker(workspace.logs / "vlmeval-fetch.log") as process, counting(f"fetching {vlmeval}") as show:
+        return published_table(process, workspace, name, vlmeval, limit or 0, lambda _, done, of: show(done, of))
 
 
 def _scoring_choice(
@@ -170,7 +219,19 @@ def _row(spec: BenchmarkSpec, record: BenchmarkRecord | None) -> dict[str, Any]:
         "scorer": (spec.scorer.entry_point or spec.scorer.command) if spec.scorer else "",
         "path": spec.path,
         "fingerprint": record.fingerprint if record else None,
+        **_kit_facts(spec),
     }
+
+
+def _kit_facts(spec: BenchmarkSpec) -> dict[str, str]:
+    """Return what is known of a benchmark that VLMEvalKit scores: its name there, and of the published one the licence and page."""
+    name = spec.option("vlmeval")
+    if not name:
+        return {"vlmeval": "", "licence": "", "homepage": ""}
+    from probe.vlmeval.known import known_benchmarks
+
+    known = None if spec.option("own") else known_benchmarks().get(name)
+    return {"vlmeval": name, "licence": known.licence if known else "", "homepage": known.homepage if known else ""}
 
 
 def add_benchmark(workspace: Workspace, spec: BenchmarkSpec, chosen: ScoringChoice) -> list[str]:

@@ -84,6 +84,7 @@ def examine(workspace: Workspace) -> Iterator[Finding]:
     yield _proxy()
     yield _easy_vqa()
     yield _torchvision()
+    yield _vlmeval()
 
 
 def _python() -> Finding:
@@ -238,3 +239,17 @@ def _torchvision() -> Finding:
         return Finding("torchvision", State.OK, f"{version('torchvision')}, not used")
     except PackageNotFoundError:
         return Finding("torchvision", State.OK, "absent, not needed")
+
+
+def _vlmeval() -> Finding:
+    from probe.vlmeval.environment import VARIABLE, check_environment, eval_python
+
+    python = eval_python()
+    if python is None and os.environ.get(VARIABLE):
+        return Finding("vlmevalkit", State.WARN, f"{VARIABLE} names no interpreter", "name one, or build the environment with `make eval`")
+    if python is None:
+        return Finding("vlmevalkit", State.OK, "absent: `make eval` builds its environment, which only --scorer vlmeval needs")
+    works, detail = check_environment(python)
+    if works:
+        return Finding("vlmevalkit", State.OK, detail)
+    return Finding("vlmevalkit", State.WARN, f"{python} {detail}", "build the environment again with `make eval`")

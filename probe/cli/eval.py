@@ -22,18 +22,37 @@ if TYPE_CHECKING:
 @click.option("--level", default=0.90, show_default=True, type=click.FloatRange(0.5, 0.999), help="Level of the intervals.")
 @click.option("--generate", is_flag=True, help="Generate answers too, and count those that are right: slower, what a user sees.")
 @click.option("--max-new-tokens", type=click.IntRange(1, 4096), default=16, show_default=True, help="Of a generated answer.")
+@click.option(
+    "--scorer",
+    type=click.Choice(["probe", "vlmeval"]),
+    default="probe",
+    show_default=True,
+    help="vlmeval: VLMEvalKit asks the model and scores it too, by its rules (docs/vlmevalkit.md).",
+)
+@click.option(
+    "--prompts",
+    type=click.Choice(["vlmeval", "probe"]),
+    default="vlmeval",
+    show_default=True,
+    help="How VLMEvalKit asks: by its benchmark's prompts, or by those of our own scorer.",
+)
 @click.option("--gpus-per-probe", type=click.IntRange(1, 64), default=1, show_default=True, help="More: shard a proxy too big for one GPU.")
 @click.option("--device", default=None, help="cpu, cuda, cuda:1, ...; found by itself.")
 @listing_options
 @click.pass_obj
-def command(workspace: Workspace, /, form: str, **options: Any) -> None:
+def command(workspace: Workspace, /, form: str, scorer: str, prompts: str, **options: Any) -> None:
     """Score one model or adapter: mean right-choice probability and accuracy a benchmark, with intervals clustered by image."""
+    if scorer == "vlmeval":
+        from probe.cli.eval_vlmeval import show_kit_scores
+
+        show_kit_scores(workspace, form, our_prompts=prompts == "probe", **options)
+        return
     scores = evaluate(workspace, **options)
     if form == "json":
-        print_json([_row(score) | {name: estimate_json(e) for name, e in score.estimates} for score in scores])
+        print_json([row_of(score) | {name: estimate_json(e) for name, e in score.estimates} for score in scores])
         return
-    cells = _numbers if form == "csv" else _intervals
-    print_listing([_row(score) | cells(score) for score in scores], form, empty="No benchmark was scored.")
+    cells = numbers if form == "csv" else intervals
+    print_listing([row_of(score) | cells(score) for score in scores], form, empty="No benchmark was scored.")
 
 
 def evaluate(
@@ -84,14 +103,17 @@ def evaluate(
         )
 
 
-def _intervals(score: ModelScore) -> dict[str, Any]:
+def intervals(score: ModelScore) -> dict[str, Any]:
+    """Return a score's estimates for people."""
     return {name: interval(estimate, signed=False) for name, estimate in score.estimates}
 
 
-def _numbers(score: ModelScore) -> dict[str, Any]:
+def numbers(score: ModelScore) -> dict[str, Any]:
+    """Return a score's estimates as numbers, a cell each."""
     parts = {name: estimate_json(estimate) or {} for name, estimate in score.estimates}
     return {f"{name}_{part}": parts[name].get(part) for name in parts for part in ("value", "stderr", "low", "high")}
 
 
-def _row(score: ModelScore) -> dict[str, Any]:
+def row_of(score: ModelScore) -> dict[str, Any]:
+    """Return what a row of a listing says beside the estimates."""
     return {"benchmark": score.benchmark, "capability": score.capability, "items": score.items, "unscored": score.unscored}

@@ -81,7 +81,7 @@ def score_model(
     """
     from proxy_training.engine import Engine
 
-    recipe = proxy.recipe if adapter is None else _recipe_of(adapter, proxy.recipe)
+    recipe = proxy.recipe if adapter is None else recipe_of(adapter, proxy.recipe)
     asked = [_generating(eval_set, generate) if generate else eval_set for eval_set in benchmarks]
     job = Job(Training(proxy, recipe, (), 0), tuple(asked), adapter)
     with _quiet():
@@ -115,7 +115,12 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _recipe_of(adapter: Path, recipe: Recipe) -> Recipe:
+def recipe_of(adapter: Path, recipe: Recipe) -> Recipe:
+    """Return the recipe with the scope that a saved adapter has.
+
+    Raises:
+        ProbeError: the folder holds none.
+    """
     if (adapter / "adapter_config.json").is_file() and (adapter / "adapter_model.safetensors").is_file():
         return replace(recipe, scope=Scope.LORA_LANGUAGE)
     if (adapter / "language-model.safetensors").is_file():

@@ -9,6 +9,7 @@ import tiny_models
 import torch
 from own_forward import own_inputs, processed
 from PIL import Image
+from transformers import AutoTokenizer
 
 from proxy_training.engine import Engine
 from proxy_training.jobs import EngineSettings, EvalSet, Job, Training
@@ -55,7 +56,7 @@ def test_answers_are_those_of_transformers(family: str, tmp_path: Path) -> None:
     job = Job(Training(spec, spec.recipe, (), 0), (bench,))
     answers = engine.reference.generate(job, bench, 12)
     tokenizer = engine.base.processor.tokenizer
-    for row in engine.preparation.item_rows(bench):
+    for row in engine.preparation.question_rows(bench):
         inputs = {"input_ids": torch.from_numpy(row.prompt.astype("int64"))[None]}
         images = processed(engine.base, [load_image(ref) for ref in bench.items[row.item].images])
         inputs |= own_inputs(engine.base, images, inputs["input_ids"], len(row.prompt))
@@ -70,3 +71,17 @@ def test_answers_are_those_of_transformers(family: str, tmp_path: Path) -> None:
         )
         new = [token for token in out[0, len(row.prompt) :].tolist() if token != end]
         assert answers[row.item] == tokenizer.decode(new, skip_special_tokens=True), row.item
+
+
+def test_the_prompt_does_not_depend_on_the_answer(tmp_path: Path) -> None:
+    """` red` may be one token and `40` two, with the space before: a prompt cut by the answer would tell which it is."""
+    spec = proxy_spec("tiny")
+    engine = Engine(spec, spec.recipe, tmp_path / "features", EngineSettings("cpu"))
+    asked = [Item(str(n), (), "How many corners?", (), answer) for n, answer in enumerate(("red", "40", "?", "A", "3.5%"))]
+    rows = engine.preparation.question_rows(EvalSet(BenchmarkSpec("b", "c"), "b", tuple(asked)))
+    assert len({tuple(row.prompt.tolist()) for row in rows}) == 1
+    template = AutoTokenizer.from_pretrained(spec.path).apply_chat_template
+    messages = [{"role": "user", "content": [{"type": "text", "text": "How many corners?"}]}]
+    assert engine.encoder.tokenizer.decode(rows[0].prompt.tolist(), skip_special_tokens=False) == template(
+        messages, add_generation_prompt=True, tokenize=False
+    )
