@@ -48,14 +48,13 @@ class Cleaner:
         Raises:
             SourceError: a benchmark or a row cannot be read.
         """
-        from sources.overlap.contamination import contaminated_rows
+        from sources.overlap.contamination import Held, contaminated_rows
 
-        found = []
-        for spec, registered in self._specs:
-            items = partial(self._items, spec, registered)
-            fingerprint = registered or self._data(spec).fingerprint
-            found.append(contaminated_rows(pool, spec.name, fingerprint, items, self._cache_dir, progress))
-        return found
+        asked = [
+            Held(spec.name, registered or self._data(spec).fingerprint, partial(self._items, spec, registered))
+            for spec, registered in self._specs
+        ]
+        return contaminated_rows(pool, asked, self._cache_dir, progress)
 
     def _items(self, spec: BenchmarkSpec, registered: str) -> tuple[Item, ...]:
         data = self._data(spec)

@@ -20,7 +20,7 @@ from sources.images import image_digest
 from sources.overlap import look
 from sources.overlap.gallery import Gallery, shared
 from sources.overlap.scanning import named_images, scan_images
-from sources.overlap.texts import BenchmarkTexts
+from sources.overlap.texts import BenchmarkTexts, RowWords
 from sources.problems import RowError
 from sources.sample import ImageRef
 from sources.sampling import SourcePool
@@ -49,64 +49,88 @@ class Contamination:
         return frozenset((*self.by_item, *self.by_text))
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A benchmark to look for: its name, the fingerprint of its items, and what reads them where they are needed."""
+
+    name: str
+    fingerprint: str
+    items: Callable[[], Sequence[Item]]
+
+
 def contaminated_rows(
-    pool: SourcePool,
-    benchmark: str,
-    benchmark_fingerprint: str,
-    items: Callable[[], Sequence[Item]],
-    cache_dir: Path | None = None,
-    progress: Progress | None = None,
-) -> Contamination:
-    """Find the rows of a source that hold items of a benchmark; taken from `cache_dir`, `items` unread, where both are as they were.
+    pool: SourcePool, benchmarks: Sequence[Held], cache_dir: Path | None = None, progress: Progress | None = None
+) -> list[Contamination]:
+    """Find the rows of a source that hold items of benchmarks, in one pass; what was found before of both is taken from `cache_dir`.
 
     Raises:
         SourceError: a row cannot be read any more.
     """
     whole = pool.whole()
-    key = content_hash([RULE, look.VERSION, whole.fingerprint, whole.content, benchmark_fingerprint])
-    file = cache_dir / f"contamination-{key}.json" if cache_dir else None
-    held = _load(file) if file else None
-    if held is not None:
-        return dataclasses.replace(held, source=pool.spec.slug, benchmark=benchmark)
-    found = _find(whole, benchmark, items(), cache_dir, progress)
-    if file:
-        _save(found, file)
-    return found
+    files = [_file(whole, benchmark, cache_dir) for benchmark in benchmarks]
+    found = {benchmark.name: held for benchmark, file in zip(benchmarks, files, strict=True) if file and (held := _load(file))}
+    searches = {benchmark.name: _Search(benchmark.items()) for benchmark in benchmarks if benchmark.name not in found}
+    if searches:
+        found |= _find(whole, searches, cache_dir, progress)
+    for benchmark, file in zip(benchmarks, files, strict=True):
+        if file and benchmark.name in searches:
+            _save(found[benchmark.name], file)
+    return [dataclasses.replace(found[benchmark.name], source=pool.spec.slug, benchmark=benchmark.name) for benchmark in benchmarks]
 
 
-def _find(pool: SourcePool, benchmark: str, items: Sequence[Item], cache_dir: Path | None, progress: Progress | None) -> Contamination:
-    texts = BenchmarkTexts(items)
-    asked: dict[int, set[int]] = {}
-    copied: dict[int, set[int]] = {}
+def _file(pool: SourcePool, benchmark: Held, cache_dir: Path | None) -> Path | None:
+    key = content_hash([RULE, look.VERSION, pool.fingerprint, pool.content, benchmark.fingerprint])
+    return cache_dir / f"contamination-{key}.json" if cache_dir else None
+
+
+class _Search:
+    """One benchmark's items, and the rows of a source that have their texts."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.items = items
+        self.texts = BenchmarkTexts(items)
+        self.asked: dict[int, set[int]] = {}  # row -> items, if its images are theirs too
+        self.copied: dict[int, set[int]] = {}
+
+    def look_into(self, number: int, row: RowWords) -> bool:
+        """Note what a row has of the items; say whether its images decide."""
+        if of := self.texts.copied_in(row):
+            self.copied[number] = of
+        elif of := {item for item in self.texts.asked_in(row) if self.items[item].images}:
+            self.asked[number] = of
+            return True
+        return False
+
+
+def _find(pool: SourcePool, searches: Mapping[str, _Search], cache_dir: Path | None, progress: Progress | None) -> dict[str, Contamination]:
     images: dict[str, ImageRef] = {}
     row_images: dict[int, tuple[str, ...]] = {}
     for done, (number, sample) in enumerate(pool.numbered_samples()):
-        if of := texts.copied_in(sample):
-            copied[number] = of
-        elif of := {item for item in texts.asked_in(sample) if items[item].images}:
-            asked[number] = of
+        row = RowWords.of(sample)
+        asking = [search for search in searches.values() if search.look_into(number, row)]
+        if asking:
             row_images[number] = named_images(pool, sample, images)
         if progress and done % 500 == 0:
             progress(done, pool.usable)
-    both = _with_image(asked, row_images, images, items, cache_dir, progress) if asked else {}
-    examples = [(number, items[min(of)].id) for number, of in sorted({**both, **copied}.items())[:5]]
-    return Contamination(pool.spec.slug, benchmark, pool.usable, tuple(sorted(both)), tuple(sorted(copied)), tuple(examples))
+    seen = scan_images(images, cache_dir, progress)
+    found = {}
+    for name, search in searches.items():
+        both = _with_image(search, row_images, seen, cache_dir, progress) if search.asked else {}
+        rows = sorted({**both, **search.copied}.items())
+        examples = tuple((number, search.items[min(of)].id) for number, of in rows[:5])
+        found[name] = Contamination(pool.spec.slug, name, pool.usable, tuple(sorted(both)), tuple(sorted(search.copied)), examples)
+    return found
 
 
 def _with_image(
-    asked: Mapping[int, set[int]],
-    row_images: Mapping[int, tuple[str, ...]],
-    images: Mapping[str, ImageRef],
-    items: Sequence[Item],
-    cache_dir: Path | None,
-    progress: Progress | None,
+    search: _Search, row_images: Mapping[int, tuple[str, ...]], seen: Gallery, cache_dir: Path | None, progress: Progress | None
 ) -> dict[int, set[int]]:
     """Keep of each row the items whose images it shows, all of them."""
-    wanted = sorted({item for of in asked.values() for item in of})
-    item_images, refs = _item_images(items, wanted)
-    same = same_images(scan_images(images, cache_dir, progress), scan_images(refs, cache_dir, progress))
+    wanted = sorted({item for of in search.asked.values() for item in of})
+    item_images, refs = _item_images(search.items, wanted)
+    same = same_images(seen, scan_images(refs, cache_dir, progress))
     found = {}
-    for number, of in asked.items():
+    for number, of in search.asked.items():
         shown = set().union(*(same.get(digest, ()) for digest in row_images[number]))
         if hit := {item for item in of if item_images[item] and item_images[item] <= shown}:
             found[number] = hit

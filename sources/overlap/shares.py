@@ -19,7 +19,7 @@ from sources.ordering import seeded_key
 from sources.overlap import look
 from sources.overlap.contamination import same_images
 from sources.overlap.scanning import named_images, scan_images
-from sources.overlap.texts import LONG_WORDS, question_pairs, sample_words
+from sources.overlap.texts import LONG_WORDS, RowWords
 from sources.sample import ImageRef, Sample
 from sources.sampling import SourcePool
 
@@ -91,8 +91,9 @@ def _measure(pool: SourcePool, other: SourcePool, cache_dir: Path | None, progre
 
 def _row(pool: SourcePool, number: int, sample: Sample, refs: dict[str, ImageRef]) -> _Row:
     digests = named_images(pool, sample, refs)
-    words = sample_words(sample)
-    pairs = frozenset(hash_bytes(" ".join(asked).encode(), " ".join(answered).encode()) for asked, answered in question_pairs(sample))
+    row = RowWords.of(sample)
+    words = row.all
+    pairs = frozenset(hash_bytes(" ".join(asked).encode(), " ".join(answered).encode()) for asked, answered in row.pairs)
     return _Row(number, digests, hash_bytes(" ".join(words).encode()) if len(words) >= LONG_WORDS else "", pairs)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -30,16 +30,23 @@ def words(text: str) -> Words:
     return tuple(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
 
 
-def question_pairs(sample: Sample) -> Iterator[tuple[Words, Words]]:
-    """Yield each question of a conversation with the answer to it."""
-    for asked, answered in pairwise(sample.turns):
-        if asked.role is Role.USER and answered.role is Role.ASSISTANT:
-            yield words(asked.text), words(answered.text)
+@dataclass(frozen=True, slots=True)
+class RowWords:
+    """What a conversation says: the words of each question with its answer, and of all turns. Made once a row for many benchmarks."""
 
+    pairs: tuple[tuple[Words, Words], ...]
+    all: Words
 
-def sample_words(sample: Sample) -> Words:
-    """Return all words of a conversation."""
-    return tuple(word for turn in sample.turns for word in words(turn.text))
+    @classmethod
+    def of(cls, sample: Sample) -> RowWords:
+        """Take the words out of a sample's turns."""
+        said = [words(turn.text) for turn in sample.turns]
+        pairs = tuple(
+            (said[place], said[place + 1])
+            for place, (asked, answered) in enumerate(pairwise(sample.turns))
+            if asked.role is Role.USER and answered.role is Role.ASSISTANT
+        )
+        return cls(pairs, tuple(word for turn in said for word in turn))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +79,22 @@ class BenchmarkTexts:
         self._needed: dict[int, int] = {}
         self._index_runs(items)
 
-    def asked_in(self, sample: Sample) -> set[int]:
+    def asked_in(self, row: RowWords) -> set[int]:
         """Return the items whose question a conversation asks, maybe among other words, and gives its answer to."""
         found: set[int] = set()
-        for question, answer in question_pairs(sample):
+        for question, answer in row.pairs:
             for number in self._candidates(question):
                 asked = self._asked[number]
                 if asked.answered_by(answer) and _holds(question, asked.question):
                     found.add(number)
         return found
 
-    def copied_in(self, sample: Sample) -> set[int]:
+    def copied_in(self, row: RowWords) -> set[int]:
         """Return the items with a long text of which a conversation holds most."""
         if not self._runs:
             return set()
         hits: Counter[int] = Counter()
-        for run in set(runs(sample_words(sample))):
+        for run in set(runs(row.all)):
             hits.update(self._runs.get(run, ()))
         return {number for number, count in hits.items() if count >= self._needed[number]}
 

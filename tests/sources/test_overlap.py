@@ -12,12 +12,12 @@ from PIL import Image, ImageFilter
 
 from sources.benchmark import Item
 from sources.overlap.bands import RADIUS, BandedIndex
-from sources.overlap.contamination import contaminated_rows
+from sources.overlap.contamination import Held, contaminated_rows
 from sources.overlap.gallery import Gallery, repeated, shared
 from sources.overlap.look import is_simple, look_at
 from sources.overlap.scanning import scan_images
 from sources.overlap.shares import overlap
-from sources.overlap.texts import BenchmarkTexts
+from sources.overlap.texts import BenchmarkTexts, RowWords
 from sources.problems import Problem
 from sources.sample import ImageRef
 from sources.sampling import SourcePool
@@ -145,12 +145,13 @@ def test_a_row_is_contaminated_by_image_question_and_answer_or_by_a_long_text(tm
         item("shape", jpeg(picture(2).resize((160, 120)), 80), "Which shape is it?", "cone", ("cube", "cone")),
         item("sheep", None, LONG, "12"),
     ]
-    found = contaminated_rows(pool, "bench", "print", lambda: items, tmp_path / "cache")
+    bench = Held("bench", "print", lambda: items)
+    (found,) = contaminated_rows(pool, [bench], tmp_path / "cache")
     assert (found.by_item, found.by_text) == ((0, 4), (5,))
     assert dict(found.examples) == {0: "ball", 4: "shape", 5: "sheep"}
     for file in tmp_path.glob("*.jpg"):
         file.unlink()  # what was found is kept
-    assert contaminated_rows(pool, "bench", "print", lambda: items, tmp_path / "cache") == found
+    assert contaminated_rows(pool, [bench], tmp_path / "cache") == [found]
     clean = pool.without(found.numbers)
     assert (clean.usable, clean.excluded[Problem.CONTAMINATED], clean.examples[Problem.CONTAMINATED]) == (4, 3, [0, 4, 5])
     assert list(clean.numbers()) == [1, 2, 3, 6]
@@ -160,8 +161,8 @@ def test_a_row_is_contaminated_by_image_question_and_answer_or_by_a_long_text(tm
 def test_the_wording_that_all_items_share_is_no_match(tmp_path: Path) -> None:
     items = [item(str(i), None, f"{LONG} Case {i}.", str(i)) for i in range(9)]
     pool = source(tmp_path, [llava(None, LONG, "12")])
-    assert not BenchmarkTexts(items).copied_in(pool.sample(0))
-    assert BenchmarkTexts(items[:2]).copied_in(pool.sample(0)) == {0, 1}
+    assert not BenchmarkTexts(items).copied_in(RowWords.of(pool.sample(0)))
+    assert BenchmarkTexts(items[:2]).copied_in(RowWords.of(pool.sample(0))) == {0, 1}
 
 
 def test_overlap_of_two_sources_has_known_shares(tmp_path: Path) -> None:
