@@ -122,7 +122,7 @@ def _sample(eval_set: EvalSet, groups: NDArray[np.int32], selection: NDArray[np.
         if place < 2 or len(taken) + len(members[group]) <= most:
             taken += members[group]
     if len({int(groups[i]) for i in taken}) < 2:
-        raise ProbeError(f"benchmark {eval_set.spec.name} has selection items on fewer than two images: nothing can be said of its quality.")
+        raise ProbeError(f"benchmark {eval_set.spec.name} has selection items on fewer than two images: its quality cannot be told.")
     taken.sort()
     name = content_hash([eval_set.fingerprint, "sample", taken])
     return _Sample(EvalSet(eval_set.spec, name, tuple(eval_set.items[i] for i in taken)), groups[taken])
@@ -173,7 +173,7 @@ def _metric(eval_set: EvalSet) -> str:
 
 def _column(scores: ItemScores, metric: str) -> NDArray[np.float64]:
     sign = -1.0 if metric == FREE_TEXT_METRIC else 1.0
-    return sign * scores.values[METRICS.index(metric)].astype(np.float64)
+    return np.asarray(sign * scores.values[METRICS.index(metric)], dtype=np.float64)
 
 
 def _chances(items: Sequence[Item]) -> list[float]:

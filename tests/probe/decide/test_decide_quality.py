@@ -42,7 +42,7 @@ def test_what_is_not_above_chance_has_nothing_to_explain():
 
 
 def test_items_of_one_image_are_one_piece_of_evidence():
-    values = np.random.default_rng(0).random((2, 50)) + [[1.0], [2.0]]
+    values = np.random.default_rng(0).random((2, 50)) + np.array([[1.0], [2.0]])
     alone = ratio_with_interval(*values, np.arange(50))
     four = ratio_with_interval(*np.repeat(values, 4, axis=1), np.repeat(np.arange(50), 4))
     assert (four.value, four.stderr) == (pytest.approx(alone.value), pytest.approx(alone.stderr))
