@@ -48,25 +48,25 @@ def letter_prior(probabilities: ArrayLike, right: ArrayLike, groups: ArrayLike, 
         groups: image clusters `[item]`.
         level: of the intervals.
     """
-    values, groups = np.asarray(probabilities, dtype=np.float64), np.asarray(groups)
+    values, clusters = np.asarray(probabilities, dtype=np.float64), np.asarray(groups)
     counts = np.isfinite(values[:, 0]).sum(axis=1)
     whole = (counts >= 2) & (np.isfinite(values).sum(axis=(1, 2)) == counts**2)
-    if len(np.unique(groups[whole])) < 2:
+    if len(np.unique(clusters[whole])) < 2:
         return None
-    values, groups, counts = values[whole], groups[whole], counts[whole]
+    values, clusters, counts = values[whole], clusters[whole], counts[whole]
     chosen = np.where(np.isfinite(values), values, -1.0).argmax(axis=2)  # [item, rotation]
     rotation = np.arange(values.shape[1])
     asked = rotation < counts[:, None]
     hits = chosen == (np.asarray(right, dtype=np.int64)[whole][:, None] - rotation) % counts[:, None]
     follows = ((chosen == chosen[:, :1]) | ~asked).all(axis=1).astype(np.float64)
     plain, rotated = hits[:, 0].astype(np.float64), (hits & asked).sum(axis=1) / counts
-    shares = [mean_with_interval(part, groups, level) for part in (follows, plain, rotated, plain - rotated)]
+    shares = [mean_with_interval(part, clusters, level) for part in (follows, plain, rotated, plain - rotated)]
     known = [share for share in shares if share is not None]
     by_item = np.where(asked[:, :, None], values, 0.0).sum(axis=1) / counts[:, None]
     places = []
     for place in range(values.shape[2]):
         has = counts > place
-        mean = mean_with_interval(by_item[has, place], groups[has], level)
+        mean = mean_with_interval(by_item[has, place], clusters[has], level)
         if mean is not None:
             places.append(Place(place, mean, float((1 / counts[has]).mean())))
     return LetterPrior(tuple(places), *known)
