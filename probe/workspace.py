@@ -57,6 +57,11 @@ class Workspace:
         return self.root.absolute() / "pools"
 
     @property
+    def quality(self) -> Path:
+        """Return the folder of what proxies showed of benchmarks' quality."""
+        return self.root / "quality"
+
+    @property
     def logs(self) -> Path:
         """Return the folder of the workers' logs."""
         return self.root / "logs"

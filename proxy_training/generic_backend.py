@@ -104,7 +104,7 @@ class GenericBackend(PeftBackend):
             for number, candidate in enumerate(row.candidates):
                 sums[starts[row.item] + number] = self._log_probability(row, candidate, refs)
         values = item_scores(benchmark, starts, lengths, sums)
-        return self._item_scores(benchmark, job, values, unscored_items(rows, len(benchmark.items)))
+        return self._item_scores(benchmark, job, values, unscored_items(rows, len(benchmark.items)), sums)
 
     def _log_probability(self, row: ItemRow, candidate: NDArray[np.int32], refs: Mapping[str, ImageRef]) -> float:
         logits = self._logits(np.concatenate([row.prompt, candidate[:-1]]), row.images, refs)[len(row.prompt) - 1 :]

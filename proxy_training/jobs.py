@@ -180,6 +180,8 @@ class ItemScores:
     values: NDArray[np.float32]
     n_items: int
     unscored: tuple[int, ...] = ()  # items whose image could not be loaded; their values are NaN
+    # of every scored item's choices, or its one answer, in order [candidates], in nats; not stored
+    log_probabilities: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -266,12 +266,15 @@ class PeftBackend:
         layout = self._layouts[benchmark.fingerprint]
         self.base.model.eval()
         logs = candidate_log_probabilities(self.base, self._image_features(job), layout)
-        return self._item_scores(benchmark, job, item_scores(benchmark, layout.starts, layout.lengths, logs), layout.unscored)
+        values = item_scores(benchmark, layout.starts, layout.lengths, logs)
+        return self._item_scores(benchmark, job, values, layout.unscored, logs)
 
-    def _item_scores(self, benchmark: EvalSet, job: Job, values: NDArray[np.float32], unscored: tuple[int, ...]) -> ItemScores:
+    def _item_scores(
+        self, benchmark: EvalSet, job: Job, values: NDArray[np.float32], unscored: tuple[int, ...], logs: NDArray[np.float64]
+    ) -> ItemScores:
         if (spec := benchmark.spec).generates:
             add_generated(benchmark, values, self.texts(job, benchmark, spec.answer_tokens))
-        return ItemScores(spec.name, benchmark.fingerprint, values, len(benchmark.items), unscored)
+        return ItemScores(spec.name, benchmark.fingerprint, values, len(benchmark.items), unscored, logs)
 
 
 def training_cost(base: LoadedBase, recipe: Recipe, rows: Sequence[Example], backend: Backend) -> Cost:

@@ -60,15 +60,46 @@ def show(workspace: Workspace, name: str, form: str) -> None:
 
 @command.command()
 @click.argument("name")
+@click.option("--proxy", default=None, metavar="P", help="Score it on this proxy with its images, without them, and choices rotated.")
+@click.option("--study", default=None, metavar="S", help="Tell what this study's probes show: informative items, signal to noise.")
+@click.option("--items", type=click.IntRange(min=2), default=200, show_default=True, help="Most items to score, whole images, seeded.")
+@click.option("--generate", is_flag=True, help="With --proxy: write answers too, with and without the image, and count right ones.")
+@click.option("--max-new-tokens", type=click.IntRange(1, 4096), default=16, show_default=True, help="Of a written answer.")
+@click.option("--device", default=None, help="cpu, cuda, cuda:1, ...; found by itself.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def check(workspace: Workspace, name: str, as_json: bool) -> None:
-    """Read a benchmark in full: items usable and excluded, choices, balance of answers, images, duplicates, splits."""
+def check(
+    workspace: Workspace,
+    name: str,
+    proxy: str | None,
+    study: str | None,
+    items: int,
+    generate: bool,
+    max_new_tokens: int,
+    device: str | None,
+    as_json: bool,
+) -> None:
+    """Read a benchmark in full: items usable and excluded, choices, balance of answers, images, duplicates, splits.
+
+    With --proxy or --study also how good it is; docs/benchmarks.md says what the numbers mean.
+    """
+    from probe.cli import benchmark_quality as quality
+
+    if generate and not proxy:
+        raise click.UsageError("--generate needs --proxy: a model that writes.")
+    asked = quality.QualityRequest(proxy, study, items, max_new_tokens if generate else 0, device)
     found = check_benchmark(workspace, name)
+    of_proxy = quality.proxy_quality(workspace, name, asked) if proxy else None
+    of_study = quality.shown_by_study(workspace, name, study) if study else None
     if as_json:
-        print_json(found)
-    else:
-        say("\n".join(_check_lines(found)))
+        parts = {"proxy": quality.proxy_json(of_proxy) if of_proxy else None, "study": quality.study_json(of_study) if of_study else None}
+        print_json(found | {"quality": parts} if proxy or study else found)
+        return
+    say("\n".join(_check_lines(found)))
+    if of_proxy:
+        say("\n".join(quality.proxy_lines(of_proxy)))
+    if of_study and study:
+        say("\n".join(quality.study_lines(study, of_study)))
 
 
 @command.command()

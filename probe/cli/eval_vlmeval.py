@@ -128,8 +128,8 @@ def _kit_scores(workspace: Workspace, sets: list[EvalSet], asked: Asked) -> list
 
 def with_kit(score: ModelScore, eval_set: EvalSet, found: KitScores, level: float) -> ModelScore:
     """Return our own score with VLMEvalKit's accuracy and parse rate behind it, intervals clustered by image."""
+    from probe.decide.means import mean_with_interval
     from probe.study.items import split_items
-    from probe.study.model_scores import mean_with_interval
 
     groups, _ = split_items(eval_set.items)
     values = {"vlmeval_accuracy": found.scores, "vlmeval_parsed": found.parsed}

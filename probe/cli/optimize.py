@@ -71,7 +71,7 @@ def optimize(
         for note in found.notes:
             tell(f"Note: {note}")
         plan = confirmation_plan(store, found)
-        _rank(store, request.study, tell)
+        _rank(store, request.study, workspace.quality, tell)
         manifest_json(
             make_manifest(workspace, store, found, plan, None)
         )  # whatever keeps it from being written is said before the confirmation
@@ -82,20 +82,20 @@ def optimize(
         if unscored := run_waiting(workspace, request.study, workers, settings):
             raise ProbeError(unscored)
     with workspace.open_store() as store:
-        _rank(store, request.study, tell)  # again, because the confirmation raised the study's revision
+        _rank(store, request.study, workspace.quality, tell)  # again, because the confirmation raised the study's revision
         confirmed = confirmation(store, found, plan) if request.confirm else None
         doc = make_manifest(workspace, store, found, plan, confirmed)
         return doc, keep_manifest(workspace, store, doc), confirmed
 
 
-def _rank(store: Store, study: str, tell: Callable[[str], None]) -> None:
+def _rank(store: Store, study: str, quality: Path, tell: Callable[[str], None]) -> None:
     """Bring the ranking up to date, whose effects the manifest carries; a study that has none yet can be decided on without."""
     from probe.study.ranking import rank
 
     if not any(arm.role.value == "source" for arm in store.arms(study)):
         return
     try:
-        rank(store, study)
+        rank(store, study, quality)
     except ProbeError as error:
         tell(f"Note: the manifest carries no effects of single sources: {error}")
 

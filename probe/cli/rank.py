@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ from probe.errors import ProbeError
 from probe.workspace import Workspace
 
 if TYPE_CHECKING:
+    from db.store import Store
     from db.values import EffectRow, Ranking
 
 ParseRates = dict[tuple[str, str], float]  # by arm and benchmark
@@ -33,12 +35,29 @@ def command(workspace: Workspace, study: str, capability: str | None, level: flo
 
     with workspace.open_store() as store:
         default = level == LEVEL and margin is None
-        ranking = rank(store, study) if default else computed_ranking(store, study, level=level, margin=margin)
+        kept = workspace.quality
+        ranking = rank(store, study, kept) if default else computed_ranking(store, study, level=level, margin=margin, quality=kept)
         not_new, parsed = not_new_sources(store, study), parse_rates(store, study)
+        quality = study_qualities(store, study, kept) if form == "json" else {}
     if form == "json":
-        print_json(ranking_json(ranking, capability, not_new, parsed))
+        print_json(ranking_json(ranking, capability, not_new, parsed) | {"benchmark_quality": quality})
     else:
         print_ranking(ranking, capability, form, parsed)
+
+
+def study_qualities(store: Store, study: str, kept: Path) -> dict[str, Any]:
+    """Return each scored benchmark's quality: what the study's probes show, and what is kept of its proxy, or null."""
+    from probe.cli.benchmark_quality import proxy_json, study_json
+    from probe.study.quality_files import kept_of_study
+    from probe.study.ranking import known_study
+    from probe.study.study_quality import study_quality
+
+    of_proxy = kept_of_study(kept, known_study(store, study).proxy.weights_hash, store.study_benchmarks(study))
+    found = {quality.benchmark: quality for quality in study_quality(store, study)}
+    return {
+        name: {"study": study_json(quality), "proxy": proxy_json(of_proxy[name]) if name in of_proxy else None}
+        for name, quality in found.items()
+    }
 
 
 def rows_at(ranking: Ranking, capability: str | None) -> list[EffectRow]:

@@ -87,7 +87,7 @@ def run_and_rank(workspace: Workspace, study: str, workers: int | None, settings
     Raises:
         ProbeError: probes failed, workers keep dying, or (once the ranking is printed) a benchmark could not be scored.
     """
-    from probe.cli.rank import print_ranking, ranking_json
+    from probe.cli.rank import print_ranking, ranking_json, study_qualities
     from probe.study.ranking import not_new_sources, parse_rates, rank
 
     unscored = run_waiting(workspace, study, workers, settings)
@@ -97,10 +97,11 @@ def run_and_rank(workspace: Workspace, study: str, workers: int | None, settings
             say(f"Done: {len(arms)} arms. Search the mixture with: probe optimize --study {study}")
             ranking = None
         else:
-            ranking = rank(store, study)
+            ranking = rank(store, study, workspace.quality)
         not_new, parsed = not_new_sources(store, study), parse_rates(store, study)
+        quality = study_qualities(store, study, workspace.quality) if ranking and form == "json" else {}
     if ranking and form == "json":
-        print_json(ranking_json(ranking, None, not_new, parsed))
+        print_json(ranking_json(ranking, None, not_new, parsed) | {"benchmark_quality": quality})
     elif ranking:
         print_ranking(ranking, None, form, parsed)
     if unscored:

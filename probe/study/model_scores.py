@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from db.values import SPLIT_CODES
+from probe.decide.means import LEVEL, mean_with_interval
 from probe.errors import ProbeError
-from proxy_training.jobs import ANY_ENGINE, METRICS, EngineSettings, EvalSet, Job, ProxySpec, Recipe, Scope, Training
+from proxy_training.jobs import ANY_ENGINE, METRICS, EngineSettings, EvalSet, ItemScores, Job, ProxySpec, Recipe, Scope, Training
 from sources.benchmark import Scoring, Split
 from sources.estimate import Estimate
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 SHOWN = ("right_probability", "accuracy", "bits_per_byte")
 GENERATED = ("generated", "parsed")
-LEVEL = 0.90
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +35,6 @@ class ModelScore:
     items: int
     unscored: int
     estimates: tuple[tuple[str, Estimate | None], ...]
-
-
-def mean_with_interval(values: ArrayLike, groups: ArrayLike, level: float = LEVEL) -> Estimate | None:
-    """Return the mean of the finite `values[item]` with a t interval over image clusters `groups[item]`; None of fewer than two.
-
-    The model is taken as it is: the interval is about new images, not about new seeds. Where all values are 0 or all are 1, which
-    leaves no spread to estimate, it is the exact one over as many images (Clopper & Pearson 1934, Biometrika 26, 404-413).
-    """
-    from probe.decide.panel import benchmark_panel
-
-    values, groups = np.asarray(values, dtype=np.float64), np.asarray(groups)
-    if len(np.unique(groups[np.isfinite(values)])) < 2:
-        return None
-    from scipy.special import stdtrit
-
-    panel = benchmark_panel(values[None, None], groups)
-    value, stderr = float(panel.means[0, 0]), float(np.sqrt((panel.influence[0, 0] ** 2).sum()))
-    if value in (0.0, 1.0) and stderr == 0.0:
-        reach = 1 - float(((1 - level) / 2) ** (1 / len(panel.clusters)))
-        return Estimate(value, 0.0, max(0.0, value - reach), min(1.0, value + reach), panel.n)
-    half = float(stdtrit(len(panel.clusters) - 1.0, 0.5 + level / 2)) * stderr
-    return Estimate(value, stderr, value - half, value + half, panel.n)
 
 
 def score_model(
@@ -79,25 +57,42 @@ def score_model(
     Raises:
         ProbeError: the adapter is none, or the model could not be run.
     """
-    from proxy_training.engine import Engine
-
-    recipe = proxy.recipe if adapter is None else recipe_of(adapter, proxy.recipe)
-    asked = [_generating(eval_set, generate) if generate else eval_set for eval_set in benchmarks]
-    job = Job(Training(proxy, recipe, (), 0), tuple(asked), adapter)
-    with _quiet():
-        engine = Engine(proxy, recipe, features, settings)
-        result = next(iter(engine.run([job], progress)))
-        if result.failure or result.unscored:
-            why = result.failure or "; ".join(f"{name}: {reason}" for name, reason in result.unscored)
-            raise ProbeError(f"the model could not be scored: {why.rstrip('.')}.")
+    asked = [generating(eval_set, generate) if generate else eval_set for eval_set in benchmarks]
+    found = item_scores(proxy, adapter, asked, features, settings, progress)
     shown = SHOWN + GENERATED if any(eval_set.spec.generates for eval_set in asked) else SHOWN
     return [
         _score(eval_set, {name: scores.values[METRICS.index(name)].astype(np.float64) for name in shown}, scores.unscored, split, level)
-        for eval_set, scores in zip(benchmarks, result.scores, strict=True)
+        for eval_set, scores in zip(benchmarks, found, strict=True)
     ]
 
 
-def _generating(eval_set: EvalSet, most: int) -> EvalSet:
+def item_scores(
+    proxy: ProxySpec,
+    adapter: Path | None,
+    benchmarks: Sequence[EvalSet],
+    features: Path,
+    settings: EngineSettings = ANY_ENGINE,
+    progress: Progress | None = None,
+) -> tuple[ItemScores, ...]:
+    """Score a proxy, or an adapter on it, item by item; one result a benchmark, in their order.
+
+    Raises:
+        ProbeError: the adapter is none, or the model could not be run.
+    """
+    from proxy_training.engine import Engine
+
+    recipe = proxy.recipe if adapter is None else recipe_of(adapter, proxy.recipe)
+    job = Job(Training(proxy, recipe, (), 0), tuple(benchmarks), adapter)
+    with _quiet():
+        engine = Engine(proxy, recipe, features, settings)
+        result = next(iter(engine.run([job], progress)))
+    if result.failure or result.unscored:
+        why = result.failure or "; ".join(f"{name}: {reason}" for name, reason in result.unscored)
+        raise ProbeError(f"the model could not be scored: {why.rstrip('.')}.")
+    return result.scores
+
+
+def generating(eval_set: EvalSet, most: int) -> EvalSet:
     """Return a benchmark as it is, or asked in the same words for generated answers."""
     spec = eval_set.spec
     asked = replace(spec, scoring=Scoring.GENERATE, answer_tokens=most, instruction="")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,24 +27,31 @@ LEVEL = 0.90
 PARSED = "parsed"
 
 
-def rank(store: Store, study: str) -> Ranking:
+def rank(store: Store, study: str, quality: Path | None = None) -> Ranking:
     """Rank a study's sources on selection items, keep the result for pages and manifests, and return it.
+
+    `quality` is the folder of what proxies showed of benchmarks, which its warnings tell.
 
     Raises:
         ProbeError: there is no such study, or nothing to compare yet.
     """
-    ranking = computed_ranking(store, study)
+    ranking = computed_ranking(store, study, quality=quality)
     store.put_ranking(ranking)
     return ranking
 
 
-def computed_ranking(store: Store, study: str, *, level: float = LEVEL, margin: float | None = None) -> Ranking:
+def computed_ranking(
+    store: Store, study: str, *, level: float = LEVEL, margin: float | None = None, quality: Path | None = None
+) -> Ranking:
     """Rank a study's sources on selection items and keep nothing: what is kept is the default ranking alone.
 
     Raises:
         ProbeError: there is no such study, or nothing to compare yet.
     """
     from probe.decide.ranking import rank_study
+    from probe.study.quality_files import kept_of_study
+    from probe.study.quality_notes import quality_notes
+    from probe.study.study_quality import quality_of
 
     record, arms = known_study(store, study), store.arms(study)
     if any(arm.role is ArmRole.MIXTURE for arm in arms) and not any(arm.role is ArmRole.SOURCE for arm in arms):
@@ -53,7 +61,8 @@ def computed_ranking(store: Store, study: str, *, level: float = LEVEL, margin: 
         ranking = rank_study(inputs, level=level, margin=margin)
     except ValueError as error:
         raise ProbeError(f"{error}; see `probe status`.") from None
-    notes = novelty_notes(record.proxy, study_specs(store, _sources(arms)))
+    kept = kept_of_study(quality, record.proxy.weights_hash, store.study_benchmarks(study)) if quality else {}
+    notes = (*quality_notes(quality_of(inputs), kept), *novelty_notes(record.proxy, study_specs(store, _sources(arms))))
     return replace(ranking, warnings=(*ranking.warnings, *notes))
 
 

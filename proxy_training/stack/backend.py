@@ -188,7 +188,7 @@ class StackBackend:
         values = item_scores(benchmark, layout.starts, layout.lengths, logs)
         if benchmark.spec.generates:
             add_generated(benchmark, values, self._texts(benchmark, model))
-        return ItemScores(benchmark.spec.name, benchmark.fingerprint, values, len(benchmark.items), layout.unscored)
+        return ItemScores(benchmark.spec.name, benchmark.fingerprint, values, len(benchmark.items), layout.unscored, logs)
 
     def _texts(self, benchmark: EvalSet, model: _Model) -> dict[int, str]:
         """Return generated answers, by the base's own forward: it keeps what it has read, which the stack does not."""

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from probe.study.model_scores import mean_with_interval
+from probe.decide.means import mean_with_interval
 
 
 def test_the_interval_is_over_images_not_items():

@@ -1,0 +1,53 @@
+"""What proxies showed of benchmarks, kept in the workspace: one small JSON file a proxy and benchmark, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from db.documents import from_document, to_document
+from db.values import BenchmarkRecord
+from probe.study.proxy_quality import ProxyQuality
+from proxy_training.jobs import evaluation_id
+from sources.canonical import content_hash
+
+VERSION = 1  # raised when the same scores would give other numbers, or the document's fields change their meaning
+MOST_BYTES = 1_000_000
+
+
+def quality_file(folder: Path, weights_hash: str, fingerprint: str) -> Path:
+    """Return where the quality of a benchmark on a proxy is kept; another benchmark, scorer or proxy has another file."""
+    return folder / f"{content_hash([VERSION, weights_hash, evaluation_id(fingerprint)])}.json"
+
+
+def keep_quality(folder: Path, found: ProxyQuality) -> Path:
+    """Write what was found in place of what was kept before, and return the path."""
+    path = quality_file(folder, found.weights_hash, found.fingerprint)
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{path.name}.{uuid.uuid4().hex}"
+    try:
+        temporary.write_text(json.dumps(to_document(found), indent=1) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def kept_quality(folder: Path, weights_hash: str, fingerprint: str) -> ProxyQuality | None:
+    """Return what is kept; None where nothing is, or what is there cannot be read: it is measured again then."""
+    path = quality_file(folder, weights_hash, fingerprint)
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            return None
+        return from_document(ProxyQuality, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def kept_of_study(folder: Path, weights_hash: str, benchmarks: Sequence[BenchmarkRecord]) -> dict[str, ProxyQuality]:
+    """Return what is kept of a study's benchmarks on its proxy, by name."""
+    found = {record.spec.name: kept_quality(folder, weights_hash, record.fingerprint) for record in benchmarks}
+    return {name: quality for name, quality in found.items() if quality is not None}
