@@ -100,7 +100,7 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
         benchmarks = _benchmarks(store, known, request)
         if known is None and not request.keep_contaminated:
             clean_of, unread = readable(benchmarks)
-            draft, note = replace(draft, clean_of=clean_of), " ".join(filter(None, (note, *unread)))
+            draft, chosen = replace(draft, clean_of=clean_of), (*chosen, *unread)
         draws = study_draws(store, draft, workspace.indexes, lambda slug: specs.get(slug) or find_source(store, slug))
         sources = tuple(_source(draws, spec, say) for spec in specs.values())
         study = draft if draft.base.shares else replace(draft, base=designs.proportional({slug: draws.pool(slug).usable for slug in specs}))
