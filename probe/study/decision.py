@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from db.values import Arm, ManifestRecord
+from db.values import Arm, ManifestRecord, SourceRecord
 from probe.code_version import code_version
 from probe.study.decontamination import study_draws
 from probe.study.optimise import CANDIDATE, ConfirmationPlan, Search, tokens_per_row
@@ -50,8 +50,6 @@ def make_manifest(workspace: Workspace, store: Store, found: Search, plan: Confi
         sampling_seed=found.request.seed,
         warnings=(*found.notes, *_same_as_candidate(plan.arms), *_earlier_looks(plan if confirmed else None)),
     )
-    known = {record.spec.slug for record in store.sources()}
-    draws = study_draws(store, found.study, workspace.indexes)
     code = code_version()
     return build_manifest(
         decision,
@@ -59,7 +57,7 @@ def make_manifest(workspace: Workspace, store: Store, found: Search, plan: Confi
         metric=ranking.metric if ranking else found.objective.metric,
         objective_metric=found.objective.metric,
         illustration_only=illustration_only(store, found.study),
-        sources=[source_record((pool := draws.pool(slug)).spec, pool) for slug in found.seen.sources if slug in known],
+        sources=_source_records(workspace, store, found),
         benchmarks=_benchmarks(store, found),
         capabilities=found.objective.capabilities(),
         image_policy=IMAGE_POLICY,
@@ -70,6 +68,16 @@ def make_manifest(workspace: Workspace, store: Store, found: Search, plan: Confi
         noise_floor=ranking.noise_floor if ranking and math.isfinite(ranking.noise_floor) else None,
         reference=ranking.reference if ranking else "",
     )
+
+
+def _source_records(workspace: Workspace, store: Store, found: Search) -> list[SourceRecord]:
+    """Return the sources as the study draws from them: where it is clean of benchmarks, without the rows that hold their items."""
+    records = {record.spec.slug: record for record in store.sources()}
+    known = [slug for slug in found.seen.sources if slug in records]
+    if not found.study.clean_of:
+        return [records[slug] for slug in known]
+    draws = study_draws(store, found.study, workspace.indexes)
+    return [source_record((pool := draws.pool(slug)).spec, pool) for slug in known]
 
 
 def keep_manifest(workspace: Workspace, store: Store, doc: Manifest) -> Path:

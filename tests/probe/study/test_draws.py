@@ -44,7 +44,7 @@ def test_every_mixture_draws_exactly_the_budget_in_samples(budget: int) -> None:
 
 def test_too_long_rows_are_left_out_and_the_counts_stay() -> None:
     whole = draws(BudgetUnit.SAMPLES, 40)
-    tokens = sorted(whole._tokens_of(row) for row in whole.pool("colour").draw(60, 0).rows)
+    tokens = sorted(whole.tokens_of(row) for row in whole.pool("colour").draw(60, 0).rows)
     assert tokens[30] < tokens[-1], "some rows are longer"
     short = draws(BudgetUnit.SAMPLES, 40, max_length=int(tokens[30]))
     drawn = short.draw(Curriculum.static(MIXTURES[1]), 0)

@@ -126,7 +126,7 @@ def test_decision_finds_the_known_optimum_and_confirms_it(world: World, tmp_path
     assert result.gains["uniform"].low < true_gain < result.gains["uniform"].high
     assert result.holds["uniform"]
     assert result.holds["base"]
-    doc = make_manifest(world.store, found, plan, result)
+    doc = make_manifest(Workspace(tmp_path / "ws"), world.store, found, plan, result)
     workspace = Workspace(tmp_path / "ws")
     path = keep_manifest(workspace, world.store, doc)
     again = parse_manifest(path.read_text())
@@ -139,7 +139,7 @@ def test_decision_finds_the_known_optimum_and_confirms_it(world: World, tmp_path
     assert parse_base(str(path)).weights().keys() == found.mixture().weights().keys()
 
 
-def test_a_second_candidate_gets_seeds_of_its_own_and_the_looks_are_counted(world: World) -> None:
+def test_a_second_candidate_gets_seeds_of_its_own_and_the_looks_are_counted(world: World, tmp_path: Path) -> None:
     first = search(world.store, OptimizeRequest(study="s", trials=30, budget=1000))
     plan = confirmation_plan(world.store, first)
     assert (plan.first_seed, plan.earlier) == (SEED_STRIDE, 0)
@@ -149,7 +149,7 @@ def test_a_second_candidate_gets_seeds_of_its_own_and_the_looks_are_counted(worl
     again = confirmation_plan(world.store, second)
     assert (again.first_seed, again.earlier) == (2 * SEED_STRIDE, 1)
     world.finish(list(again.arms.values()), again.repeats())
-    doc = make_manifest(world.store, second, again, confirmation(world.store, second, again))
+    doc = make_manifest(Workspace(tmp_path / "ws"), world.store, second, again, confirmation(world.store, second, again))
     assert doc.evidence.earlier_confirmations == 1
     assert any("looked at once before" in warning for warning in doc.warnings)
     assert not set(doc.evidence.confirmation) & {f"{arm.name}-{SEED_STRIDE}" for arm in again.arms.values()}
@@ -169,7 +169,7 @@ def test_a_study_of_single_repeats_gives_a_manifest(tmp_path: Path) -> None:
     world.finish([designs.untrained_arm(), *designs.solo_arms(SOURCES), *designs.swarm_arms([Mixture.of(p) for p in points])], range(1))
     assert np.isnan(rank(world.store, "s").noise_floor)
     found = search(world.store, OptimizeRequest(study="s", trials=30, budget=1000))
-    doc = make_manifest(world.store, found, confirmation_plan(world.store, found), None)
+    doc = make_manifest(Workspace(tmp_path / "ws"), world.store, found, confirmation_plan(world.store, found), None)
     assert parse_manifest(manifest_json(doc)).study.noise_floor is None
 
 
@@ -210,16 +210,16 @@ def test_a_mixed_search_maximises_what_the_confirmation_measures(tmp_path: Path)
         predicted = found.optimum.predicted_gain[name]
         assert gain.low < predicted.high  # one unit: the intervals meet
         assert predicted.low < gain.high
-    doc = make_manifest(world.store, found, plan, result)
+    doc = make_manifest(Workspace(tmp_path / "ws"), world.store, found, plan, result)
     assert doc.objective.metric == STANDARDISED
     assert {entry.name: entry.unit for entry in doc.objective.benchmarks} == units
 
 
-def test_add_one_effects_reach_the_manifest(world: World) -> None:
+def test_add_one_effects_reach_the_manifest(world: World, tmp_path: Path) -> None:
     world.finish(designs.add_one_arms(SOURCES, world.study.base, 0.3), range(3))
     rank(world.store, "s")
     found = search(world.store, OptimizeRequest(study="s", trials=30, budget=1000))
-    doc = make_manifest(world.store, found, confirmation_plan(world.store, found), None)
+    doc = make_manifest(Workspace(tmp_path / "ws"), world.store, found, confirmation_plan(world.store, found), None)
     assert {entry.slug: entry.verdict for entry in doc.sources}["noise"] == "hurts"
     assert all(entry.effect is not None and entry.tier is not None for entry in doc.sources)
 
