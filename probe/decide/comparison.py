@@ -84,13 +84,13 @@ def _measure(asked: Comparison) -> _Measured | None:
     arms = tuple(arm for arm in asked.arms if (done[arm] & done[asked.reference]).any())
     if not arms:
         return None
-    among = family_prior(panel, arms)
     has_seed = asked.design is not Design.SOLO
     prior = family_prior(panel, (asked.reference, *arms)) if has_seed else family_prior(panel, arms, asked.reference)
     versus = contrasts(panel, [(arm, asked.reference) for arm in arms])
-    pairs = tuple((a, b) for k, a in enumerate(arms) for b in arms[k + 1 :] if (done[a] & done[b]).any())
+    together = done.astype(np.int64) @ done.T  # repeats that two arms have in common
+    pairs = tuple((a, b) for k, a in enumerate(arms) for b in arms[k + 1 :] if together[a, b])
     differences = contrasts(panel, pairs) if pairs else None
-    between = effects(differences, prior if has_seed else among) if differences is not None else None
+    between = effects(differences, prior if has_seed else family_prior(panel, arms)) if differences is not None else None
     noise = versus if has_seed or differences is None else differences
     return _Measured(asked, arms, effects(versus, prior), pairs, between, deviation_of_pairs(noise))
 
