@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from calibration_figures import Share, figure, median_figure  # noqa: E402
-from calibration_worlds import Cell, cells, run_cell  # noqa: E402
+from calibration_figures import Share, figure, median_figure
+from calibration_worlds import Cell, cells, run_cell
 
 QUICK_STUDIES = 40
 QUICK = [Cell("compare", shape, 3, 4, real) for shape in ("plain", "unequal", "heavy") for real in (False, True)]
@@ -92,6 +92,8 @@ def figures(records: Sequence[Record]) -> dict[str, dict[str, float]]:
 def more_figures(records: Sequence[Record]) -> dict[str, dict[str, float]]:
     names = sorted({name for record in records for name in record["shares"]} - {"coverage", "false_verdict", "power"})
     found = {name: share(records, name) for name in names}
+    found["split_ties_beside_real_effects"] = share([r for r in records if r["cell"]["real"]], "split_ties")
+    found.pop("split_ties", None)
     return {name: values for name, values in found.items() if values["studies"]}
 
 
@@ -110,8 +112,16 @@ def report(records: Sequence[Record]) -> dict[str, Any]:
     compared = [record for record in records if record["cell"]["kind"] == "compare"]
     goals = {name: values | {"met": met(name, values), "worst": worst(compared, name)} for name, values in found.items()}
     by = {axis: sorted({record["cell"][axis] for record in compared}) for axis in ("shape", "seeds", "sources", "real")}
-    groups = {f"{axis} {value}": figures([r for r in compared if r["cell"][axis] == value]) for axis, values in by.items() for value in values}
-    return {**goals, "beside": more_figures(records), "groups": groups, "cells": len(records), "studies": sum(r["studies"] for r in records)}
+    groups = {
+        f"{axis} {value}": figures([r for r in compared if r["cell"][axis] == value]) for axis, values in by.items() for value in values
+    }
+    return {
+        **goals,
+        "beside": more_figures(records),
+        "groups": groups,
+        "cells": len(records),
+        "studies": sum(r["studies"] for r in records),
+    }
 
 
 def table(found: dict[str, Any], title: str) -> None:

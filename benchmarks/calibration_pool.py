@@ -145,7 +145,9 @@ def main() -> None:
         write(path_of(wanted.pool, arm, repeat), {scores.benchmark: scores.values for scores in result.scores})
         done += 1
         kept = len(list(wanted.pool.glob("*-[0-9]*.npz")))
-        print(f"{arm} {repeat}: {kept} of {1 + len(ARMS) * wanted.repeats}, {(time.monotonic() - began) / done:.1f} s each", file=sys.stderr)
+        print(
+            f"{arm} {repeat}: {kept} of {1 + len(ARMS) * wanted.repeats}, {(time.monotonic() - began) / done:.1f} s each", file=sys.stderr
+        )
 
 
 if __name__ == "__main__":

@@ -102,7 +102,9 @@ def real_figures(folder: Path, *, quick: bool = False) -> dict[str, Any]:
 def _bounds(name: str, value: float, variance: float, repeats: int) -> dict[str, float]:
     if name == "width_ratio":
         return {"low": value - 1.96 * variance**0.5, "high": value + 1.96 * variance**0.5}
-    disjoint = len(ARMS) * max(1, repeats // (SEEDS[0] * (MOST_SOURCES + 1))) if name in ("false_positive_rate", "split_ties") else repeats // 5
+    disjoint = (
+        len(ARMS) * max(1, repeats // (SEEDS[0] * (MOST_SOURCES + 1))) if name in ("false_positive_rate", "split_ties") else repeats // 5
+    )
     effective = value * (1 - value) / variance if variance > 0 and 0 < value < 1 else disjoint
     low, high = exact(value * effective, effective)
     return {"low": low, "high": high}
@@ -172,9 +174,7 @@ def _nil_study(pool: Pool, arm: int, order: np.ndarray[Any, Any], seeds: int, wi
     judge(tally, _compare(panel), np.zeros(arms), None)
 
 
-def _real_study(
-    pool: Pool, repeats: np.ndarray[Any, Any], truth: Floats, reach: float, tally: Tally, rng: np.random.Generator
-) -> None:
+def _real_study(pool: Pool, repeats: np.ndarray[Any, Any], truth: Floats, reach: float, tally: Tally, rng: np.random.Generator) -> None:
     images = _images(pool, rng)
     panel = pool.panel({name: values[:, repeats] for name, values in pool.scores.items()}, images)
     arms = range(1, len(pool.arms))

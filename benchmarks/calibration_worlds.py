@@ -76,13 +76,21 @@ class Tally:
 
     def record(self, cell: Cell, studies: int) -> dict[str, Any]:
         shares = {name: asdict(Share.of(values, self.answers[name])) for name, values in self.shares.items()}
-        return {"cell": asdict(cell), "name": cell.name(), "studies": studies, "shares": shares, "widths": np.round(self.widths, 4).tolist()}
+        return {
+            "cell": asdict(cell),
+            "name": cell.name(),
+            "studies": studies,
+            "shares": shares,
+            "widths": np.round(self.widths, 4).tolist(),
+        }
 
 
 def cells() -> list[Cell]:
     """Return all cells, the quickest first, so that a run that is stopped has told the most."""
     grid = [Cell("compare", *row, real) for row in ((s, r, n) for n in SOURCES for r in SEEDS for s in SHAPES) for real in (False, True)]
-    levels = [Cell("levels", s, r, n, real) for n in (4, 12) for r in (3, 5) for s in ("plain", "unequal", "heavy") for real in (False, True)]
+    levels = [
+        Cell("levels", s, r, n, real) for n in (4, 12) for r in (3, 5) for s in ("plain", "unequal", "heavy") for real in (False, True)
+    ]
     few = [cell for cell in grid if cell.sources < max(SOURCES)]
     return [*few, *levels, *grid[len(few) :]]
 

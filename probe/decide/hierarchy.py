@@ -1,4 +1,4 @@
-"""Error control from source to capability to benchmark: levels of significance that are passed on down a tree when a question is answered."""
+"""Error control from source to capability to benchmark: significance levels that are passed down a tree when a question is answered."""
 
 from __future__ import annotations
 

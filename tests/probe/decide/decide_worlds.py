@@ -41,7 +41,7 @@ class World:
         truth: NDArray[np.float64] | float = 0.0,
         deviations: NDArray[np.float64] | None = None,
     ) -> NDArray[np.float64]:
-        """Return `scores[arm, repeat, item]` of arms with the true means `truth`; `deviations[arm]` of their seeds are drawn if not given."""
+        """Return `scores[arm, repeat, item]` of arms with the true means `truth`; seed `deviations[arm]` are drawn if not given."""
         c = self.clusters
         draws = rng.standard_t(4, (arms, repeats)) / np.sqrt(2) if self.heavy else rng.standard_normal((arms, repeats))
         own = self.deviations(rng, arms) if deviations is None else deviations
@@ -135,4 +135,3 @@ def study(
         metrics[2][~np.isfinite(values)] = np.nan
         benchmarks.append(BenchmarkArrays(name, (capabilities or {}).get(name, name), metrics, groups, pool=pool))
     return StudyScores("main", 3, "tiny", False, arms, tuple(benchmarks))
-
