@@ -3,7 +3,7 @@
 
     python benchmarks/calibration.py [--quick] [--json] [--out cells.jsonl] [--studies 2000] [--only TEXT] [--real POOL]
 
-Simulated: six noise shapes x 3, 5, 8 seeds x 4, 12, 40 sources x nil and real effects, at least 2,000 studies a cell (--quick: a few
+Simulated: seven noise shapes x 3, 5, 8 seeds x 4, 12, 40 sources x nil and real effects, at least 2,000 studies a cell (--quick: a few
 hundred in all, on a few cells), each put through the tool's own `compare`; and cells of four benchmarks through `rank_study`. Cells
 are deterministic. With --out each finished cell is kept, and the same command goes on; --only takes the cells whose name holds TEXT.
 Real: POOL is a folder of `calibration_pool.py`; see `calibration_real.py`.

@@ -137,13 +137,12 @@ def main() -> None:
             names[job.training.training_id()] = arm, repeat
             yield job
 
-    began, done = time.monotonic(), 0
-    for result in engine.run(queue()):
+    began = time.monotonic()
+    for done, result in enumerate(engine.run(queue()), 1):
         arm, repeat = names.pop(result.training_id)
         if result.failure:
             raise SystemExit(f"{arm} {repeat}: {result.failure}")
         write(path_of(wanted.pool, arm, repeat), {scores.benchmark: scores.values for scores in result.scores})
-        done += 1
         kept = len(list(wanted.pool.glob("*-[0-9]*.npz")))
         print(
             f"{arm} {repeat}: {kept} of {1 + len(ARMS) * wanted.repeats}, {(time.monotonic() - began) / done:.1f} s each", file=sys.stderr

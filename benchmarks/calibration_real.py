@@ -102,9 +102,8 @@ def real_figures(folder: Path, *, quick: bool = False) -> dict[str, Any]:
 def _bounds(name: str, value: float, variance: float, repeats: int) -> dict[str, float]:
     if name == "width_ratio":
         return {"low": value - 1.96 * variance**0.5, "high": value + 1.96 * variance**0.5}
-    disjoint = (
-        len(ARMS) * max(1, repeats // (SEEDS[0] * (MOST_SOURCES + 1))) if name in ("false_positive_rate", "split_ties") else repeats // 5
-    )
+    nil = len(ARMS) * max(1, repeats // (SEEDS[0] * (MOST_SOURCES + 1)))
+    disjoint = nil if name in ("false_positive_rate", "split_ties", "coverage_nil") else repeats // SEEDS[0]
     effective = value * (1 - value) / variance if variance > 0 and 0 < value < 1 else disjoint
     low, high = exact(value * effective, effective)
     return {"low": low, "high": high}

@@ -27,6 +27,7 @@ from probe.decide.ranking import rank_study  # noqa: E402
 SHAPES = {
     "plain": World(),
     "unequal": World(unequal=0.4),
+    "far unequal": World(unequal=0.8),  # as eight arms of the real pool are
     "heavy": World(heavy=True),
     "shared": World(shared_seed=0.2),
     "quiet": World(seed=0.02),

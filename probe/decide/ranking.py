@@ -28,9 +28,10 @@ def rank_study(inputs: StudyScores, *, level: float = 0.90, alpha: float = 0.05,
     """Rank a study's sources at the levels overall, capability and benchmark.
 
     `solo` arms are compared with the untrained proxy and among themselves (tiers, no verdicts), `add-one` arms with the base mixture
-    (verdicts) and among themselves. Intervals are marginal at `level`; verdicts are corrected at `alpha` over all levels of
-    detail together, `decided` and tiers (Holm at `alpha`) over all pairs at the same level of detail. `margin` is that of `neutral`, by
-    default the deviation of one repeat's paired difference. Where both designs were run, noise floor and minimum detectable effect are those of `add-one`.
+    (verdicts) and among themselves. Intervals are marginal at `level`; verdicts are corrected at `alpha` over all levels of detail
+    together, `decided` and tiers (Holm at `alpha`) over all pairs at the same level of detail. `margin` is that of `neutral`, by default
+    the deviation of one repeat's paired difference. Where both designs were run, noise floor and minimum detectable effect are those
+    of `add-one`.
 
     Raises:
         ValueError: nothing can be compared yet: no benchmark scored, or no arm together with its reference.
