@@ -35,6 +35,7 @@ SEEDS = (3, 5, 8)
 HALVES, ROUNDS = 60, 12
 IMAGES = 0.25
 LEAST_REPEATS = 16
+FIGURES = ("coverage", "false_positive_rate", "power", "width_ratio", "split_ties")
 MOST_SOURCES = 4
 # The same source drawn twice without a common row: the true difference is nil.
 EQUAL = (("all", "all-again"), ("world", "world-again"))
@@ -89,13 +90,15 @@ def real_figures(folder: Path, *, quick: bool = False) -> dict[str, Any]:
     within = pool.repeats // 2
     typical = {r: _typical_reach(pool, r, within, rng) for r in SEEDS}
     whole = _measure(pool, np.arange(pool.repeats), rounds, within, typical, rng)
-    parts = [_measure(pool, rng.permutation(pool.repeats)[:within], 1, within, typical, rng) for _ in range(halves)]
-    found: dict[str, Any] = {"probes": pool.repeats * len(ARMS) + path_of(folder, UNTRAINED, 0).exists(), "seeds": pool.repeats}
+    parts = [_measure(pool, rng.permutation(pool.repeats)[:within], max(1, rounds // 3), within, typical, rng) for _ in range(halves)]
+    probes = pool.repeats * len(ARMS) + path_of(folder, UNTRAINED, 0).exists()
+    found: dict[str, Any] = {"pool": {"probes": probes, "seeds": pool.repeats}, "beside": {}}
     for name, value in whole.items():
         again = np.array([part[name] for part in parts if name in part])
         # Of halves, (N - d) / d = 1 times the mean square; what few rounds alone add to it makes the interval wider, not narrower.
         variance = float(np.mean((again - value) ** 2)) if len(again) else float("nan")
-        found[name] = {"value": value, **_bounds(name, value, variance, pool.repeats)}
+        place = found if name in FIGURES else found["beside"]
+        place[name] = {"value": value, **_bounds(name, value, variance, pool.repeats)}
     return found
 
 
