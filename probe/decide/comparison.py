@@ -1,4 +1,4 @@
-"""One family of questions: arms against their reference and among themselves, at the parts of one level of detail."""
+"""Questions on one design: arms against their reference and among themselves, at all levels of detail."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from db.values import Design, Verdict
 from probe.decide.effects import Effects, Pair, contrasts, effects, family_prior, joined
+from probe.decide.hierarchy import Question, plan
 from probe.decide.levels import LevelPanel
 from probe.decide.multiplicity import holm
 from probe.decide.tiers import tiers
-from probe.decide.verdicts import deviation_of_pairs, minimum_detectable_effect, seeds_to_decide, verdicts
+from probe.decide.verdicts import deviation_of_pairs, judge, minimum_detectable_effect, seeds_to_decide
 from sources.estimate import Estimate
 
 Item = TypeVar("Item")
@@ -69,14 +70,21 @@ class _Measured:
     deviation: float
 
 
-def compare(family: Sequence[Comparison], *, level: float, alpha: float, margin: float | None) -> list[LevelResult]:
-    """Answer the comparisons of one level of detail, corrected together; those without a scored arm are left out."""
-    measured = [found for asked in family if (found := _measure(asked)) is not None]
+def compare(asked: Sequence[Comparison], *, level: float, alpha: float, margin: float | None) -> list[LevelResult]:
+    """Answer the comparisons of one design; those without a scored arm are left out.
+
+    Verdicts are corrected together over all levels of detail (`hierarchy`); pairs, and so tiers, over all parts of one level (Holm).
+    """
+    measured = [found for one in asked if (found := _measure(one)) is not None]
     if not measured:
         return []
-    decided = _split(_decided_pairs(measured, alpha), [len(found.pairs) for found in measured])
-    given, seeds = _verdicts(measured, alpha, margin)
-    return [_result(*row, level, alpha) for row in zip(measured, decided, given, seeds, strict=True)]
+    decided: dict[int, list[bool]] = {}
+    for detail in {found.asked.panel.level for found in measured}:
+        members = [k for k, found in enumerate(measured) if found.asked.panel.level == detail]
+        answers = _split(_decided_pairs([measured[k] for k in members], alpha), [len(measured[k].pairs) for k in members])
+        decided |= dict(zip(members, answers, strict=True))
+    given, seeds, levels = _verdicts(measured, alpha, margin)
+    return [_result(found, decided[k], given[k], seeds[k], levels[k], level) for k, found in enumerate(measured)]
 
 
 def _measure(asked: Comparison) -> _Measured | None:
@@ -84,13 +92,13 @@ def _measure(asked: Comparison) -> _Measured | None:
     arms = tuple(arm for arm in asked.arms if (done[arm] & done[asked.reference]).any())
     if not arms:
         return None
-    among = family_prior(panel, arms)
     has_seed = asked.design is not Design.SOLO
     prior = family_prior(panel, (asked.reference, *arms)) if has_seed else family_prior(panel, arms, asked.reference)
     versus = contrasts(panel, [(arm, asked.reference) for arm in arms])
-    pairs = tuple((a, b) for k, a in enumerate(arms) for b in arms[k + 1 :] if (done[a] & done[b]).any())
+    together = done.astype(np.int64) @ done.T  # repeats that two arms have in common
+    pairs = tuple((a, b) for k, a in enumerate(arms) for b in arms[k + 1 :] if together[a, b])
     differences = contrasts(panel, pairs) if pairs else None
-    between = effects(differences, prior if has_seed else among) if differences is not None else None
+    between = effects(differences, prior if has_seed else family_prior(panel, arms)) if differences is not None else None
     noise = versus if has_seed or differences is None else differences
     return _Measured(asked, arms, effects(versus, prior), pairs, between, deviation_of_pairs(noise))
 
@@ -102,14 +110,20 @@ def _decided_pairs(measured: Sequence[_Measured], alpha: float) -> list[bool]:
     return list((holm(joined(between).p_two_sided()) <= alpha).tolist())
 
 
-def _verdicts(measured: Sequence[_Measured], alpha: float, margin: float | None) -> tuple[list[list[Verdict]], list[list[int | None]]]:
+def _verdicts(
+    measured: Sequence[_Measured], alpha: float, margin: float | None
+) -> tuple[list[list[Verdict]], list[list[int | None]], list[float]]:
+    """Return verdicts, more seeds, and the level that the smallest detectable effect is for."""
     sizes = [len(found.arms) for found in measured]
     if measured[0].asked.design is Design.SOLO:
-        return [[] for _ in sizes], [[] for _ in sizes]
+        return [[] for _ in sizes], [[] for _ in sizes], [alpha / max(1, len(found.pairs) or len(found.arms)) for found in measured]
     against = joined([found.against for found in measured])
     margins = np.repeat([found.deviation if margin is None else margin for found in measured], sizes)
-    given, seeds = verdicts(against, margins, alpha=alpha), seeds_to_decide(against, margins, alpha=alpha)
-    return _split(list(given), sizes), _split(list(seeds), sizes)
+    shared = plan([Question(arm, found.asked.panel.benchmarks) for found in measured for arm in found.arms])
+    given = judge(against, margins, alpha=alpha, shared=shared)
+    seeds = seeds_to_decide(against, margins, given)
+    begun = _split((shared.weights[shared.node] * alpha).tolist(), sizes)
+    return _split(list(given.verdicts), sizes), _split(list(seeds), sizes), [float(np.median(part)) for part in begun]
 
 
 def _split(values: list[Item], sizes: Sequence[int]) -> list[list[Item]]:
@@ -118,7 +132,7 @@ def _split(values: list[Item], sizes: Sequence[int]) -> list[list[Item]]:
 
 
 def _result(
-    found: _Measured, decided: list[bool], given: list[Verdict], seeds: list[int | None], level: float, alpha: float
+    found: _Measured, decided: list[bool], given: list[Verdict], seeds: list[int | None], asked_at: float, level: float
 ) -> LevelResult:
     values = dict(zip(found.arms, found.against.value.tolist(), strict=True))
     return LevelResult(
@@ -139,7 +153,7 @@ def _result(
         repeats=tuple(found.against.repeats.tolist()),
         deviation=found.deviation,
         minimum_detectable_effect=minimum_detectable_effect(
-            found.against if found.asked.design is not Design.SOLO or found.between is None else found.between, alpha=alpha
+            found.against if found.asked.design is not Design.SOLO or found.between is None else found.between, level=asked_at
         ),
     )
 

@@ -73,14 +73,8 @@ class Effects:
         return np.where(self.seeds_known, 2 * self._tail(np.abs(self.value)), 1.0)
 
     def _tail(self, distance: Floats) -> Floats:
-        """Find the one-sided level whose interval just reaches `distance`, by bisection of its logarithm."""
-        low, high = np.full_like(distance, np.log(1e-16)), np.full_like(distance, np.log(0.5))
-        for _ in range(40):
-            middle = (low + high) / 2
-            reach = half_width(-np.exp(middle), self.seed_variance / self.repeats, self.seed_df, self.item_variance, self.item_df)
-            wider = reach > distance
-            low, high = np.where(wider, middle, low), np.where(wider, high, middle)
-        return np.where(distance > 0, np.exp(high), 0.5)
+        """Find the one-sided level whose interval just reaches `distance`."""
+        return tail_of(distance, self.seed_variance / self.repeats, self.seed_df, self.item_variance, self.item_df)
 
 
 def joined(parts: Sequence[Effects]) -> Effects:
@@ -105,7 +99,7 @@ def contrasts(panel: Panel, pairs: Sequence[Pair]) -> Contrasts:
     if not repeats.all():
         raise ValueError(f"arms {pairs[int(np.argmin(repeats))]} have no repeat in common")
     value, seed, between, within = (np.full(len(pairs), np.nan) for _ in range(4))
-    for pattern in np.unique(common, axis=0):
+    for pattern in common[:1] if (common == common[0]).all() else np.unique(common, axis=0):
         rows = np.flatnonzero((common == pattern).all(axis=1))
         arms = np.unique(np.concatenate([first[rows], second[rows]]))
         parts = _spreads(panel, arms, pattern)
@@ -145,6 +139,35 @@ def half_width(probability: ArrayLike, seeds: ArrayLike, seed_df: ArrayLike, ite
     return np.asarray(np.sqrt(squared[0] + squared[1]), dtype=np.float64)
 
 
+def tail_of(distance: Floats, seeds: Floats, seed_df: Floats, items: Floats, item_df: Floats) -> Floats:
+    """Invert `half_width`: return the one-sided tail, at least 1e-16, whose interval reaches as far as `distance`; .5 where that is 0.
+
+    Newton's method on the logarithm of the tail, kept between the tails that one t with the larger or the smaller degrees of freedom
+    gives to both variance parts.
+    """
+    from scipy.special import gammaln, stdtr, stdtrit
+
+    freedoms = [np.maximum(seed_df, 1.0), np.maximum(item_df, 1.0)]
+    t = -distance / np.sqrt(np.maximum(seeds + items, 1e-300))
+    ends = [np.log(np.clip(stdtr(pick(*freedoms), t), 1e-16, 0.5)) for pick in (np.maximum, np.minimum)]
+    low, high, tail = ends[0] - 1e-6, ends[1] + 1e-6, (ends[0] + ends[1]) / 2
+    scales = [gammaln((df + 1) / 2) - gammaln(df / 2) - np.log(df * np.pi) / 2 for df in freedoms]
+    for _ in range(40):
+        squared, slope = np.zeros_like(tail), np.zeros_like(tail)
+        for df, scale, variance in zip(freedoms, scales, (seeds, items), strict=True):
+            t = stdtrit(df, np.exp(tail))
+            squared += t**2 * variance
+            slope += 2 * variance * t * np.exp(tail - scale + (df + 1) / 2 * np.log1p(t**2 / df))
+        wider = squared > distance**2
+        low, high = np.where(wider, tail, low), np.where(wider, high, tail)
+        step = np.divide(distance**2 - squared, slope, out=np.zeros_like(tail), where=slope < 0)
+        following = np.where((tail + step >= low) & (tail + step <= high), tail + step, (low + high) / 2)
+        moved, tail = np.abs(following - tail), following
+        if not moved.size or moved.max() < 1e-9:
+            break
+    return np.where(distance > 0, np.clip(np.exp(tail), 1e-16, 0.5), 0.5)
+
+
 def effects(found: Contrasts, prior: VariancePrior) -> Effects:
     """Add up the variance components: Var = S_seed/R + S_cluster/C - S_inter/(RC), no component below zero.
 
@@ -170,7 +193,8 @@ def family_prior(panel: Panel, arms: Sequence[int], reference: int | None = None
     """
     pairs = [(a, reference) for a in arms] if reference is not None else [(a, b) for k, a in enumerate(arms) for b in arms[k + 1 :]]
     done = np.isfinite(panel.means)
-    pairs = [(a, b) for a, b in pairs if (done[a] & done[b]).sum() > 1]
+    together = done.astype(np.int64) @ done.T  # repeats that two arms have in common
+    pairs = [(a, b) for a, b in pairs if together[a, b] > 1]
     if not pairs:
         return VariancePrior(0.0, 0.0, 0.0)
     found = contrasts(panel, pairs)

@@ -34,13 +34,14 @@ class BenchmarkPanel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LevelPanel:
-    """All arms at one level; `metric` is a metric's name or `STANDARDISED`."""
+    """All arms at one level; `metric` is a metric's name or `STANDARDISED`, `benchmarks` are those that the score is made of."""
 
     level: str
     name: str
     metric: str
     panel: Panel
     accuracy: Floats
+    benchmarks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def level_panels(benchmarks: Sequence[BenchmarkPanel], trained: Sequence[int]) -
     return (
         _combined(OVERALL, OVERALL, [part for name in capabilities for part in members[name]], trained),
         *(_combined(CAPABILITY, name, members[name], trained) for name in capabilities),
-        *(LevelPanel(BENCHMARK, part.name, part.metric, part.panel, part.accuracy) for part in benchmarks),
+        *(LevelPanel(BENCHMARK, part.name, part.metric, part.panel, part.accuracy, frozenset((part.name,))) for part in benchmarks),
     )
 
 
@@ -132,7 +133,7 @@ def _combined(level: str, name: str, parts: Sequence[BenchmarkPanel], trained: S
     made = combination(parts, trained)
     accuracies = {part.name: part.accuracy for part in parts}
     accuracy = np.sum([term.weight * accuracies[term.benchmark] for term in made.terms], axis=0)
-    return LevelPanel(level, name, made.metric, made.panel(parts), accuracy)
+    return LevelPanel(level, name, made.metric, made.panel(parts), accuracy, frozenset(part.name for part in parts))
 
 
 def _unit(panel: Panel, trained: Sequence[int]) -> float:

@@ -28,9 +28,10 @@ def rank_study(inputs: StudyScores, *, level: float = 0.90, alpha: float = 0.05,
     """Rank a study's sources at the levels overall, capability and benchmark.
 
     `solo` arms are compared with the untrained proxy and among themselves (tiers, no verdicts), `add-one` arms with the base mixture
-    (verdicts) and among themselves. Intervals are marginal at `level`; `decided`, tiers and verdicts are corrected (Holm at `alpha`) over
-    all questions of the same kind at the same level of detail. `margin` is that of `neutral`, by default the deviation of one repeat's
-    paired difference. Where both designs were run, noise floor and minimum detectable effect are those of `add-one`.
+    (verdicts) and among themselves. Intervals are marginal at `level`; verdicts are corrected at `alpha` over all levels of detail
+    together, `decided` and tiers (Holm at `alpha`) over all pairs at the same level of detail. `margin` is that of `neutral`, by default
+    the deviation of one repeat's paired difference. Where both designs were run, noise floor and minimum detectable effect are those
+    of `add-one`.
 
     Raises:
         ValueError: nothing can be compared yet: no benchmark scored, or no arm together with its reference.
@@ -102,12 +103,8 @@ def _scored_parts(
 
 
 def _answer(question: _Question, panels: tuple[LevelPanel, ...], level: float, alpha: float, margin: float | None) -> list[LevelResult]:
-    """Compare at every level; each level of detail is one family of questions."""
-    results = []
-    for detail in dict.fromkeys(panel.level for panel in panels):
-        family = [Comparison(panel, question.design, question.reference, question.arms) for panel in panels if panel.level == detail]
-        results.extend(compare(family, level=level, alpha=alpha, margin=margin))
-    return results
+    asked = [Comparison(panel, question.design, question.reference, question.arms) for panel in panels]
+    return compare(asked, level=level, alpha=alpha, margin=margin)
 
 
 def _reference(named: list[tuple[str, Design]]) -> str:

@@ -10,7 +10,8 @@ def tiers(effects: Mapping[str, float], below: Collection[tuple[str, str]]) -> d
 
     `below` holds (better, worse) pairs that are decided after correction over all pairs (Holm; it holds under any dependence, needs no
     joint covariance, which three seeds cannot give, and is about as sharp as Tukey-Kramer for the pairs that matter here). All arms
-    truly equal, two tiers appear with probability of at most the correction's level. Ties in the effect go to the smaller name.
+    truly equal, two tiers appear with probability of at most the correction's level; an arm may still be undecided against others of the
+    tier above than its best. Ties in the effect go to the smaller name.
     """
     decided = set(below)
     result: dict[str, int] = {}

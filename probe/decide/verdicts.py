@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from db.values import Verdict
 from probe.decide.effects import Contrasts, Effects, half_width
-from probe.decide.multiplicity import holm
+from probe.decide.hierarchy import Plan, decide, one_layer
 
+Floats = NDArray[np.float64]
 MOST_SEEDS = 64
 
 
-def verdicts(found: Effects, margin: ArrayLike, *, alpha: float = 0.05) -> tuple[Verdict, ...]:
-    """Decide each effect against the base, corrected over all of them; `margin` is one number or one an effect (NaN: never neutral).
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """Verdicts, and at which level each effect was (or is still) held `apart` from zero and `inside` the margin."""
 
-    `helps` and `hurts`: two-sided test, Holm at `alpha`. Else `neutral`: two one-sided tests within `margin` (Schuirmann 1987, J.
-    Pharmacokin. Biopharm. 15, 657-680), Holm at `alpha`. Else `undecided`. An effect both apart from zero and inside the margin is named
-    by its direction.
+    verdicts: tuple[Verdict, ...]
+    apart: Floats
+    inside: Floats
+
+
+def judge(found: Effects, margin: ArrayLike, *, alpha: float = 0.05, shared: Plan | None = None) -> Judged:
+    """Decide each effect against the base; `margin` is one number or one an effect (NaN: never neutral).
+
+    `helps` and `hurts`: two-sided test. Else `neutral`: two one-sided tests within `margin` (Schuirmann 1987, J. Pharmacokin. Biopharm.
+    15, 657-680). Else `undecided`. Each kind of claim is corrected over all effects at `alpha`, by Holm or as `shared` says. An effect
+    both apart from zero and inside the margin is named by its direction.
     """
-    apart, inside = holm(found.p_two_sided()) <= alpha, holm(equivalence_p(found, margin)) <= alpha
-    return tuple(_verdict(*row) for row in zip(found.value.tolist(), apart.tolist(), inside.tolist(), strict=True))
+    shared = shared or one_layer(len(found.value))
+    apart, outer = decide(found.p_two_sided(), shared, alpha)
+    inside, inner = decide(equivalence_p(found, margin), shared, alpha)
+    given = tuple(_verdict(*row) for row in zip(found.value.tolist(), apart.tolist(), inside.tolist(), strict=True))
+    return Judged(given, outer, inner)
+
+
+def verdicts(found: Effects, margin: ArrayLike, *, alpha: float = 0.05) -> tuple[Verdict, ...]:
+    """Return the verdicts of `judge` alone, corrected by Holm."""
+    return judge(found, margin, alpha=alpha).verdicts
 
 
 def _verdict(value: float, apart: bool, inside: bool) -> Verdict:
@@ -29,10 +49,11 @@ def _verdict(value: float, apart: bool, inside: bool) -> Verdict:
     return Verdict.NEUTRAL if inside else Verdict.UNDECIDED
 
 
-def equivalence_p(found: Effects, margin: ArrayLike) -> NDArray[np.float64]:
+def equivalence_p(found: Effects, margin: ArrayLike) -> Floats:
     """Return the p-values of "the effect is at least `margin` in size": the larger of two one-sided tests (Schuirmann 1987)."""
     width = np.nan_to_num(np.asarray(margin, dtype=np.float64))
-    return np.where(found.seeds_known & (width > 0), np.maximum(found.p_above(-width), 1 - found.p_above(width)), 1.0)
+    size = replace(found, value=-np.abs(found.value))  # the test at the nearer end of the margin is the larger
+    return np.where(found.seeds_known & (width > 0), size.p_above(-width), 1.0)
 
 
 def deviation_of_pairs(found: Contrasts) -> float:
@@ -43,34 +64,32 @@ def deviation_of_pairs(found: Contrasts) -> float:
     return float(np.sqrt(np.average(found.seed_variance[known], weights=found.seed_df[known])))
 
 
-def minimum_detectable_effect(found: Effects, *, alpha: float = 0.05, power: float = 0.8) -> float:
-    """Return the effect that the typical comparison decides with `power`, at the corrected level `alpha` / number of comparisons.
+def minimum_detectable_effect(found: Effects, *, level: float | None = None, power: float = 0.8) -> float:
+    """Return the effect that the typical comparison decides with `power`, two-sided at `level` (by default .05 / number of comparisons).
 
     Half the width of the interval of that level plus that of `power` (Bloom 1995, Evaluation Review 19, 547-556), the median over the
     comparisons; NaN where seeds are unknown.
     """
     if not found.seeds_known.any():
         return float("nan")
-    one_sided = alpha / (2 * len(found.value))
-    return float(np.median((found.half_width(1 - 2 * one_sided) + found.half_width(2 * power - 1))[found.seeds_known]))
+    level = 0.05 / len(found.value) if level is None else level
+    return float(np.median((found.half_width(1 - level) + found.half_width(2 * power - 1))[found.seeds_known]))
 
 
-def seeds_to_decide(found: Effects, margin: ArrayLike, *, alpha: float = 0.05, most: int = MOST_SEEDS) -> tuple[int | None, ...]:
+def seeds_to_decide(found: Effects, margin: ArrayLike, given: Judged, *, most: int = MOST_SEEDS) -> tuple[int | None, ...]:
     """Return for each undecided effect how many more seeds would decide it, were its estimate the truth; None if decided or above `most`.
 
-    More seeds shrink the seed part of the variance alone; the item part stays. Each comparison is asked at `alpha` / the number of
-    comparisons that Holm's procedure has not yet rejected.
+    More seeds shrink the seed part of the variance alone; the item part stays. Each comparison is asked at the level that it still has.
     """
-    given = verdicts(found, margin, alpha=alpha)
-    still_open = [alpha / max(1, int((holm(p) > alpha).sum())) for p in (found.p_two_sided(), equivalence_p(found, margin))]
     margins = np.broadcast_to(np.asarray(margin, dtype=np.float64), found.value.shape)
+    levels = zip(given.apart.tolist(), given.inside.tolist(), strict=True)
     return tuple(
-        _more_seeds(found, k, float(margins[k]), still_open, most) if verdict is Verdict.UNDECIDED and found.seeds_known[k] else None
-        for k, verdict in enumerate(given)
+        _more_seeds(found, k, float(margins[k]), alphas, most) if verdict is Verdict.UNDECIDED and found.seeds_known[k] else None
+        for k, (verdict, alphas) in enumerate(zip(given.verdicts, levels, strict=True))
     )
 
 
-def _more_seeds(found: Effects, k: int, margin: float, alphas: list[float], most: int) -> int | None:
+def _more_seeds(found: Effects, k: int, margin: float, alphas: tuple[float, float], most: int) -> int | None:
     more = np.arange(1, most + 1)
     seeds, items = found.seed_variance[k] / (found.repeats[k] + more), np.full(most, found.item_variance[k])
     apart, inside = (half_width(1 - tail, seeds, found.seed_df[k] + more, items, found.item_df[k]) for tail in (alphas[0] / 2, alphas[1]))

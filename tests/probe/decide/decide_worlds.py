@@ -1,8 +1,7 @@
-"""Simulated studies of known truth. `python tests/probe/decide/decide_worlds.py` prints the calibration table (a few minutes)."""
+"""Simulated studies of known truth; `benchmarks/calibration.py` makes its table with the same worlds."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -34,15 +33,32 @@ class World:
     def groups(self) -> NDArray[np.int64]:
         return np.repeat(np.arange(self.clusters), self.cluster_size)
 
-    def scores(self, rng: np.random.Generator, arms: int, repeats: int, truth: NDArray[np.float64] | float = 0.0) -> NDArray[np.float64]:
-        """Return `scores[arm, repeat, item]` of arms with the true means `truth`."""
+    def scores(
+        self,
+        rng: np.random.Generator,
+        arms: int,
+        repeats: int,
+        truth: NDArray[np.float64] | float = 0.0,
+        deviations: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:
+        """Return `scores[arm, repeat, item]` of arms with the true means `truth`; seed `deviations[arm]` are drawn if not given."""
         c = self.clusters
         draws = rng.standard_t(4, (arms, repeats)) / np.sqrt(2) if self.heavy else rng.standard_normal((arms, repeats))
-        seeds = draws * self.seed * np.exp(rng.normal(0, self.unequal, (arms, 1))) + rng.normal(0, self.shared_seed, repeats)
+        own = self.deviations(rng, arms) if deviations is None else deviations
+        seeds = draws * own[:, None] + rng.normal(0, self.shared_seed, repeats)
         clusters = rng.normal(0, self.cluster, c) + rng.normal(0, self.arm_by_cluster, (arms, c))
         mean = seeds[:, :, None] + clusters[:, None, :] + rng.normal(0, self.interaction, (arms, repeats, c))
         items = np.repeat(mean, self.cluster_size, axis=2)
         return items + rng.normal(0, self.noise, items.shape) + np.broadcast_to(truth, arms)[:, None, None]
+
+    def deviations(self, rng: np.random.Generator, arms: int) -> NDArray[np.float64]:
+        """Draw the arms' seed deviations."""
+        return self.seed * np.exp(rng.normal(0, self.unequal, arms))
+
+    def pair_variance(self, one: NDArray[np.float64], other: NDArray[np.float64], repeats: int) -> NDArray[np.float64]:
+        """Return the true variance of the difference of two arms' means, given their seed deviations; what they share cancels."""
+        once = self.arm_by_cluster**2 + (self.interaction**2 + self.noise**2 / self.cluster_size) / repeats
+        return (one**2 + other**2) / repeats + 2 * once / self.clusters
 
     def untrained(self, rng: np.random.Generator, repeats: int) -> NDArray[np.float64]:
         """Return the one run of the untrained proxy, the other repeats missing."""
@@ -119,19 +135,3 @@ def study(
         metrics[2][~np.isfinite(values)] = np.nan
         benchmarks.append(BenchmarkArrays(name, (capabilities or {}).get(name, name), metrics, groups, pool=pool))
     return StudyScores("main", 3, "tiny", False, arms, tuple(benchmarks))
-
-
-if __name__ == "__main__":
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 500
-    cells = {
-        "plain": World(),
-        "unequal": World(unequal=0.4),
-        "heavy": World(heavy=True),
-        "shared": World(shared_seed=0.2),
-        "quiet": World(seed=0.02),
-    }
-    for label, cell in cells.items():
-        for sources in (1, 2, 4, 12):
-            for repeats in (2, 3, 5, 8):
-                figures = calibration(cell, sources, repeats, count)
-                print(f"{label:8} sources {sources:2} repeats {repeats}", {k: round(v, 3) for k, v in figures.items()}, flush=True)

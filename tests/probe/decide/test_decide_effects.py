@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from decide_worlds import World, calibration, null_studies, paired_effects
 
-from probe.decide.effects import contrasts, effects, family_prior, half_width
+from probe.decide.effects import contrasts, effects, family_prior, half_width, tail_of
 from probe.decide.moderation import VariancePrior, fit_prior, pooled_degrees_of_freedom
 from probe.decide.panel import benchmark_panel, combine
 
@@ -91,6 +91,18 @@ def test_p_value_and_interval_agree():
 def test_tiny_tails_keep_their_digits():
     width = half_width(-1e-12, 1.0, 1e9, 0.0, 1e9)
     assert width == pytest.approx(7.03448, rel=1e-4)
+
+
+def test_a_tail_is_the_interval_that_just_reaches():
+    rng = np.random.default_rng(0)
+    parts = rng.exponential(size=500), rng.choice([2.0, 8.0, 300.0], 500), rng.exponential(size=500) * rng.choice([0, 0.1, 1], 500)
+    distance, item_df = rng.exponential(size=500) * 3, rng.uniform(1, 80, 500)
+    tail = tail_of(distance, *parts, item_df)
+    assert (tail < 0.5).all()
+    reach, known = half_width(-tail, *parts, item_df), tail > 1e-15
+    assert reach[known] == pytest.approx(distance[known], rel=1e-6)
+    assert known.mean() > 0.9
+    assert (reach <= distance * (1 + 1e-6)).all()
 
 
 def test_repeats_missing_in_one_arm_are_left_out_of_its_pairs_only():

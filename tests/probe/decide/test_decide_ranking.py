@@ -238,3 +238,15 @@ def test_the_overall_level_is_the_objective_of_equal_weights():
     assert objective.panel(parts).means == pytest.approx(level_panels(parts, [1, 2])[0].panel.means)
     within = [objective.within(name).panel(parts).means * weight for name, weight in objective.capabilities().items()]
     assert sum(within) == pytest.approx(objective.panel(parts).means)
+
+
+def test_a_source_that_helps_one_capability_and_hurts_another_is_so_called_where_its_overall_effect_is_nil():
+    rng, world, capabilities = np.random.default_rng(0), World(), {"a1": "a", "a2": "a", "b1": "b", "b2": "b"}
+    signs = {"a": 1.0, "b": -1.0}
+    scores = {name: world.scores(rng, 4, 5, np.array([0, signs[c], 0, 0]) * 0.5) for name, c in capabilities.items()}
+    ranking = rank_study(study(scores, ["base", "x", "y", "z"], world.groups(), design=Design.ADD_ONE, capabilities=capabilities))
+    found = {(row.level, row.name): row.verdict for row in ranking.effects if row.arm == "x"}
+    assert found["overall", "overall"] not in (Verdict.HELPS, Verdict.HURTS)
+    assert found["capability", "a"] is found["benchmark", "a1"] is found["benchmark", "a2"] is Verdict.HELPS
+    assert found["capability", "b"] is found["benchmark", "b1"] is found["benchmark", "b2"] is Verdict.HURTS
+    assert {row.verdict for row in ranking.effects if row.arm != "x"} <= {Verdict.UNDECIDED, Verdict.NEUTRAL}

@@ -9,7 +9,7 @@ from probe.decide.effects import Effects, contrasts, effects, family_prior
 from probe.decide.multiplicity import hochberg, holm
 from probe.decide.panel import benchmark_panel
 from probe.decide.tiers import tiers
-from probe.decide.verdicts import equivalence_p, minimum_detectable_effect, seeds_to_decide, verdicts
+from probe.decide.verdicts import equivalence_p, judge, minimum_detectable_effect, seeds_to_decide, verdicts
 
 
 def known(values, seed_variance, *, repeats=5, df=1e6, items=0.0):
@@ -18,6 +18,10 @@ def known(values, seed_variance, *, repeats=5, df=1e6, items=0.0):
     stderr = np.sqrt(full(seed_variance / repeats + items))
     ones = np.full(size, repeats)
     return Effects(np.array(values, float), stderr, full(seed_variance), full(df), full(items), full(1e6), ones, full(True), full(100))
+
+
+def more_seeds(found, margin):
+    return seeds_to_decide(found, margin, judge(found, margin))
 
 
 def reference_holm(p):
@@ -87,7 +91,7 @@ def test_the_minimum_detectable_effect_is_found_with_its_power():
 
 def test_more_seeds_that_would_decide_do_decide():
     found = known([0.15], 0.05)
-    more = seeds_to_decide(found, 0.05)[0]
+    more = more_seeds(found, 0.05)[0]
     # 1.96 * sqrt(.05 / R) < .15 needs R >= 9.
     assert more == 4
     assert verdicts(known([0.15], 0.05, repeats=5 + more), 0.05) == (Verdict.HELPS,)
@@ -95,10 +99,10 @@ def test_more_seeds_that_would_decide_do_decide():
 
 
 def test_seeds_cannot_buy_items():
-    assert seeds_to_decide(known([0.15], 0.05, items=0.01), 0.05) == (None,)
-    assert seeds_to_decide(known([0.5], 0.05), 0.05) == (None,)
+    assert more_seeds(known([0.15], 0.05, items=0.01), 0.05) == (None,)
+    assert more_seeds(known([0.5], 0.05), 0.05) == (None,)
     # 1.645 * sqrt(.05 / R) < .15 needs R >= 7.
-    assert seeds_to_decide(known([0.0], 0.05), 0.15) == (2,)
+    assert more_seeds(known([0.0], 0.05), 0.15) == (2,)
 
 
 def test_tiers_open_only_at_a_decided_gap():
