@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from probe.decide.surrogates.base import Floats, unit_of
-from probe.decide.surrogates.cross_validation import HeldOut, folds, held_out, quantile_scale, ranked, simplex_shares
+from probe.decide.surrogates.base import Floats
+from probe.decide.surrogates.cross_validation import HeldOut, Rows, folds, held_out, quantile_scale, ranked, simplex_shares
 from probe.decide.surrogates.families import FAMILIES, GAUSSIAN_PROCESS, QUICK_FAMILIES, TREES, Family
 from probe.decide.surrogates.objective import Objective, fully_correlated, summed_deviation
 from probe.decide.surrogates.robust import without_bad_tail
 from probe.decide.surrogates.stacked import Stacked
 from sources.estimate import Estimate
 
-FEW_RUNS = 10  # distinct mixtures; below, shares would be noise
+FEW_RUNS, FEWEST = 10, 4  # distinct mixtures; below, shares would be noise, or nothing can be held out
 TREES_FROM = 32  # runs
-REPEATED_BELOW, REPEATS, FOLDS = 40, 3, 5
-TOLERANCE = 0.05  # rank correlation: far less than what a proxy loses to full scale
+REPEATED_BELOW, REPEATS, FOLDS = 40, 2, 5
+TOLERANCE, LOSS = 0.05, 0.1  # rank correlation (far less than what a proxy loses to full scale) and R2
 HEDGE = 0.5
 SMALLEST_SHARE = 0.05
 RESAMPLES = 400
@@ -52,7 +52,7 @@ class _Data:
     fitted: Floats
     noise: Floats
     coefficients: Floats
-    fold: np.ndarray[tuple[int, ...], np.dtype[np.intp]]
+    fold: Rows
 
 
 def fit_objective(
@@ -68,18 +68,21 @@ def fit_objective(
     """Fit every target `values[run, target]` (higher is better, `noise` their known variances) and return their weighted sum.
 
     Families are stacked by shares from cross-validation that all targets have in common. Half of the weight follows the least squared
-    error of held-out runs, half is spread evenly over the smooth families whose rank correlation is within `TOLERANCE` of the best of
-    them: what differs less on the proxy than the proxy itself differs from full scale does not tell them apart, and means of forecasts
-    beat fitted shares (Timmermann 2006, Forecast combinations, sec. 4); trees are steps, and no surface is. Whether bad tails are raised first (`raise_tail` None) is decided
-    by the Gaussian process' rank correlation on held-out runs. With fewer than `FEW_RUNS` mixtures it is the Gaussian process alone.
+    error of held-out runs, half is spread evenly over the smooth families whose rank correlation is within `TOLERANCE` and whose R2 is
+    within `LOSS` of the best of them: what differs less on the proxy than the proxy itself differs from full scale does not tell them
+    apart, and means of forecasts beat fitted shares (Timmermann 2006, Forecast combinations, sec. 4); trees are steps, and no surface
+    is. Whether bad tails are raised first (`raise_tail` None) is decided by the Gaussian process' rank correlation on held-out runs.
+    With fewer than `FEW_RUNS` mixtures it is the Gaussian process alone.
 
     Raises:
         ValueError: fewer than two runs, or shapes that disagree.
     """
     data = _data(weights, values, noise, coefficients, seed)
     process = {GAUSSIAN_PROCESS: FAMILIES[GAUSSIAN_PROCESS]}
-    if len(np.unique(data.weights.round(9), axis=0)) < FEW_RUNS:
-        return _finished(data, process, _cross_validated(process, data), np.ones(1), False, level, calibrate=False)
+    mixtures = _mixtures(data.weights)
+    if mixtures < FEW_RUNS:
+        held = _cross_validated(process, data) if mixtures >= FEWEST else None
+        return _finished(data, process, held, np.ones(1), False, level)
     if raise_tail is None:
         plain, raised = data, _raised(data)
         orders = [_order(_cross_validated(process, one).mean[0], one) for one in (plain, raised)]
@@ -87,7 +90,11 @@ def fit_objective(
     data = _raised(data) if raise_tail else data
     families = {name: fit for name, fit in FAMILIES.items() if name != TREES or len(data.weights) >= TREES_FROM}
     held = _cross_validated(families, data)
-    return _finished(data, families, held, _shares(held, data, np.ones(data.fold.shape, bool)), raise_tail, level, calibrate=True)
+    return _finished(data, families, held, _shares(held, data, np.ones(data.fold.shape, dtype=np.bool_)), raise_tail, level)
+
+
+def _mixtures(weights: Floats) -> int:
+    return len(np.unique(weights.round(9), axis=0))
 
 
 def _data(weights: ArrayLike, values: ArrayLike, noise: ArrayLike | None, coefficients: ArrayLike | None, seed: int) -> _Data:
@@ -96,7 +103,7 @@ def _data(weights: ArrayLike, values: ArrayLike, noise: ArrayLike | None, coeffi
         raise ValueError(f"weights are [run, source] and values [run, target] of at least two runs, got {points.shape} and {y.shape}")
     known = np.zeros(y.shape) if noise is None else np.broadcast_to(np.asarray(noise, dtype=np.float64), y.shape)
     c = np.full(y.shape[1], 1 / y.shape[1]) if coefficients is None else np.asarray(coefficients, dtype=np.float64)
-    mixtures = len(np.unique(points.round(9), axis=0))
+    mixtures = _mixtures(points)
     few = mixtures < FEW_RUNS
     fold = folds(points, mixtures if few else FOLDS, REPEATS if not few and len(y) < REPEATED_BELOW else 1, seed)
     return _Data(points, y, y, known, c, fold)
@@ -117,53 +124,58 @@ def _order(mean: Floats, data: _Data) -> float:
     return float(np.mean(found)) if np.isfinite(found).all() else -1.0
 
 
-def _shares(held: HeldOut, data: _Data, used: Floats) -> Floats:
+def _shares(held: HeldOut, data: _Data, used: NDArray[np.bool_]) -> Floats:
     """Return the shares of the members from the held-out predictions of the runs that are `used[repeat, run]`."""
     # In the objective's unit, so that a target counts by what it adds; a constant target adds nothing.
-    unit = np.abs(data.coefficients)
-    best = simplex_shares((held.mean * unit)[:, used].reshape(len(held.members), -1), (data.fitted * unit)[_runs(used)].ravel())
+    unit, centre = np.abs(data.coefficients), data.fitted.mean(axis=0)
+    predicted = ((held.mean - centre) * unit)[:, used].reshape(len(held.members), -1)
+    truths = ((data.fitted - centre) * unit)[_runs(used)].ravel()
+    best = simplex_shares(predicted, truths)
     truth = data.values @ data.coefficients
     orders = np.array([ranked((mean @ data.coefficients)[used], truth[_runs(used)]) for mean in held.mean])
     orders = np.nan_to_num(orders, nan=-1.0)
     smooth = np.array([name != TREES for name in held.members])
-    near = smooth & (orders >= orders[smooth].max() - TOLERANCE)
+    left = ((predicted - truths) ** 2).mean(axis=1) / max(float(truths.var()), 1e-300)
+    near = smooth & (orders >= orders[smooth].max() - TOLERANCE) & (left <= left[smooth].min() + LOSS)
+    near = near if near.any() else smooth & (left == left[smooth].min())
     shares = (1 - HEDGE) * best + HEDGE * near / near.sum()
     shares = np.where(shares < SMALLEST_SHARE, 0.0, shares)
     return np.asarray(shares / shares.sum(), dtype=np.float64)
 
 
-def _runs(used: Floats) -> Floats:
+def _runs(used: NDArray[np.bool_]) -> Rows:
     return np.nonzero(used)[1]
 
 
 def _finished(
-    data: _Data, families: Mapping[str, Family], held: HeldOut, shares: Floats, raised: bool, level: float, *, calibrate: bool
+    data: _Data, families: Mapping[str, Family], held: HeldOut | None, shares: Floats, raised: bool, level: float
 ) -> tuple[Objective, Choice]:
-    mean, variance = _stacked_held_out(held, data, calibrate)
-    surface, run, correlation, whole = (
-        _calibration(data, mean, np.sqrt(variance))
-        if calibrate
-        else (np.ones(len(data.coefficients)), np.ones(len(data.coefficients)), fully_correlated(data.coefficients.tolist()), 1.0)
-    )
+    one = np.ones(len(data.coefficients))
+    surface, run, correlation, whole = one, one, fully_correlated(data.coefficients.tolist()), 1.0
+    spearman, r2, judged = None, None, {}
+    if held is not None:
+        mean, variance = _stacked_held_out(held, data)
+        spearman, r2 = _judged(mean, data, level)
+        judged = {name: _judged(m, data, level)[0] for name, m in zip(families, held.mean, strict=True)}
+        if len(held.members) > 1:
+            surface, run, correlation, whole = _calibration(data, mean, np.sqrt(variance))
     members = [families[name](data.weights, data.fitted, data.noise) for name, share in zip(families, shares, strict=True) if share > 0]
     kept = {name: float(share) for name, share in zip(families, shares, strict=True) if share > 0}
     surrogates = [
         Stacked([fits[t] for fits in members], list(kept.values()), data.weights, surface_scale=surface[t], run_scale=run[t])
         for t in range(data.values.shape[1])
     ]
-    judged = {name: _judged(m, data, level)[0] for name, m in zip(families, held.mean, strict=True)}
-    spearman, r2 = _judged(mean, data, level)
     name = STACKED if len(kept) > 1 else next(iter(kept))
     choice = Choice(name, kept, raised, len(data.weights), spearman, r2, judged)
     return Objective(surrogates, data.coefficients.tolist(), correlation, whole), choice
 
 
-def _stacked_held_out(held: HeldOut, data: _Data, learn: bool) -> tuple[Floats, Floats]:
+def _stacked_held_out(held: HeldOut, data: _Data) -> tuple[Floats, Floats]:
     """Return mean and run variance `[repeat, run, target]` of the stack, the shares of each fold learnt from the other folds."""
     mean, variance = np.empty(held.mean.shape[1:]), np.empty(held.mean.shape[1:])
     for k in range(int(held.fold.max()) + 1):
         out = held.fold == k
-        shares = _shares(held, data, ~out) if learn else np.ones(1)
+        shares = _shares(held, data, ~out)
         mean[out] = np.tensordot(shares, held.mean[:, out], 1)
         variance[out] = np.tensordot(shares, held.variance[:, out] + (held.mean[:, out] - mean[out]) ** 2, 1)
     return mean, variance
@@ -199,7 +211,7 @@ def _judged(mean: Floats, data: _Data, level: float) -> tuple[Estimate | None, E
         return None, None
     rng = np.random.default_rng(0)
     draws = [rng.integers(0, len(truth), len(truth)) for _ in range(RESAMPLES)]
-    found = []
+    found: list[Estimate | None] = []
     for figure in (ranked, _explained):
         value = float(np.mean([figure(one, truth) for one in predicted]))
         again = np.array([np.mean([figure(one[rows], truth[rows]) for one in predicted]) for rows in draws])
@@ -213,4 +225,5 @@ def _judged(mean: Floats, data: _Data, level: float) -> tuple[Estimate | None, E
 
 
 def _explained(predicted: Floats, truth: Floats) -> float:
-    return 1.0 - float(((truth - predicted) ** 2).mean()) / max(float(truth.var()), 1e-300)
+    spread = float(truth.var())
+    return 1.0 - float(((truth - predicted) ** 2).mean()) / spread if np.ptp(truth) > 0 else float("nan")

@@ -51,7 +51,7 @@ def held_out(families: Mapping[str, Family], weights: Floats, values: Floats, no
 
 
 def simplex_shares(predictions: Floats, truth: Floats) -> Floats:
-    """Return the shares (not negative, summing to 1) of `predictions[member, case]` with the least squared error (Breiman 1996, stacked)."""
+    """Return shares, 0 or more and summing to 1, of `predictions[member, case]` with the least squared error (Breiman 1996)."""
     from scipy.optimize import nnls
 
     unit = max(float(np.abs(truth).max()), float(np.abs(predictions).max()), 1e-12)

@@ -149,4 +149,4 @@ def _distances(first: Floats, second: Floats) -> Floats:
     squares = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1) - 2 * first @ second.T
     if first is second:
         np.fill_diagonal(squares, 0.0)
-    return np.sqrt(np.maximum(squares, 0.0))
+    return np.asarray(np.sqrt(np.maximum(squares, 0.0)))

@@ -61,9 +61,10 @@ class MixingLaw(Fitted):
     def _most_probable(self, standard: Floats, start: Floats) -> Floats:
         from scipy.optimize import least_squares
 
-        found = least_squares(
-            lambda law: self._residuals(law, standard), start, lambda law: self._jacobian(law), method="lm", max_nfev=200
-        )  # fmt: skip
+        def residuals(law: Floats) -> Floats:
+            return self._residuals(law, standard)
+
+        found = least_squares(residuals, start, self._jacobian, method="lm", max_nfev=200)
         return np.asarray(found.x, dtype=np.float64)
 
     def _posterior(self) -> Floats:

@@ -6,12 +6,12 @@ import copy
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from probe.decide.surrogates.base import Fitted, Floats, checked, unit_of
 
 ROUNDS, RATE, LEAVES = 100, 0.1, 8
-REPLICATES, QUICK_REPLICATES = 12, 3
+REPLICATES, QUICK_REPLICATES = 12, 2
 
 
 class Trees(Fitted):
@@ -55,9 +55,9 @@ class Trees(Fitted):
             "seed": self.seed,
             "verbosity": -1,
         }
-        return lightgbm.train(settings, lightgbm.Dataset(points, values, params={"verbosity": -1}), ROUNDS)
+        return lightgbm.train(settings, lightgbm.Dataset(points, values, params={"verbosity": -1}), ROUNDS, keep_training_booster=True)
 
-    def _left(self, standard: Floats, drawn: list[Floats]) -> float:
+    def _left(self, standard: Floats, drawn: list[NDArray[np.int64]]) -> float:
         """Return the noise, standardised: squared out-of-bag errors less the variance between the fits."""
         predictions = self._replicated(self.runs)
         outside = np.array([~np.isin(np.arange(len(standard)), rows) for rows in drawn])
