@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +110,8 @@ def print_decision(doc: Manifest, path: Path) -> None:
         for slug, weight in sorted(doc.weights.items(), key=lambda pair: -pair[1].value)
     ]
     print_table(["source", "share", "rows"], rows)
+    if line := surrogate_line(doc):
+        say(f"\n{line}")
     say(f"\nGains in {doc.objective.metric}:")
     same = doc.same_as()
     for name, title in _baselines(doc).items():
@@ -125,6 +127,19 @@ def print_decision(doc: Manifest, path: Path) -> None:
         say(f"Note: {warning}")
     say(f"\nManifest: {path}")
     say(f"Export it with: probe export {path} --trainer llamafactory --out DIR")
+
+
+def surrogate_line(doc: Manifest) -> str:
+    """Say what the search believed and how well it predicts held-out runs; empty for a manifest that does not know."""
+    used = doc.optimiser.parameters.get("surrogate")
+    if not isinstance(used, Mapping):
+        return ""
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in used["shares"].items())
+    figures = [(title, used["held_out"][key]) for key, title in (("spearman", "rank correlation"), ("r2", "R2"))]
+    told = [f"{title} {f['value']:.2f} [{f['low']:.2f}, {f['high']:.2f}]" for title, f in figures if f]
+    held_out = f"on held-out runs {', '.join(told)}" if told else "how well it predicts held-out runs cannot be told"
+    tails = "; the worst runs count as bad, not as how bad" if used["bad_tails_raised"] else ""
+    return f"Surrogate of {used['runs']} runs: {shares}; {held_out}{tails}."
 
 
 def _baselines(doc: Manifest) -> dict[str, str]:
@@ -156,6 +171,7 @@ def optimize_json(doc: Manifest, path: Path) -> dict[str, Any]:
         "weights": {slug: {"value": w.value, "low": w.low, "high": w.high} for slug, w in doc.weights.items()},
         "counts": [dict(phase.counts) for phase in doc.phases],
         "predicted_gain": {name: estimate_json(gain) for name, gain in doc.predicted.items()},
+        "surrogate": doc.optimiser.parameters.get("surrogate"),
         "metric": doc.objective.metric,
         "confirmed_gain": {name: {**(estimate_json(c.gain) or {}), "held": c.held} for name, c in confirmed.items()} or None,
         "beats_all": doc.beats_all() if confirmed else None,

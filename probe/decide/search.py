@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from probe.decide.simplex import ShareBounds, divergence, from_exponentials, sobol_mixtures, to_exponentials
-from probe.decide.surrogate import Objective
+from probe.decide.surrogates import Objective
 from sources.estimate import Estimate
 
 Floats = NDArray[np.float64]

@@ -16,12 +16,14 @@ from probe.study.ranking import illustration_only
 from probe.study.registry import source_record
 from probe.workspace import Workspace
 from sources.canonical import content_hash
+from sources.estimate import Estimate
 from sources.images import IMAGE_POLICY
 from sources.mixture import Curriculum
 
 if TYPE_CHECKING:
     from db.store import Store
     from probe.decide.confirm import Confirmation
+    from probe.decide.surrogates import Choice
     from probe.manifest.document import BenchmarkEntry, EvidenceEntry, Manifest, OptimiserEntry
 
 
@@ -98,9 +100,26 @@ def _optimiser(found: Search) -> OptimiserEntry:
         "trials": request.trials,
         "least": dict(request.least),
         "greatest": dict(request.greatest),
+        "surrogate": surrogate_json(found.surrogate),
     }
     digest = content_hash([found.seen.arms, found.seen.weights.tolist(), found.fitted.values.tolist(), found.fitted.noise.tolist()])
-    return OptimiserEntry("gp-ard-sqrt-weights", parameters, request.seed, len(found.seen.arms), digest)
+    return OptimiserEntry(found.surrogate.name, parameters, request.seed, len(found.seen.arms), digest)
+
+
+def surrogate_json(choice: Choice) -> dict[str, Any]:
+    """Return which surrogates were used, and how well they predict held-out runs."""
+
+    def figure(estimate: Estimate | None) -> dict[str, float] | None:
+        return None if estimate is None else {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+
+    return {
+        "name": choice.name,
+        "shares": dict(choice.shares),
+        "bad_tails_raised": choice.raised,
+        "runs": choice.runs,
+        "held_out": {"spearman": figure(choice.spearman), "r2": figure(choice.r2)},
+        "families": {name: figure(spearman) for name, spearman in choice.families.items()},
+    }
 
 
 def _evidence(store: Store, found: Search, plan: ConfirmationPlan) -> EvidenceEntry:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from db.store import Store
     from probe.decide.confirm import Confirmation
     from probe.decide.search import Optimum
+    from probe.decide.surrogates import Choice
 
 CANDIDATE = "optimum"
 SMALLEST_CONFIRMED_SHARE = 1e-6
@@ -60,6 +61,7 @@ class Search:
     optimum: Optimum
     unit: BudgetUnit
     budget: int
+    surrogate: Choice
     notes: tuple[str, ...] = ()
 
     def mixture(self) -> Mixture:
@@ -86,14 +88,14 @@ class ConfirmationPlan:
 
 
 def search(store: Store, request: OptimizeRequest, progress: Callable[[int, int], None] | None = None) -> Search:
-    """Fit one Gaussian process a capability to the study's trained mixtures and search the simplex.
+    """Fit the surrogates that predict held-out runs best, one set a capability, to the study's trained mixtures; search the simplex.
 
     Raises:
         ProbeError: too few mixtures were trained, or no mixture keeps the bounds.
     """
     from probe.decide.search import SearchSettings, search_mixture
     from probe.decide.simplex import ShareBounds
-    from probe.decide.surrogate import GaussianProcess, Objective
+    from probe.decide.surrogates import fit_objective
 
     study = known_study(store, request.study)
     seen = observations(store, study)
@@ -119,11 +121,7 @@ def search(store: Store, request: OptimizeRequest, progress: Callable[[int, int]
         )
     except ValueError as error:
         raise ProbeError(f"{error}.") from None
-    surrogates = [
-        GaussianProcess(seed=request.seed).fit(seen.weights, values, noise)
-        for values, noise in zip(fitted.values.T, fitted.noise.T, strict=True)
-    ]
-    surface = Objective(surrogates, fitted.weights)
+    surface, choice = fit_objective(seen.weights, fitted.values, fitted.noise, fitted.weights, seed=request.seed, level=request.level)
     base = [study.base.weights().get(slug, 0.0) for slug in seen.sources]
     optimum = search_mixture(
         surface,
@@ -136,7 +134,7 @@ def search(store: Store, request: OptimizeRequest, progress: Callable[[int, int]
         n=fitted.n_items,
         progress=progress,
     )
-    return Search(study, request, seen, objective, fitted, optimum, unit, budget, tuple(_notes(study, seen)))
+    return Search(study, request, seen, objective, fitted, optimum, unit, budget, choice, tuple(_notes(study, seen)))
 
 
 def _notes(study: StudyRecord, seen: Observations) -> Iterator[str]:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from probe.decide.search import SearchSettings, search_mixture
 from probe.decide.simplex import ShareBounds, divergence, from_exponentials, sobol_mixtures, to_exponentials
-from probe.decide.surrogate import GaussianProcess, Objective
+from probe.decide.surrogates import GaussianProcess, Objective
 from probe.decide.swarm import swarm_mixtures
 
 BEST = np.array([0.5, 0.3, 0.2, 0.0])
@@ -23,7 +23,7 @@ def fitted(seed=0, n=20):
     rng = np.random.default_rng(seed)
     runs = np.array([m.shares for m in swarm_mixtures(SOURCES, n, seed, np.full(4, 0.25), repeated=0)])
     y = surface(runs) + NOISE * rng.standard_normal(n)
-    return runs, y, GaussianProcess(seed=seed).fit(runs, y, np.full(n, NOISE**2))
+    return runs, y, GaussianProcess().fit(runs, y, np.full(n, NOISE**2))
 
 
 def found(seed=0, *, bounds=None, search=QUICK):
@@ -88,7 +88,7 @@ def test_pure_noise_of_known_size_is_rarely_a_gain():
     gains = []
     for seed in range(10):
         runs = sobol_mixtures(24, 4, seed)
-        model = GaussianProcess(seed=seed).fit(runs, np.random.default_rng(seed).standard_normal(24), np.ones(24))
+        model = GaussianProcess().fit(runs, np.random.default_rng(seed).standard_normal(24), np.ones(24))
         search = SearchSettings(trials=10, points=512, bootstrap=10, seed=seed)
         optimum = search_mixture(Objective([model]), SOURCES, np.full(4, 0.25), ShareBounds.of(4), settings=search)
         gains.append(optimum.predicted_gain["base"].low > 0)

@@ -10,6 +10,7 @@ import pytest
 
 from db.store import Store
 from db.values import Arm, ArmRole, BenchmarkRecord, BudgetUnit, Design, PlannedProbe, SourceRecord, StudyRecord
+from probe.cli.optimize import optimize_json, surrogate_line
 from probe.decide.levels import STANDARDISED, combination
 from probe.errors import ProbeError, UsageError
 from probe.manifest.write import manifest_json, parse_manifest
@@ -276,3 +277,20 @@ def test_base_that_means_nothing_is_refused(text: str) -> None:
 
 def test_base_in_shares() -> None:
     assert parse_base("a=0.25, b/c=0.75").weights() == {"a": 0.25, "b/c": 0.75}
+
+
+def test_a_manifest_says_which_surrogate_was_believed_and_how_well_it_predicts(world: World) -> None:
+    found = search(world.store, OptimizeRequest(study="s", trials=30, budget=1000))
+    assert found.surrogate.spearman is not None
+    assert found.surrogate.spearman.low > 0.5
+    doc = make_manifest(world.store, found, confirmation_plan(world.store, found), None)
+    again = parse_manifest(manifest_json(doc))
+    used = again.optimiser.parameters["surrogate"]
+    assert again.optimiser.name == found.surrogate.name
+    assert sum(used["shares"].values()) == pytest.approx(1)
+    assert used["held_out"]["spearman"]["value"] == pytest.approx(found.surrogate.spearman.value)
+    line = surrogate_line(again)
+    assert f"rank correlation {found.surrogate.spearman.value:.2f}" in line
+    assert all(name in line for name in found.surrogate.shares)
+    assert surrogate_line(replace(doc, optimiser=replace(doc.optimiser, parameters={}))) == ""
+    assert optimize_json(doc, Path("m.json"))["surrogate"] == doc.optimiser.parameters["surrogate"]
