@@ -46,7 +46,7 @@ from probe.decide.surrogates.robust import robust_scores
 Floats = NDArray[np.float64]
 VERSION = 1
 RUNS = (32, 64, 128)
-RESAMPLES = 400
+RESAMPLES = 2000
 OURS, SAME_UNITS, OWN = "stacked", "same_units", "own-weight"
 INDEX = {"index", "id", "run", "run_id", "name", "unnamed: 0", ""}
 UNTOLD = {"train", "training", "valid", "validation", "val", "test", "eval", "metric", "loss", "score"}
