@@ -25,7 +25,7 @@ from sources.canonical import hash_bytes
 from sources.check import check_pool, check_source, percent
 from sources.formats.registry import open_rows
 from sources.ordering import RowOrder, seeded_key, stratified
-from sources.problems import Problem, SourceError
+from sources.problems import Problem
 from sources.reader import walk
 from sources.sampling import SourcePool
 from sources.spec import SourceSpec
@@ -221,11 +221,18 @@ def _really_remove(path: Path) -> None:
     subprocess.run(["rm", "-rf", str(path)], check=True)
 
 
-def test_a_process_that_dies_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_parts: None) -> None:
+def test_a_process_that_dies_is_told(tmp_path: Path) -> None:
     spec = llava_source(write_json(tmp_path / "x.json", [llava(None, f"{n}") for n in range(30)]))
-    monkeypatch.setattr("sources.index_rows._Part.write", lambda self, file: os._exit(9))
-    with pytest.raises(SourceError, match=r"exit code 9.*run the same command again"):
-        SourcePool.open(spec, tmp_path / "cache", jobs=2)
+    script = (  # in a process of its own: beside another thread all parts are done in the process that asks
+        "import os, sources.index_rows as r; r.ROWS_A_PART = 7; r._Part.write = lambda self, file: os._exit(9)\n"
+        "from pathlib import Path; from sources.spec import SourceSpec; from sources.sampling import SourcePool\n"
+        f"SourcePool.open(SourceSpec('mine', 'llava', {spec.path!r}), Path({str(tmp_path / 'cache')!r}), jobs=2)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "exit code 9" in ended.stderr
+    assert "run the same command again" in ended.stderr
 
 
 def test_audit_finds_every_bad_image_and_changes_no_draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 from probe.study.run import RunRequest, plan_run, store_plan
@@ -71,8 +72,12 @@ def test_a_split_source_in_use_is_left_alone(probe, mine, bench):
 def test_held_out_images_in_another_source_are_told(probe, mine, llava, images):
     probe("sources", "split", mine, "--holdout", "0.3")
     probe("sources", "add", "again", "--path", llava, "--images", images)
-    held = probe("benchmarks", "show", "mine-holdout", "--json").json()["images"]
-    planned = plan_run(Workspace(Path(".probe")), RunRequest((mine, "again"), samples=64, seeds=1), lambda line: None)
+    shown = probe("benchmarks", "show", "mine-holdout", "--json").json()
+    held, request = shown["images"], RunRequest((mine, "again"), samples=64, seeds=1)
+    told: list[str] = []
+    assert not plan_run(Workspace(Path(".probe")), request, told.append).notes
+    assert any(line.startswith("again:") and f"{shown['items']} contaminated" in line for line in told)
+    planned = plan_run(Workspace(Path(".probe")), replace(request, keep_contaminated=True), lambda line: None)
     assert [note.partition(",")[0] for note in planned.notes] == [
         f"again: {held} of the {held} images of benchmark mine-holdout are among what its probes train on"
     ]

@@ -49,7 +49,7 @@ def test_too_long_rows_are_left_out_and_the_counts_stay() -> None:
     short = draws(BudgetUnit.SAMPLES, 40, max_length=int(tokens[30]))
     drawn = short.draw(Curriculum.static(MIXTURES[1]), 0)
     assert drawn.rows == 40
-    assert all(short._tokens_of(row) <= tokens[30] for row in drawn.training.stages[0].rows)
+    assert all(short.tokens_of(row) <= tokens[30] for row in drawn.training.stages[0].rows)
 
 
 def test_a_budget_in_tokens_is_reached_by_every_mixture() -> None:

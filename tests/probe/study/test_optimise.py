@@ -279,11 +279,11 @@ def test_base_in_shares() -> None:
     assert parse_base("a=0.25, b/c=0.75").weights() == {"a": 0.25, "b/c": 0.75}
 
 
-def test_a_manifest_says_which_surrogate_was_believed_and_how_well_it_predicts(world: World) -> None:
+def test_a_manifest_says_which_surrogate_was_believed_and_how_well_it_predicts(world: World, tmp_path: Path) -> None:
     found = search(world.store, OptimizeRequest(study="s", trials=30, budget=1000))
     assert found.surrogate.spearman is not None
     assert found.surrogate.spearman.low > 0.5
-    doc = make_manifest(world.store, found, confirmation_plan(world.store, found), None)
+    doc = make_manifest(Workspace(tmp_path / "ws"), world.store, found, confirmation_plan(world.store, found), None)
     again = parse_manifest(manifest_json(doc))
     used = again.optimiser.parameters["surrogate"]
     assert again.optimiser.name == found.surrogate.name

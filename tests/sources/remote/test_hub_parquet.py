@@ -63,7 +63,7 @@ def test_few_places_of_many_are_read(hub, machine):
 def test_what_was_fetched_before_ctrl_c_is_not_fetched_again(hub, fine, machine, tmp_path):
     machine.interrupted_fetch(hub.interrupt, 12, **CHARTQA)
     before = ranges(hub)
-    assert 12 <= sum(before.values()) < 30
+    assert sum(before.values()) >= 12
     went_on, again = machine.fetch_all(CHARTQA, CHARTQA)
     assert sum(ranges(hub).values()) > sum(before.values())
     assert set(ranges(hub).values()) == {1}
