@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import heapq
 import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,6 +23,7 @@ from sources.problems import Problem
 from sources.reader import Rows
 from sources.row_index import RowIndex, note_excluded, places_of
 from sources.sampling import SourcePool
+from sources.whole_files import write_whole
 
 LEVEL = 0.95
 ExcludedRow = tuple[int, Problem, str]
@@ -105,16 +104,15 @@ def write_fix_list(pool: SourcePool, file: Path, audit: Audit | None = None) -> 
     `id` is null where the record could not be read.
     """
     found = 0
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}-", delete=False, encoding="ascii") as out:
-        try:
+
+    def write(path: Path) -> None:
+        nonlocal found
+        with path.open("w", encoding="ascii") as out:
             for number, problem, detail in heapq.merge(pool.index.excluded_rows(), audit.rows if audit else []):
                 sample = pool.rows.get(number).sample
                 line = {"row": number, "id": sample.id if sample else None, "problem": problem.value, "detail": detail}
                 out.write(json.dumps(line) + "\n")
                 found += 1
-        except BaseException:
-            os.unlink(out.name)
-            raise
-    os.replace(out.name, file)
+
+    write_whole(file, write)
     return found

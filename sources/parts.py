@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sources.problems import SourceError
+from sources.whole_files import write_whole
 
 Progress = Callable[[int, int], None]
 Tick = Callable[[int], None]  # so many more are done
@@ -65,13 +66,14 @@ def default_jobs() -> int:
 
 
 def write_part(file: Path, arrays: dict[str, Any]) -> None:
-    """Write a part's arrays under a temporary name and rename it."""
+    """Write a part's arrays, whole or not at all."""
     import numpy as np
 
-    temporary = file.with_name(f".{os.getpid()}-{file.name}")
-    with temporary.open("wb") as handle:
-        np.savez(handle, **arrays)
-    os.replace(temporary, file)
+    def write(path: Path) -> None:
+        with path.open("wb") as handle:  # by its name alone, numpy would add an ending
+            np.savez(handle, **arrays)
+
+    write_whole(file, write)
 
 
 def _do(folder: Path, name: str, number: int, work: Work, tick: Tick) -> None:

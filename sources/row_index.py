@@ -13,7 +13,6 @@ Nothing of it is a pickle.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import weakref
 from collections import Counter
@@ -30,6 +29,7 @@ from sources.image_files import files_unchanged
 from sources.images import read_image_bytes
 from sources.problems import Problem
 from sources.sample import ImageRef
+from sources.whole_files import write_whole_text
 
 EXAMPLES = 5
 _PLAIN = (
@@ -155,9 +155,7 @@ def write_index(folder: Path, facts: dict[str, Any]) -> None:
         "images_per_row": list(facts["images_per_row"].items()),
         "decoded_to": facts["decoded_to"].hex() if facts["decoded_to"] is not None else None,
     }
-    temporary = folder / ".index.json"
-    temporary.write_text(json.dumps(plain), encoding="ascii")
-    os.replace(temporary, folder / "index.json")
+    write_whole_text(folder / "index.json", json.dumps(plain))
 
 
 def load_index(folder: Path, root: str) -> RowIndex | None:

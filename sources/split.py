@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +22,7 @@ from sources.problems import SourceError
 from sources.sample import ImageRef, Role, Sample
 from sources.sampling import SourcePool
 from sources.spec import SourceSpec
+from sources.whole_files import write_whole
 
 CAPABILITY = "in-domain"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -124,9 +123,11 @@ def _image_cell(images: Sequence[ImageRef], written: dict[str, str], index: str)
 
 def _write_tsv(path: Path, lines: Iterable[list[str]], has_choices: bool) -> None:
     header = ["index", "image", "question", *(_LETTERS if has_choices else ""), "answer", "category"]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(lines)
-    os.replace(file.name, path)
+
+    def write(target: Path) -> None:
+        with target.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows(lines)
+
+    write_whole(path, write)

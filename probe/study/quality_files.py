@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from db.values import BenchmarkRecord
 from probe.study.proxy_quality import ProxyQuality
 from proxy_training.jobs import evaluation_id
 from sources.canonical import content_hash
+from sources.whole_files import write_whole_text
 
 VERSION = 1  # raised when the same scores would give other numbers, or the document's fields change their meaning
 MOST_BYTES = 1_000_000
@@ -26,13 +25,7 @@ def quality_file(folder: Path, weights_hash: str, fingerprint: str) -> Path:
 def keep_quality(folder: Path, found: ProxyQuality) -> Path:
     """Write what was found in place of what was kept before, and return the path."""
     path = quality_file(folder, found.weights_hash, found.fingerprint)
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{path.name}.{uuid.uuid4().hex}"
-    try:
-        temporary.write_text(json.dumps(to_document(found), indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole_text(path, json.dumps(to_document(found), indent=1) + "\n")
     return path
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import os
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from sources.benchmark import BenchmarkSpec, Item
 from sources.canonical import hash_bytes
 from sources.formats.tsv import read_table
 from sources.images import read_image_bytes
+from sources.whole_files import write_whole
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _REFERENCE_CHARS = 64  # VLMEvalKit takes a cell this short for another row's index
@@ -38,16 +37,14 @@ def write_table(target: Path, spec: BenchmarkSpec, items: Sequence[Item]) -> Non
     lines = _lines_of(spec, items)
     letters = LETTERS[: max((len(item.choices) for item in items), default=0)]
     columns = ["index", "image", *dict.fromkeys(name for line in lines for name in line if name not in _OURS), *letters, "answer"]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
+
+    def write(path: Path) -> None:
+        with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, columns, delimiter="\t", quoting=csv.QUOTE_ALL, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(_rows(items, lines))
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    write_whole(target, write)
 
 
 def _without_number(name: str, items: Sequence[Item]) -> bool:

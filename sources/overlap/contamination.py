@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from sources.overlap.texts import BenchmarkTexts, RowWords
 from sources.problems import RowError
 from sources.sample import ImageRef
 from sources.sampling import SourcePool
+from sources.whole_files import write_whole_text
 
 RULE = 1  # raised when other rows would be found
 Progress = Callable[[int, int], None]
@@ -171,7 +170,4 @@ def _load(file: Path) -> Contamination | None:
 
 def _save(found: Contamination, file: Path) -> None:
     with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=".contamination-", delete=False, encoding="utf-8") as temporary:
-            json.dump(dataclasses.asdict(found), temporary)
-        os.replace(temporary.name, file)
+        write_whole_text(file, json.dumps(dataclasses.asdict(found)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +13,7 @@ from sources.canonical import content_hash
 from sources.images import IMAGE_POLICY, load_image
 from sources.overlap.gallery import Gallery
 from sources.overlap.look import VERSION, Look, look_at
+from sources.parts import write_part
 from sources.problems import RowError
 from sources.sample import ImageRef, Sample
 from sources.sampling import SourcePool
@@ -99,9 +98,6 @@ def _load(file: Path) -> Gallery | None:
 
 
 def _save(part: Gallery, file: Path) -> None:
-    """Write a part under a temporary name and rename it. A folder that cannot be written costs the cache, nothing else."""
+    """Keep a part. A folder that cannot be written costs the cache, nothing else."""
     with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".looks-", delete=False) as temporary:
-            np.savez(temporary, **{name: getattr(part, name) for name in Gallery.__slots__})
-        os.replace(temporary.name, file)
+        write_part(file, {name: getattr(part, name) for name in Gallery.__slots__})

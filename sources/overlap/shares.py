@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from sources.overlap.scanning import named_images, scan_images
 from sources.overlap.texts import LONG_WORDS, RowWords
 from sources.sample import ImageRef, Sample
 from sources.sampling import SourcePool
+from sources.whole_files import write_whole_text
 
 RULE = 1  # raised when other shares would be found
 SAMPLE_ROWS = 20_000
@@ -142,7 +141,4 @@ def _load(file: Path) -> Overlap | None:
 
 def _save(found: Overlap, file: Path) -> None:
     with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=".overlap-", delete=False, encoding="utf-8") as temporary:
-            json.dump(dataclasses.asdict(found), temporary)
-        os.replace(temporary.name, file)
+        write_whole_text(file, json.dumps(dataclasses.asdict(found)))

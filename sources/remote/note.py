@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from sources.canonical import content_hash
 from sources.fingerprint import file_hash
 from sources.problems import SourceError
 from sources.spec import SourceSpec, Stream
+from sources.whole_files import write_whole_text
 
 NOTE = "pool.json"
 _DRAW = 1  # raised when the same files and seed would give other rows
@@ -78,9 +78,7 @@ def write_note(spec: SourceSpec, pool: Path) -> None:
     """Declare a pool complete."""
     files = {name: file_hash(pool / name) if name.startswith("data/") else "" for name in _files(pool)}
     note = {"identity": stream_identity(spec), "asked": asked_for(spec), "revision": spec.revision, "files": files}
-    temporary = pool / f".{NOTE}.partial"
-    temporary.write_text(json.dumps(note, indent=1), encoding="utf-8")
-    os.replace(temporary, pool / NOTE)
+    write_whole_text(pool / NOTE, json.dumps(note, indent=1))
 
 
 def read_note(pool: Path) -> PoolNote | None:

@@ -14,6 +14,7 @@ from sources.problems import SourceError
 from sources.remote.listing import Listing, RemoteFile, open_remote, reachable
 from sources.remote.plan import Block, pick_shards, plan_blocks
 from sources.remote.tasks import AT_ONCE, Progress, StoppedError, Task
+from sources.whole_files import write_whole_text
 
 # Footers are read of so many shards; where there are more, of so many picked by seed: a draw has no use for a row a shard.
 MOST_SHARDS = 256
@@ -61,7 +62,7 @@ class ParquetDraw:
                         progress(done, len(self._files))
             finally:
                 pool.shutdown(cancel_futures=True)
-        _write(self._note, json.dumps({"rows": rows, "bytes": sizes}).encode())
+        write_whole_text(self._note, json.dumps({"rows": rows, "bytes": sizes}))
         return rows, sizes
 
     def _footer(self, shard: int) -> Any:
@@ -139,9 +140,3 @@ def _copy_rows(source: Any, block: Block, columns: Sequence[str], path: Path, st
                 held = []
         if held:
             writer.write_table(pa.Table.from_batches(held))
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_bytes(data)
-    temporary.replace(path)

@@ -20,6 +20,7 @@ from sources.remote.listing import file_system, reachable
 from sources.remote.tasks import AT_ONCE, Progress
 from sources.sample import ImageRef
 from sources.spec import SourceSpec
+from sources.whole_files import write_whole
 
 
 def draw_with_images(whole: Path, data: Path, url: str, rows: int, seed: str, say: Any, progress: Progress | None = None) -> None:
@@ -79,7 +80,4 @@ def _fetch(url: str, path: str, folder: Path, stop: threading.Event) -> None:
             content = fs.cat_file(f"{root.rstrip('/')}/{path}", start=0, end=IMAGE_POLICY.max_file_bytes + 1)
         except FileNotFoundError:
             return
-    place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = place.with_name(f".{place.name}.partial")
-    temporary.write_bytes(content)
-    temporary.replace(place)
+    write_whole(place, lambda path: path.write_bytes(content))
