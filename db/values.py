@@ -31,7 +31,11 @@ class Design(enum.StrEnum):
 
     SOLO = "solo"
     ADD_ONE = "add-one"
+    LEAVE_ONE_OUT = "leave-one-out"
+    HALVING = "halving"
+    LADDER = "ladder"
     SWARM = "swarm"
+    PHASES = "phases"
 
 
 class ArmRole(enum.StrEnum):

@@ -68,9 +68,15 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Curriculum:
-    """Phases in order; one phase is a static mixture."""
+    """Phases in order; one phase is a static mixture.
+
+    `budget` is this curriculum's own, in the study's unit; 0 is the study's. With `restarts` the learning rate starts again at every
+    phase; without, one schedule runs over all of them.
+    """
 
     phases: tuple[Phase, ...]
+    budget: int = 0
+    restarts: bool = False
 
     @classmethod
     def static(cls, mixture: Mixture) -> Curriculum:

@@ -17,20 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 from sources.canonical import content_hash
 from sources.fingerprint import fingerprint
-from sources.formats.files import image_root
 from sources.formats.registry import open_rows
 from sources.images import check_image
 from sources.mixture import Mixture
-from sources.ordering import RowOrder, seeded_key, seeded_keys
+from sources.ordering import RowOrder, seeded_key
 from sources.parts import Progress
 from sources.problems import Problem, RowError, SourceError
 from sources.reader import Rows
 from sources.sample import ImageRef, Sample
 from sources.spec import SourceSpec
-from sources.subsources import find_subsource, no_subsource_message
+from sources.views import all_contaminated_message, counts_text, no_rows_message, subsource_counts, viewed_rows, without_rows
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
     from sources.row_index import RowIndex
@@ -73,11 +71,11 @@ class SourcePool:
     """The usable rows of one source, indexed once."""
 
     def __init__(self, spec: SourceSpec, rows: Rows, index: RowIndex, contaminated: Collection[int] = ()) -> None:
-        viewed = _view(spec, index)
-        chosen, dropped = _without(index, viewed, contaminated)
+        viewed = viewed_rows(spec, index)
+        chosen, dropped = without_rows(index, viewed, contaminated)
         self.usable = len(index.numbers) if chosen is None else len(chosen)
         if not self.usable:
-            raise SourceError(_all_contaminated(spec, len(dropped)) if dropped else _no_rows(spec, index))
+            raise SourceError(all_contaminated_message(spec, len(dropped)) if dropped else no_rows_message(spec, index))
         self.spec = spec
         self.fingerprint = fingerprint(spec)
         self.index = index
@@ -85,7 +83,7 @@ class SourcePool:
         self.examples: dict[Problem, list[int]] = {problem: [number for number, _ in seen] for problem, seen in index.examples.items()}
         if dropped:
             self.excluded[Problem.CONTAMINATED], self.examples[Problem.CONTAMINATED] = len(dropped), dropped[:_EXAMPLES]
-        self.subsources: Counter[str] = _subsources(index, chosen)
+        self.subsources: Counter[str] = subsource_counts(index, chosen)
         self._rows = rows
         self._chosen = chosen  # places in the index; None: all
         self._decoded: dict[str, str] = {}  # hashes of the images that the index did not decode, by identity
@@ -151,7 +149,7 @@ class SourcePool:
         for (turn, number), row in self._walk(seed) if budget > 0 else ():
             visited += 1
             if turn != current and not spent_in_pass:
-                why = _counts(Counter(rejected.values()))
+                why = counts_text(Counter(rejected.values()))
                 raise SourceError(f"No row of {self.spec.slug} can be drawn ({why}); run `probe sources check {self.spec.slug}`")
             spent_in_pass = spent_in_pass if turn == current else 0.0
             current = turn
@@ -320,80 +318,3 @@ def training_order(rows: Sequence[DrawnRow], seed: int) -> tuple[DrawnRow, ...]:
         keyed.append((seeded_key(seed, "training", row.digest, seen[row.digest]), row.digest, row.source, row.number, row))
         seen[row.digest] += 1
     return tuple(entry[-1] for entry in sorted(keyed, key=lambda entry: entry[:-1]))
-
-
-def held_out(groups: Iterable[bytes], holdout: str) -> npt.NDArray[np.bool_]:
-    """Say of each group of images whether an option `holdout=fraction:seed` keeps it out of training.
-
-    Raises:
-        SourceError: the option is not of that form.
-    """
-    import numpy as np
-
-    fraction, _, seed = holdout.partition(":")
-    try:
-        below = math.ceil(float(fraction) * 2.0**64)
-        keys = seeded_keys(int(seed or 0), ("holdout",), groups)
-    except (ValueError, OverflowError) as error:
-        raise SourceError(f"The option holdout={holdout!r} is not fraction:seed, such as 0.1:0") from error
-    return np.full(len(keys), below > 0) if below <= 0 or below >= 2**64 else keys < np.uint64(below)
-
-
-def _without(
-    index: RowIndex, viewed: npt.NDArray[np.int64] | None, contaminated: Collection[int]
-) -> tuple[npt.NDArray[np.int64] | None, list[int]]:
-    """Return the places of a view without some rows, and the numbers of those rows that were in it, in order."""
-    import numpy as np
-
-    if not contaminated:
-        return viewed, []
-    places = np.arange(len(index.numbers)) if viewed is None else viewed
-    numbers = np.asarray(index.numbers)[places]
-    out = np.isin(numbers, np.fromiter(contaminated, np.int64, len(contaminated)))
-    return (places[~out], numbers[out].tolist()) if out.any() else (viewed, [])
-
-
-def _view(spec: SourceSpec, index: RowIndex) -> npt.NDArray[np.int64] | None:
-    """Return the places of the rows that the view options choose; None for all."""
-    import numpy as np
-
-    wanted, holdout = dict(spec.options).get("subsource"), spec.option("holdout")
-    if wanted is None and not holdout:
-        return None
-    kept = np.ones(len(index.numbers), dtype=bool)
-    if wanted is not None:
-        part = find_subsource(wanted, index.names)
-        kept &= index.strata == part if part is not None else False
-    if holdout:
-        kept &= ~held_out(index.groups, holdout)[index.group_of]
-    return None if kept.all() else np.flatnonzero(kept)
-
-
-def _subsources(index: RowIndex, chosen: npt.NDArray[np.int64] | None) -> Counter[str]:
-    import numpy as np
-
-    counts = np.bincount(index.strata if chosen is None else index.strata[chosen], minlength=len(index.names))
-    return Counter({name: count for name, count in zip(index.names, counts.tolist(), strict=True) if count})
-
-
-def _no_rows(spec: SourceSpec, index: RowIndex) -> str:
-    wanted = spec.option("subsource")
-    if wanted and len(index.numbers) and find_subsource(wanted, index.names) is None:
-        return no_subsource_message(spec.slug, wanted, index.names)
-    if len(index.numbers):
-        return f"Every row of {spec.slug} is held out ({spec.option('holdout')}); hold out less"
-    problem = next((most for most, _ in index.excluded.most_common(1)), None)
-    seen = index.examples.get(problem, []) if problem else []
-    example = f"; row {seen[0][0]}, for example: {seen[0][1] or problem}" if seen else ""
-    cure = "check --path, --images and --format"
-    if problem is Problem.MISSING_IMAGE and spec.path:
-        cure = f"images were looked for in {image_root(spec)}: give their folder with --images"
-    return f"No row of {spec.slug} is usable: {index.total} rows, {_counts(index.excluded)}{example}; {cure}"
-
-
-def _all_contaminated(spec: SourceSpec, rows: int) -> str:
-    return f"Every usable row of {spec.slug} ({rows}) holds an item of a benchmark; leave that benchmark out, or say --keep-contaminated"
-
-
-def _counts(counts: Counter[Problem]) -> str:
-    return ", ".join(f"{count} {problem.value}" for problem, count in counts.most_common()) or "none counted"

@@ -62,7 +62,7 @@ def find_mixture(workspace: Workspace, mixtures: int, workers: int | None) -> Pa
     from db.values import BudgetUnit, Design
     from probe.cli.optimize import optimize, print_decision
     from probe.cli.run import run_waiting
-    from probe.study.optimise import OptimizeRequest
+    from probe.study.mixture_search import OptimizeRequest
     from probe.study.run import RunRequest, plan_run, store_plan
 
     click.echo(f"\n2. Which mixture? {mixtures} mixtures, then a search, then a confirmation with fresh seeds.", err=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from db.store import Store
     from probe.decide.confirm import Confirmation
     from probe.manifest.document import Manifest
-    from probe.study.optimise import OptimizeRequest
+    from probe.study.mixture_search import OptimizeRequest
     from proxy_training.jobs import EngineSettings
 
 
@@ -59,8 +59,9 @@ def optimize(
     """Search, train the confirmation, and keep the manifest; what was confirmed before is reused."""
     from probe.cli.run import run_waiting
     from probe.manifest.write import manifest_json
+    from probe.study.confirmation import confirmation, confirmation_plan, plan_confirmation
     from probe.study.decision import keep_manifest, make_manifest
-    from probe.study.optimise import confirmation, confirmation_plan, plan_confirmation, search
+    from probe.study.mixture_search import search
 
     def tell(line: str) -> None:
         say(line, err=True)
@@ -181,7 +182,7 @@ def optimize_json(doc: Manifest, path: Path) -> dict[str, Any]:
 
 def _request(options: dict[str, Any]) -> OptimizeRequest:
     from db.values import BudgetUnit
-    from probe.study.optimise import OptimizeRequest
+    from probe.study.mixture_search import OptimizeRequest
 
     if options["samples"] and options["tokens"]:
         raise UsageError("give --samples or --tokens, not both.")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from db.values import Arm, ManifestRecord, SourceRecord
 from probe.code_version import code_version
+from probe.study.confirmation import CANDIDATE, ConfirmationPlan
 from probe.study.decontamination import study_draws
-from probe.study.optimise import CANDIDATE, ConfirmationPlan, Search, tokens_per_row
+from probe.study.mixture_search import Search, tokens_per_row
 from probe.study.ranking import illustration_only
 from probe.study.registry import source_record
 from probe.workspace import Workspace

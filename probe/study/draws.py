@@ -52,7 +52,7 @@ class Draws:
         return {slug: self.pool(slug) for slug in slugs}
 
     def draw(self, curriculum: Curriculum, seed: int) -> Drawn:
-        """Draw one probe's rows: the study's budget, shared over phases and sources."""
+        """Draw one probe's rows: its own budget or the study's, shared over phases and sources."""
         stages, rows, tokens, shared = [], 0, 0, 0.0
         in_tokens = self.study.budget_unit is BudgetUnit.TOKENS
         for budget, phase in zip(self._budgets(curriculum), curriculum.phases, strict=True):
@@ -66,11 +66,11 @@ class Draws:
         return Drawn(Training(self.study.proxy, self.study.recipe, tuple(stages), seed), rows, tokens, shared / max(1, rows))
 
     def _budgets(self, curriculum: Curriculum) -> list[float]:
-        """Return each phase's budget; in samples whole rows that sum to the study's budget exactly."""
-        shares = [phase.share for phase in curriculum.phases]
+        """Return each phase's budget; in samples whole rows that sum to the budget exactly."""
+        shares, budget = [phase.share for phase in curriculum.phases], curriculum.budget or self.study.budget
         if self.study.budget_unit is BudgetUnit.TOKENS or not shares:
-            return [self.study.budget * share for share in shares]
-        rows = largest_remainder(self.study.budget, {f"{number:06d}": share for number, share in enumerate(shares)})
+            return [budget * share for share in shares]
+        rows = largest_remainder(budget, {f"{number:06d}": share for number, share in enumerate(shares)})
         return [float(rows[number]) for number in sorted(rows)]
 
     def _fits(self, row: DrawnRow) -> bool:

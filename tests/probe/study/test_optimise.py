@@ -16,9 +16,10 @@ from probe.errors import ProbeError, UsageError
 from probe.manifest.write import manifest_json, parse_manifest
 from probe.study import designs
 from probe.study.base import parse_base
+from probe.study.confirmation import CANDIDATE, SEED_STRIDE, confirmation, confirmation_arms, confirmation_plan
 from probe.study.decision import keep_manifest, make_manifest
+from probe.study.mixture_search import OptimizeRequest, search
 from probe.study.observations import observations, targets
-from probe.study.optimise import CANDIDATE, SEED_STRIDE, OptimizeRequest, confirmation, confirmation_arms, confirmation_plan, search
 from probe.study.ranking import computed_ranking, illustration_only, rank
 from probe.workspace import Workspace
 from proxy_training.jobs import METRICS, Cost, ItemScores, JobResult, ProxySpec, Recipe

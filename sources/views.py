@@ -1,0 +1,101 @@
+"""Which rows of a source's index a pool holds: its sub-source, without held-out images, without contaminated rows."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+
+from sources.formats.files import image_root
+from sources.ordering import seeded_keys
+from sources.problems import Problem, SourceError
+from sources.spec import SourceSpec
+from sources.subsources import find_subsource, no_subsource_message
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from sources.row_index import RowIndex
+
+
+def held_out(groups: Iterable[bytes], holdout: str) -> npt.NDArray[np.bool_]:
+    """Say of each group of images whether an option `holdout=fraction:seed` keeps it out of training.
+
+    Raises:
+        SourceError: the option is not of that form.
+    """
+    import numpy as np
+
+    fraction, _, seed = holdout.partition(":")
+    try:
+        below = math.ceil(float(fraction) * 2.0**64)
+        keys = seeded_keys(int(seed or 0), ("holdout",), groups)
+    except (ValueError, OverflowError) as error:
+        raise SourceError(f"The option holdout={holdout!r} is not fraction:seed, such as 0.1:0") from error
+    return np.full(len(keys), below > 0) if below <= 0 or below >= 2**64 else keys < np.uint64(below)
+
+
+def without_rows(
+    index: RowIndex, viewed: npt.NDArray[np.int64] | None, contaminated: Collection[int]
+) -> tuple[npt.NDArray[np.int64] | None, list[int]]:
+    """Return the places of a view without some rows, and the numbers of those rows that were in it, in order."""
+    import numpy as np
+
+    if not contaminated:
+        return viewed, []
+    places = np.arange(len(index.numbers)) if viewed is None else viewed
+    numbers = np.asarray(index.numbers)[places]
+    out = np.isin(numbers, np.fromiter(contaminated, np.int64, len(contaminated)))
+    return (places[~out], numbers[out].tolist()) if out.any() else (viewed, [])
+
+
+def viewed_rows(spec: SourceSpec, index: RowIndex) -> npt.NDArray[np.int64] | None:
+    """Return the places of the rows that the view options choose; None for all."""
+    import numpy as np
+
+    wanted, holdout = dict(spec.options).get("subsource"), spec.option("holdout")
+    if wanted is None and not holdout:
+        return None
+    kept = np.ones(len(index.numbers), dtype=bool)
+    if wanted is not None:
+        part = find_subsource(wanted, index.names)
+        kept &= index.strata == part if part is not None else False
+    if holdout:
+        kept &= ~held_out(index.groups, holdout)[index.group_of]
+    return None if kept.all() else np.flatnonzero(kept)
+
+
+def subsource_counts(index: RowIndex, chosen: npt.NDArray[np.int64] | None) -> Counter[str]:
+    """Return how many rows each sub-source has among the chosen ones; None chooses all."""
+    import numpy as np
+
+    counts = np.bincount(index.strata if chosen is None else index.strata[chosen], minlength=len(index.names))
+    return Counter({name: count for name, count in zip(index.names, counts.tolist(), strict=True) if count})
+
+
+def no_rows_message(spec: SourceSpec, index: RowIndex) -> str:
+    """Return why a view of a source holds nothing, with the cure."""
+    wanted = spec.option("subsource")
+    if wanted and len(index.numbers) and find_subsource(wanted, index.names) is None:
+        return no_subsource_message(spec.slug, wanted, index.names)
+    if len(index.numbers):
+        return f"Every row of {spec.slug} is held out ({spec.option('holdout')}); hold out less"
+    problem = next((most for most, _ in index.excluded.most_common(1)), None)
+    seen = index.examples.get(problem, []) if problem else []
+    example = f"; row {seen[0][0]}, for example: {seen[0][1] or problem}" if seen else ""
+    cure = "check --path, --images and --format"
+    if problem is Problem.MISSING_IMAGE and spec.path:
+        cure = f"images were looked for in {image_root(spec)}: give their folder with --images"
+    return f"No row of {spec.slug} is usable: {index.total} rows, {counts_text(index.excluded)}{example}; {cure}"
+
+
+def all_contaminated_message(spec: SourceSpec, rows: int) -> str:
+    """Return what to do about a source all of whose rows hold an item."""
+    return f"Every usable row of {spec.slug} ({rows}) holds an item of a benchmark; leave that benchmark out, or say --keep-contaminated"
+
+
+def counts_text(counts: Counter[Problem]) -> str:
+    """Return problems with how often each was met, the most frequent first."""
+    return ", ".join(f"{count} {problem.value}" for problem, count in counts.most_common()) or "none counted"
