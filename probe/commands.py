@@ -19,6 +19,7 @@ COMMANDS = {
     "status": "what is waiting, running, done, failed, and what it cost",
     "studies": "list, show, annotate and remove studies",
     "rank": "sources with effects, intervals and tiers",
+    "curve": "how a source's score grows with size, with forecasts",
     "optimize": "search the mixture, confirm it, write a manifest",
     "manifest": "show and verify manifests",
     "export": "write a manifest's mixture for a trainer",

@@ -1,0 +1,1 @@
+"""How a score grows with the size of the data: laws, their choice, and forecasts."""

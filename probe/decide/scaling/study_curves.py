@@ -1,0 +1,72 @@
+"""Curves of a study: every unit that was trained at several sizes, at every level of detail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from probe.decide.levels import LevelPanel, level_panels
+from probe.decide.scaling.choice import LEAST_SIZES, LawChoice, choose_law, forecast
+from probe.decide.scaling.curves import curve_of
+from probe.decide.study_scores import StudyScores
+from sources.estimate import Estimate
+
+Point = tuple[float, Estimate]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyCurve:
+    """One unit at one level: mean score at each size, the law, and the scores forecast at sizes that were not trained.
+
+    `choice` is None where no law can be fitted, and `why` says what is missing.
+    """
+
+    unit: str
+    level: str
+    name: str
+    metric: str
+    points: tuple[Point, ...]
+    choice: LawChoice | None = None
+    forecasts: tuple[Point, ...] = ()
+    why: str = ""
+
+
+def study_curves(
+    inputs: StudyScores, ladders: Mapping[str, Mapping[str, float]], at: Sequence[float] = (), level: float = 0.90
+) -> tuple[StudyCurve, ...]:
+    """Fit a law to every unit of `ladders` (unit -> arm -> size) at the levels overall, capability and benchmark.
+
+    Forecasts are for the sizes `at`, by default one and two doublings of the unit's largest size.
+
+    Raises:
+        ValueError: no benchmark is scored.
+    """
+    known = {arm.name: place for place, arm in enumerate(inputs.arms)}
+    places = [known[arm] for arms in ladders.values() for arm in arms if arm in known]
+    parts = [benchmark.panel(places, []) for benchmark in inputs.benchmarks if places and benchmark.scored()]
+    if not parts:
+        raise ValueError(f"study {inputs.study!r} has no scores of a ladder yet")
+    row = {inputs.arms[place].name: k for k, place in enumerate(places)}
+    panels = level_panels(parts, range(len(places)))
+    return tuple(
+        _curve(unit, panel, {row[arm]: size for arm, size in arms.items() if arm in row}, at, level)
+        for unit, arms in ladders.items()
+        for panel in panels
+    )
+
+
+def _curve(unit: str, scores: LevelPanel, sizes: Mapping[int, float], at: Sequence[float], level: float) -> StudyCurve:
+    done = {arm: size for arm, size in sizes.items() if np.isfinite(scores.panel.means[arm]).any()}
+    arms = sorted(done, key=lambda arm: done[arm])
+    try:
+        curve = curve_of(scores.panel, arms, [done[arm] for arm in arms])
+    except ValueError as error:
+        return StudyCurve(unit, scores.level, scores.name, scores.metric, (), why=str(error))
+    points = tuple(zip(curve.sizes.tolist(), curve.estimates(level), strict=True))
+    if len(arms) < LEAST_SIZES:
+        return StudyCurve(unit, scores.level, scores.name, scores.metric, points, why=f"a law needs at least {LEAST_SIZES} sizes")
+    wanted = tuple(at) or (2 * float(curve.sizes[-1]), 4 * float(curve.sizes[-1]))
+    forecasts = tuple(zip(wanted, forecast(curve, wanted, level), strict=True))
+    return StudyCurve(unit, scores.level, scores.name, scores.metric, points, choose_law(curve, level), forecasts)
