@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from db.values import Design, Verdict
-from probe.decide.effects import Effects, Pair, contrasts, effects, family_prior, joined
+from probe.decide.effects import Contrasts, Effects, Pair, contrasts, effects, family_prior, joined
 from probe.decide.hierarchy import Question, plan
 from probe.decide.levels import LevelPanel
+from probe.decide.moderation import VariancePrior
 from probe.decide.multiplicity import holm
+from probe.decide.panel import Panel
+from probe.decide.sequential import sequential_effects
 from probe.decide.tiers import tiers
 from probe.decide.verdicts import deviation_of_pairs, judge, minimum_detectable_effect, seeds_to_decide
 from sources.estimate import Estimate
@@ -70,12 +74,16 @@ class _Measured:
     deviation: float
 
 
-def compare(asked: Sequence[Comparison], *, level: float, alpha: float, margin: float | None) -> list[LevelResult]:
+def compare(
+    asked: Sequence[Comparison], *, level: float, alpha: float, margin: float | None, looks: Sequence[int] = ()
+) -> list[LevelResult]:
     """Answer the comparisons of one design; those without a scored arm are left out.
+
+    With `looks` (numbers of seeds, fixed beforehand) the answers hold at every look, whatever made the seeds end (`sequential`).
 
     Verdicts are corrected together over all levels of detail (`hierarchy`); pairs, and so tiers, over all parts of one level (Holm).
     """
-    measured = [found for one in asked if (found := _measure(one)) is not None]
+    measured = [found for one in asked if (found := _measure(one, looks)) is not None]
     if not measured:
         return []
     decided: dict[int, list[bool]] = {}
@@ -87,20 +95,32 @@ def compare(asked: Sequence[Comparison], *, level: float, alpha: float, margin: 
     return [_result(found, decided[k], given[k], seeds[k], levels[k], level) for k, found in enumerate(measured)]
 
 
-def _measure(asked: Comparison) -> _Measured | None:
+def _measure(asked: Comparison, looks: Sequence[int]) -> _Measured | None:
     panel, done = asked.panel.panel, np.isfinite(asked.panel.panel.means)
     arms = tuple(arm for arm in asked.arms if (done[arm] & done[asked.reference]).any())
     if not arms:
         return None
     has_seed = asked.design is not Design.SOLO
-    prior = family_prior(panel, (asked.reference, *arms)) if has_seed else family_prior(panel, arms, asked.reference)
-    versus = contrasts(panel, [(arm, asked.reference) for arm in arms])
+    against_prior = partial(_prior, (asked.reference, *arms), None) if has_seed else partial(_prior, arms, asked.reference)
+    against = tuple((arm, asked.reference) for arm in arms)
+    versus = contrasts(panel, against)
     together = done.astype(np.int64) @ done.T  # repeats that two arms have in common
     pairs = tuple((a, b) for k, a in enumerate(arms) for b in arms[k + 1 :] if together[a, b])
     differences = contrasts(panel, pairs) if pairs else None
-    between = effects(differences, prior if has_seed else family_prior(panel, arms)) if differences is not None else None
+    between_prior = against_prior if has_seed else partial(_prior, arms, None)
+    between = _effects(panel, pairs, differences, between_prior, looks) if differences is not None else None
     noise = versus if has_seed or differences is None else differences
-    return _Measured(asked, arms, effects(versus, prior), pairs, between, deviation_of_pairs(noise))
+    return _Measured(asked, arms, _effects(panel, against, versus, against_prior, looks), pairs, between, deviation_of_pairs(noise))
+
+
+def _prior(arms: tuple[int, ...], reference: int | None, panel: Panel) -> VariancePrior:
+    return family_prior(panel, arms, reference)
+
+
+def _effects(
+    panel: Panel, pairs: Sequence[Pair], found: Contrasts, prior_of: Callable[[Panel], VariancePrior], looks: Sequence[int]
+) -> Effects:
+    return sequential_effects(panel, pairs, prior_of, looks) if looks else effects(found, prior_of(panel))
 
 
 def _decided_pairs(measured: Sequence[_Measured], alpha: float) -> list[bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -57,6 +57,15 @@ class Effects:
         """Return half the width of the marginal two-sided intervals."""
         return half_width(0.5 + level / 2, self.seed_variance / self.repeats, self.seed_df, self.item_variance, self.item_df)
 
+    @property
+    def share_left(self) -> float:
+        """Return the part of a level that a decision with more seeds would be made at."""
+        return 1.0
+
+    def joined_with(self, others: Sequence[Effects]) -> Effects:
+        """Return these entries and those of others of the same kind."""
+        return Effects(*(np.concatenate([getattr(part, column) for part in (self, *others)]) for column in COLUMNS))
+
     def estimates(self, level: float) -> tuple[Estimate, ...]:
         """Return the differences as estimates with marginal intervals at `level`."""
         rows = zip(self.value.tolist(), self.stderr.tolist(), self.half_width(level).tolist(), self.n.tolist(), strict=True)
@@ -72,15 +81,26 @@ class Effects:
         """Return two-sided p-values of "no difference"; 1 where seeds are unknown."""
         return np.where(self.seeds_known, 2 * self._tail(np.abs(self.value)), 1.0)
 
+    def p_inside(self, margin: float | Floats) -> Floats:
+        """Return the p-values of "the difference is at least `margin` in size": the larger of two one-sided tests (Schuirmann 1987).
+
+        1 where seeds are unknown or the margin is none.
+        """
+        width = np.nan_to_num(np.asarray(margin, dtype=np.float64))
+        nearer = replace(self, value=-np.abs(self.value))  # the test at the nearer end of the margin is the larger
+        return np.where(self.seeds_known & (width > 0), nearer.p_above(-width), 1.0)
+
     def _tail(self, distance: Floats) -> Floats:
         """Find the one-sided level whose interval just reaches `distance`."""
         return tail_of(distance, self.seed_variance / self.repeats, self.seed_df, self.item_variance, self.item_df)
 
 
+COLUMNS = ("value", "stderr", "seed_variance", "seed_df", "item_variance", "item_df", "repeats", "seeds_known", "n")  # of Effects, by entry
+
+
 def joined(parts: Sequence[Effects]) -> Effects:
     """Return the entries of several effects in one, so that they are corrected as one family."""
-    columns = ("value", "stderr", "seed_variance", "seed_df", "item_variance", "item_df", "repeats", "seeds_known", "n")
-    return Effects(*(np.concatenate([getattr(part, column) for part in parts]) for column in columns))
+    return parts[0].joined_with(parts[1:])
 
 
 def contrasts(panel: Panel, pairs: Sequence[Pair]) -> Contrasts:

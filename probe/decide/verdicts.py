@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,7 +33,7 @@ def judge(found: Effects, margin: ArrayLike, *, alpha: float = 0.05, shared: Pla
     """
     shared = shared or one_layer(len(found.value))
     apart, outer = decide(found.p_two_sided(), shared, alpha)
-    inside, inner = decide(equivalence_p(found, margin), shared, alpha)
+    inside, inner = decide(found.p_inside(np.asarray(margin, dtype=np.float64)), shared, alpha)
     given = tuple(_verdict(*row) for row in zip(found.value.tolist(), apart.tolist(), inside.tolist(), strict=True))
     return Judged(given, outer, inner)
 
@@ -47,13 +47,6 @@ def _verdict(value: float, apart: bool, inside: bool) -> Verdict:
     if apart:
         return Verdict.HELPS if value > 0 else Verdict.HURTS
     return Verdict.NEUTRAL if inside else Verdict.UNDECIDED
-
-
-def equivalence_p(found: Effects, margin: ArrayLike) -> Floats:
-    """Return the p-values of "the effect is at least `margin` in size": the larger of two one-sided tests (Schuirmann 1987)."""
-    width = np.nan_to_num(np.asarray(margin, dtype=np.float64))
-    size = replace(found, value=-np.abs(found.value))  # the test at the nearer end of the margin is the larger
-    return np.where(found.seeds_known & (width > 0), size.p_above(-width), 1.0)
 
 
 def deviation_of_pairs(found: Contrasts) -> float:
@@ -90,9 +83,11 @@ def seeds_to_decide(found: Effects, margin: ArrayLike, given: Judged, *, most: i
 
 
 def _more_seeds(found: Effects, k: int, margin: float, alphas: tuple[float, float], most: int) -> int | None:
-    more = np.arange(1, most + 1)
+    more, tails = np.arange(1, most + 1), (found.share_left * alphas[0] / 2, found.share_left * alphas[1])
     seeds, items = found.seed_variance[k] / (found.repeats[k] + more), np.full(most, found.item_variance[k])
-    apart, inside = (half_width(1 - tail, seeds, found.seed_df[k] + more, items, found.item_df[k]) for tail in (alphas[0] / 2, alphas[1]))
+    apart, inside = (
+        half_width(1 - tail, seeds, found.seed_df[k] + more, items, found.item_df[k]) for tail in (share * alphas[0] / 2, share * alphas[1])
+    )
     size = abs(float(found.value[k]))
     done = (size > apart) | (size + inside < margin)
     return int(more[np.argmax(done)]) if done.any() else None

@@ -9,7 +9,7 @@ from probe.decide.effects import Effects, contrasts, effects, family_prior
 from probe.decide.multiplicity import hochberg, holm
 from probe.decide.panel import benchmark_panel
 from probe.decide.tiers import tiers
-from probe.decide.verdicts import equivalence_p, judge, minimum_detectable_effect, seeds_to_decide, verdicts
+from probe.decide.verdicts import judge, minimum_detectable_effect, seeds_to_decide, verdicts
 
 
 def known(values, seed_variance, *, repeats=5, df=1e6, items=0.0):
@@ -63,13 +63,13 @@ def test_verdicts_truth_table():
 )
 def test_equivalence_needs_both_one_sided_tests(value, margin, inside):
     # stderr .1 and z(.95) = 1.645: inside exactly when |value| + .1645 < margin.
-    assert bool(equivalence_p(known([value], 0.05), margin)[0] <= 0.05) is inside
+    assert bool(known([value], 0.05).p_inside(margin)[0] <= 0.05) is inside
 
 
 def test_equivalence_is_wrong_at_the_margin_no_more_often_than_said():
     rng = np.random.default_rng(0)
     found = known((0.3 + 0.1 * rng.standard_normal(20000)).tolist(), 0.05)
-    assert (equivalence_p(found, 0.3) <= 0.05).mean() == pytest.approx(0.05, abs=0.005)
+    assert (found.p_inside(0.3) <= 0.05).mean() == pytest.approx(0.05, abs=0.005)
 
 
 def test_the_minimum_detectable_effect_is_found_with_its_power():
