@@ -57,7 +57,7 @@ def stacked_steps(engine: Engine, recipe: Recipe, stages: list[list[Any]], start
 
     def train() -> None:
         for number, stage in enumerate(stages):
-            stack.start(number, Plan(recipe, peft_backend.step_examples([stage], recipe.batch_size), start))
+            stack.start(number, Plan.of(recipe, [stage], start))
         while stack.position()[1]:
             stack.tick()
             stack.ended()
@@ -69,7 +69,7 @@ def tuned_slots(engine: Engine, recipe: Recipe, stage: list[Any], start: dict[st
     """Return how many slots the engine would choose for such a probe."""
     backend = engine.stack
     assert backend is not None
-    plan = Plan(recipe, peft_backend.step_examples([stage], recipe.batch_size), start)
+    plan = Plan.of(recipe, [stage], start)
     new_stack = functools.partial(Stack, engine.base, engine.features.gather, backend.decoder, recipe.rank)
     return choose_slots(new_stack, plan, "cpu").slots
 

@@ -72,7 +72,7 @@ class Precision(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a probe trains. AdamW with a linear decay to zero after `warmup_steps`; all stages share one schedule."""
+    """How a probe trains. AdamW with a linear decay to zero after `warmup_steps`, over all stages or (`Training.restarts`) in each."""
 
     scope: Scope = Scope.LORA_LANGUAGE
     rank: int = 8
@@ -113,25 +113,31 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """One proxy trained on stages of rows with one seed."""
+    """One proxy trained on stages of rows with one seed; with `restarts` the learning rate's schedule starts again at every stage."""
 
     proxy: ProxySpec
     recipe: Recipe
     stages: tuple[Stage, ...]
     seed: int
+    restarts: bool = False
 
     def training_id(self) -> str:
         """Return the identity of what is learned: drawn rows in order, recipe, proxy weights, image policy, semantics."""
         rows = content_hash([[row.digest for row in stage.rows] for stage in self.stages])
-        return training_id(self.proxy.weights_hash, self.recipe, rows if self.stages else "", self.seed if self.stages else 0)
+        restarts = self.restarts and len(self.stages) > 1
+        return training_id(self.proxy.weights_hash, self.recipe, rows if self.stages else "", self.seed if self.stages else 0, restarts)
 
 
-def training_id(weights_hash: str, recipe: Recipe, rows_hash: str, seed: int) -> str:
-    """Return a training's identity from its parts; an untrained proxy (`rows_hash == ""`) depends on no recipe but precision."""
+def training_id(weights_hash: str, recipe: Recipe, rows_hash: str, seed: int, restarts: bool = False) -> str:
+    """Return a training's identity from its parts; an untrained proxy (`rows_hash == ""`) depends on no recipe but precision.
+
+    Restarts are a part only where there are any, so that other trainings keep their identity.
+    """
     from sources.images import IMAGE_POLICY  # here: images imports PIL, which job values alone do not need
 
     learned: Any = recipe if rows_hash else {"precision": recipe.precision}
-    return content_hash([TRAINING_SEMANTICS, weights_hash, learned, rows_hash, seed, IMAGE_POLICY])
+    parts = [TRAINING_SEMANTICS, weights_hash, learned, rows_hash, seed, IMAGE_POLICY]
+    return content_hash([*parts, "restarts"] if restarts else parts)
 
 
 @dataclass(frozen=True, slots=True)

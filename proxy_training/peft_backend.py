@@ -105,6 +105,16 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     return recipe.learning_rate * (steps - step) / max(1, steps - recipe.warmup_steps)
 
 
+def learning_rates(recipe: Recipe, stages: Sequence[Sequence[Example]], restarts: bool) -> list[float]:
+    """Return the rate of every step of `step_examples`: one schedule over all of them, or with `restarts` one for each stage.
+
+    Warm restarts (Loshchilov & Hutter 2017, ICLR) with the recipe's own schedule; AdamW's moments are kept at a restart.
+    """
+    counts = [len(step_examples([stage], recipe.batch_size)) for stage in stages]
+    schedules = counts if restarts else [sum(counts)]
+    return [learning_rate(recipe, step, steps) for steps in schedules for step in range(steps)]
+
+
 def step_examples(stages: Sequence[Sequence[Example]], batch_size: int) -> list[Sequence[Example]]:
     """Cut stages into steps; a stage's last step takes what is left, and no step spans two stages."""
     return [stage[at : at + batch_size] for stage in stages for at in range(0, len(stage), batch_size)]
@@ -117,19 +127,20 @@ def train(
     stages: Sequence[Sequence[Example]],
     trainable: Sequence[Tensor],
     on_step: Callable[[int, int], None] | None = None,
+    restarts: bool = False,
 ) -> NDArray[np.float32]:
-    """Train in place; return the mean loss over label tokens of each step [steps].
+    """Train in place; return the mean loss over label tokens of each step [steps]. With `restarts` each stage has a schedule of its own.
 
     Raises:
         TrainingFailed: a loss or gradient is not finite.
     """
-    steps = step_examples(stages, recipe.batch_size)
+    steps, rates = step_examples(stages, recipe.batch_size), learning_rates(recipe, stages, restarts)
     optimizer = torch.optim.AdamW(trainable, lr=recipe.learning_rate, betas=recipe.adam_betas, weight_decay=recipe.weight_decay, fused=True)
     losses = torch.zeros(len(steps))
     base.model.train()
     for step, examples in enumerate(steps):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, step, len(steps))
+            group["lr"] = rates[step]
         loss = loss_of(examples)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(trainable, recipe.max_grad_norm)
@@ -253,7 +264,8 @@ class PeftBackend:
         stages = self.preparation.stages(job.training.stages, recipe)
         full = recipe.scope is Scope.FULL_LANGUAGE
         trainable = list(model.values()) if full else [p for p in model.parameters() if p.requires_grad]
-        losses = train(self.base, self.loss_of(job), recipe, stages, trainable, part_of(progress, "steps"))
+        on_step = part_of(progress, "steps")
+        losses = train(self.base, self.loss_of(job), recipe, stages, trainable, on_step, job.training.restarts)
         if job.save_to:
             publish_folder(job.save_to, lambda folder: _save(folder, model, full))
         return losses, training_cost(self.base, recipe, [e for stage in stages for e in stage], Backend.REFERENCE)

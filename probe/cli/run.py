@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from probe.study.run import Planned, RunRequest
     from proxy_training.jobs import EngineSettings
 
-DESIGNS = ("solo", "add-one", "swarm")
+DESIGNS = ("solo", "add-one", "leave-one-out", "halving", "ladder", "swarm", "phases")
 
 
 @click.command()
 @click.option("--source", "sources", multiple=True, metavar="S", help="A source to probe; repeat for more.")
 @click.option("--study", default="main", show_default=True, help="The named question these probes answer.")
-@click.option("--design", type=click.Choice(DESIGNS), default=None, help="Default: add-one with --base, else solo.")
+@click.option("--group", "groups", multiple=True, metavar="NAME=S1,S2", help="Sources asked about as one; repeat for more.")
+@click.option(
+    "--design", type=click.Choice(DESIGNS), default=None, help="How to ask (docs/designs.md).  [default: add-one with --base, else solo]"
+)
 @click.option("--base", default=None, metavar="M", help="Base mixture: a manifest file, or a=0.5,b=0.5.")
 @click.option("--proxy", default=None, metavar="P", help="A name (probe proxies list), a model's folder, or hf:ORG/NAME.  [default: tiny]")
 @click.option("--samples", type=click.IntRange(1), default=None, help="Budget of every probe in rows.")
@@ -34,6 +37,11 @@ DESIGNS = ("solo", "add-one", "swarm")
     "--add-share", type=click.FloatRange(0.01, 0.99), default=None, help="Share of the source in add-one, for a new study.  [default: 0.2]"
 )
 @click.option("--keep-contaminated", is_flag=True, help="Train also on rows that hold the benchmarks' items, for a new study.")
+@click.option("--double", is_flag=True, help="With halving: arms with the share doubled, too.")
+@click.option("--sizes", default=None, metavar="N,N", help="Budgets of a ladder or of phases.  [default: a ladder's four doublings]")
+@click.option("--phase", "phases", multiple=True, metavar="M", help="A phase such as a=0.5,b=0.5; repeat in their order.")
+@click.option("--phase-share", "phase_shares", default=None, metavar="X,X", help="Each phase's share of the budget.  [default: equal]")
+@click.option("--no-restarts", is_flag=True, help="With phases: one learning rate schedule over all of them.")
 @click.option("--mixtures", type=click.IntRange(2, 1000), default=12, show_default=True, help="Mixtures of a swarm.")
 @click.option("--learning-rate", type=float, default=None, help="Of the recipe, for a new study.")
 @click.option("--rank", "lora_rank", type=int, default=None, help="LoRA rank, for a new study.")
@@ -176,6 +184,7 @@ def _request(options: dict[str, Any]) -> RunRequest:
     from db.values import Design
     from probe.study.base import parse_base
     from probe.study.run import RunRequest
+    from probe.study.written import parse_groups, parse_phases, parse_sizes
     from proxy_training.jobs import Precision, Scope
 
     changes: dict[str, Any] = {
@@ -198,6 +207,11 @@ def _request(options: dict[str, Any]) -> RunRequest:
         mixtures=options["mixtures"],
         device=options["device"],
         keep_contaminated=options["keep_contaminated"],
+        groups=parse_groups(options["groups"]),
+        sizes=parse_sizes(options["sizes"]),
+        phases=parse_phases(options["phases"], options["phase_shares"]),
+        restarts=not options["no_restarts"],
+        doubled=options["double"],
         recipe_changes=tuple((name, value) for name, value in changes.items() if value is not None),
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.values import Design, Verdict
+from probe.decide.asked import ANSWERS, Answers
 from probe.decide.effects import Contrasts, Effects, Pair, contrasts, effects, family_prior, joined
 from probe.decide.hierarchy import Question, plan
 from probe.decide.levels import LevelPanel
@@ -24,15 +25,31 @@ from sources.estimate import Estimate
 
 Item = TypeVar("Item")
 
+TURNED = {
+    Verdict.HELPS: Verdict.HURTS,
+    Verdict.HURTS: Verdict.HELPS,
+    Verdict.NEUTRAL: Verdict.NEUTRAL,
+    Verdict.UNDECIDED: Verdict.UNDECIDED,
+}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """What to compare: `arms` of one design with `reference`, as places in the panel."""
+    """What to compare: `arms` of one design with `reference`, as places in the panel.
+
+    `less` are those arms that have less of their source than the reference: of these a verdict is on the source, not on the arm, so
+    one that scores lower says that the source `helps`.
+    """
 
     panel: LevelPanel
     design: Design
     reference: int
     arms: tuple[int, ...]
+    less: frozenset[int] = frozenset()
+
+    def answers(self) -> Answers:
+        """Return what may be said of it."""
+        return ANSWERS[self.design]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +63,7 @@ class LevelResult:
     reference: int
     arms: tuple[int, ...]
     effects: tuple[Estimate, ...]
-    tiers: tuple[int, ...]
+    tiers: tuple[int | None, ...]
     verdicts: tuple[Verdict, ...]
     seeds_to_decide: tuple[int | None, ...]
     pairs: tuple[Pair, ...]
@@ -100,12 +117,12 @@ def _measure(asked: Comparison, looks: Sequence[int]) -> _Measured | None:
     arms = tuple(arm for arm in asked.arms if (done[arm] & done[asked.reference]).any())
     if not arms:
         return None
-    has_seed = asked.design is not Design.SOLO
+    has_seed = asked.answers().has_seed
     against_prior = partial(_prior, (asked.reference, *arms), None) if has_seed else partial(_prior, arms, asked.reference)
     against = tuple((arm, asked.reference) for arm in arms)
     versus = contrasts(panel, against)
     together = done.astype(np.int64) @ done.T  # repeats that two arms have in common
-    pairs = tuple((a, b) for k, a in enumerate(arms) for b in arms[k + 1 :] if together[a, b])
+    pairs = tuple((a, b) for k, a in enumerate(arms) for b in arms[k + 1 :] if together[a, b]) if asked.answers().pairs else ()
     differences = contrasts(panel, pairs) if pairs else None
     between_prior = against_prior if has_seed else partial(_prior, arms, None)
     between = _effects(panel, pairs, differences, between_prior, looks) if differences is not None else None
@@ -135,7 +152,7 @@ def _verdicts(
 ) -> tuple[list[list[Verdict]], list[list[int | None]], list[float]]:
     """Return verdicts, more seeds, and the level that the smallest detectable effect is for."""
     sizes = [len(found.arms) for found in measured]
-    if measured[0].asked.design is Design.SOLO:
+    if not measured[0].asked.answers().verdicts:
         return [[] for _ in sizes], [[] for _ in sizes], [alpha / max(1, len(found.pairs) or len(found.arms)) for found in measured]
     against = joined([found.against for found in measured])
     margins = np.repeat([found.deviation if margin is None else margin for found in measured], sizes)
@@ -143,7 +160,9 @@ def _verdicts(
     given = judge(against, margins, alpha=alpha, shared=shared)
     seeds = seeds_to_decide(against, margins, given)
     begun = _split((shared.weights[shared.node] * alpha).tolist(), sizes)
-    return _split(list(given.verdicts), sizes), _split(list(seeds), sizes), [float(np.median(part)) for part in begun]
+    less = [arm in found.asked.less for found in measured for arm in found.arms]
+    about = [TURNED[verdict] if turned else verdict for verdict, turned in zip(given.verdicts, less, strict=True)]
+    return _split(about, sizes), _split(list(seeds), sizes), [float(np.median(part)) for part in begun]
 
 
 def _split(values: list[Item], sizes: Sequence[int]) -> list[list[Item]]:
@@ -173,13 +192,15 @@ def _result(
         repeats=tuple(found.against.repeats.tolist()),
         deviation=found.deviation,
         minimum_detectable_effect=minimum_detectable_effect(
-            found.against if found.asked.design is not Design.SOLO or found.between is None else found.between, level=asked_at
+            found.against if found.asked.answers().has_seed or found.between is None else found.between, level=asked_at
         ),
     )
 
 
-def _tiers(found: _Measured, decided: list[bool], values: dict[int, float]) -> tuple[int, ...]:
-    """Give tiers; arms are named by zero-padded place, so that ties keep the study's order."""
+def _tiers(found: _Measured, decided: list[bool], values: dict[int, float]) -> tuple[int | None, ...]:
+    """Give tiers where the design has any; arms are named by zero-padded place, so that ties keep the study's order."""
+    if not found.asked.answers().tiers:
+        return tuple(None for _ in found.arms)
     names = {arm: f"{arm:06d}" for arm in found.arms}
     below = set()
     for k, (pair, apart) in enumerate(zip(found.pairs, decided, strict=True)):

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from db.values import ArmRole, Design, EffectRow, PairRow, Ranking
+from probe.decide.asked import Question, questions, takes_away
 from probe.decide.comparison import Comparison, LevelResult, compare
 from probe.decide.levels import OVERALL, BenchmarkPanel, LevelPanel, level_panels
-from probe.decide.study_scores import StudyScores
+from probe.decide.study_scores import StudyArm, StudyScores
 from probe.decide.study_warnings import study_warnings
 
 RANKED = (ArmRole.UNTRAINED, ArmRole.BASE, ArmRole.SOURCE)
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """A design, its reference and the arms compared, as places in the panels."""
-
-    design: Design
-    reference: int
-    arms: tuple[int, ...]
-
-
 def rank_study(inputs: StudyScores, *, level: float = 0.90, alpha: float = 0.05, margin: float | None = None) -> Ranking:
     """Rank a study's sources at the levels overall, capability and benchmark.
 
-    `solo` arms are compared with the untrained proxy and among themselves (tiers, no verdicts), `add-one` arms with the base mixture
-    (verdicts) and among themselves. Intervals are marginal at `level`; verdicts are corrected at `alpha` over all levels of detail
-    together, `decided` and tiers (Holm at `alpha`) over all pairs at the same level of detail. `margin` is that of `neutral`, by default
-    the deviation of one repeat's paired difference. Where both designs were run, noise floor and minimum detectable effect are those
-    of `add-one`.
+    Each design has its own reference (`asked.ANSWERS`): `solo` and `ladder` arms are compared with the untrained proxy (no verdicts),
+    `add-one`, `leave-one-out` and `halving` arms with the base mixture, orders of `phases` with the mixture of the same schedule and
+    size. Arms of one design are compared among themselves too; `solo` and `add-one` have tiers. An effect is always arm - reference,
+    a verdict always on the arm's source: one whose removal lowers the score `helps`.
+
+    Intervals are marginal at `level`; each design is a family: verdicts are corrected at `alpha` over all levels of detail together,
+    `decided` and tiers (Holm at `alpha`) over all pairs at the same level of detail. `margin` is that of `neutral`, by default the
+    deviation of one repeat's paired difference. Where several designs were run, noise floor and minimum detectable effect are those of
+    the first with verdicts.
 
     Raises:
         ValueError: nothing can be compared yet: no benchmark scored, or no arm together with its reference.
@@ -39,17 +35,18 @@ def rank_study(inputs: StudyScores, *, level: float = 0.90, alpha: float = 0.05,
     places = [k for k, arm in enumerate(inputs.arms) if arm.role in RANKED]
     arms = [inputs.arms[k] for k in places]
     one_run = [k for k, arm in enumerate(arms) if arm.role is ArmRole.UNTRAINED]
-    questions = _questions(inputs, places)
-    parts, left_out = _scored_parts(inputs, places, one_run, questions)
+    asked = questions(arms)
+    parts, left_out = _scored_parts(inputs, places, one_run, asked)
     if not parts:
         raise ValueError(f"study {inputs.study!r} has no scores yet: finish a probe first")
     trained = [k for k in range(len(arms)) if k not in one_run]
     panels = level_panels(parts, trained)
-    results = [compared for question in questions for compared in _answer(question, panels, level, alpha, margin)]
+    families = [[question for question in asked if question.design is design] for design in dict.fromkeys(q.design for q in asked)]
+    results = [found for family in families for found in _answer(family, arms, panels, level, alpha, margin)]
     overall = [result for result in results if result.level == OVERALL and result.arms]
     if not overall:
         raise ValueError(f"study {inputs.study!r} has no arm scored together with its reference yet")
-    main = overall[-1]
+    main = next((result for result in overall if result.verdicts), overall[0])
     return Ranking(
         study=inputs.study,
         revision=inputs.revision,
@@ -66,19 +63,8 @@ def rank_study(inputs: StudyScores, *, level: float = 0.90, alpha: float = 0.05,
     )
 
 
-def _questions(inputs: StudyScores, places: list[int]) -> list[_Question]:
-    arms = [inputs.arms[k] for k in places]
-    by_role = {arm.role: k for k, arm in enumerate(arms)}
-    found = []
-    for design, reference in ((Design.SOLO, ArmRole.UNTRAINED), (Design.ADD_ONE, ArmRole.BASE)):
-        asked = tuple(k for k, arm in enumerate(arms) if arm.role is ArmRole.SOURCE and arm.design is design)
-        if asked and reference in by_role:
-            found.append(_Question(design, by_role[reference], asked))
-    return found
-
-
 def _scored_parts(
-    inputs: StudyScores, places: list[int], one_run: list[int], questions: list[_Question]
+    inputs: StudyScores, places: list[int], one_run: list[int], asked: Sequence[Question]
 ) -> tuple[list[BenchmarkPanel], dict[str, str]]:
     """Return the panels of the benchmarks that every question's reference is scored on, and why the others are left out.
 
@@ -94,7 +80,7 @@ def _scored_parts(
         except ValueError as error:
             left_out[benchmark.name] = str(error)
     scored = {part.name: set(np.flatnonzero(np.isfinite(part.panel.means).any(axis=1)).tolist()) for part in parts}
-    references = {question.reference for question in questions} & set().union(*scored.values())
+    references = {question.reference for question in asked} & set().union(*scored.values())
     for part in parts:
         if missing := sorted(references - scored[part.name]):
             names = ", ".join(inputs.arms[places[k]].name for k in missing)
@@ -102,13 +88,25 @@ def _scored_parts(
     return [part for part in parts if part.name not in left_out], left_out
 
 
-def _answer(question: _Question, panels: tuple[LevelPanel, ...], level: float, alpha: float, margin: float | None) -> list[LevelResult]:
-    asked = [Comparison(panel, question.design, question.reference, question.arms) for panel in panels]
-    return compare(asked, level=level, alpha=alpha, margin=margin)
+def _answer(
+    family: Sequence[Question],
+    arms: Sequence[StudyArm],
+    panels: tuple[LevelPanel, ...],
+    level: float,
+    alpha: float,
+    margin: float | None,
+) -> list[LevelResult]:
+    less = frozenset(k for k, arm in enumerate(arms) if takes_away(arm))
+    compared = [Comparison(panel, question.design, question.reference, question.arms, less) for panel in panels for question in family]
+    return compare(compared, level=level, alpha=alpha, margin=margin)
 
 
 def _reference(named: list[tuple[str, Design]]) -> str:
-    return named[0][0] if len(named) == 1 else ", ".join(f"{name} ({design.value})" for name, design in named)
+    by_design: dict[Design, list[str]] = {}
+    for name, design in named:
+        by_design.setdefault(design, []).append(name)
+    told = {design: " and ".join(dict.fromkeys(names)) for design, names in by_design.items()}
+    return next(iter(told.values())) if len(told) == 1 else ", ".join(f"{names} ({design.value})" for design, names in told.items())
 
 
 def _effect_rows(inputs: StudyScores, places: list[int], result: LevelResult) -> list[EffectRow]:

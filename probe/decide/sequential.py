@@ -32,7 +32,7 @@ def spending(at: Sequence[int]) -> Floats:
     Biometrika 74, 149-154): little early, where three seeds know their own noise badly, most of it at the end.
     """
     spent = (np.asarray(at, dtype=np.float64) / at[-1]) ** POWER
-    return np.diff(spent, prepend=0.0)
+    return np.asarray(np.diff(spent, prepend=0.0), dtype=np.float64)
 
 
 def seen(panel: Panel, repeats: int) -> Panel:

@@ -41,7 +41,7 @@ def _repeats(overall: Sequence[LevelResult]) -> Iterator[str]:
 
 
 def _missing(inputs: StudyScores, places: list[int], overall: Sequence[LevelResult]) -> Iterator[str]:
-    ranked = {places[arm] for result in overall for arm in result.arms}
+    ranked = {places[arm] for result in overall for arm in (*result.arms, result.reference)}
     absent = [arm.name for k, arm in enumerate(inputs.arms) if arm.role is ArmRole.SOURCE and k not in ranked]
     if absent:
         yield f"not ranked overall, because no repeat is scored on every benchmark together with its reference: {', '.join(absent)}"

@@ -85,9 +85,7 @@ def seeds_to_decide(found: Effects, margin: ArrayLike, given: Judged, *, most: i
 def _more_seeds(found: Effects, k: int, margin: float, alphas: tuple[float, float], most: int) -> int | None:
     more, tails = np.arange(1, most + 1), (found.share_left * alphas[0] / 2, found.share_left * alphas[1])
     seeds, items = found.seed_variance[k] / (found.repeats[k] + more), np.full(most, found.item_variance[k])
-    apart, inside = (
-        half_width(1 - tail, seeds, found.seed_df[k] + more, items, found.item_df[k]) for tail in (share * alphas[0] / 2, share * alphas[1])
-    )
+    apart, inside = (half_width(1 - tail, seeds, found.seed_df[k] + more, items, found.item_df[k]) for tail in tails)
     size = abs(float(found.value[k]))
     done = (size > apart) | (size + inside < margin)
     return int(more[np.argmax(done)]) if done.any() else None

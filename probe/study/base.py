@@ -17,26 +17,34 @@ def parse_base(text: str) -> Mixture:
     Raises:
         UsageError: it is neither a manifest file nor a list of shares.
     """
-    if _is_file(text):
-        return _of_manifest(Path(text))
+    return _of_manifest(Path(text)) if _is_file(text) else parse_shares("--base", text, " a manifest file nor")
+
+
+def parse_shares(option: str, text: str, other: str = "") -> Mixture:
+    """Return the mixture of shares such as `a=0.5,b=0.5`; `other` is what else the option takes, for its message.
+
+    Raises:
+        UsageError: these are no shares, or they do not sum to 1.
+    """
     weights: dict[str, float] = {}
     for part in text.split(","):
         slug, equals, share = part.strip().rpartition("=")
         if slug in weights:
-            raise UsageError(f"--base names {slug!r} twice.")
+            raise UsageError(f"{option} names {slug!r} twice.")
         try:
             weights[slug] = float(share)
         except ValueError:
             equals = ""
         if not equals or not slug:
-            raise UsageError(f"--base {text!r} is neither a manifest file nor shares such as a=0.5,b=0.5.")
+            kinds = f"neither{other} shares" if other else "no list of shares"
+            raise UsageError(f"{option} {text!r} is {kinds} such as a=0.5,b=0.5.")
     total = math.fsum(weights.values())
     if not abs(total - 1) <= SUM_TOLERANCE:
-        raise UsageError(f"--base {text}: its shares sum to {total:g} and must sum to 1, as in a=0.5,b=0.5.")
+        raise UsageError(f"{option} {text}: its shares sum to {total:g} and must sum to 1, as in a=0.5,b=0.5.")
     try:
         return Mixture.of(weights)
     except ValueError as error:
-        raise UsageError(f"--base: {error}.") from None
+        raise UsageError(f"{option}: {error}.") from None
 
 
 def _is_file(text: str) -> bool:

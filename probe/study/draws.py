@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, groupby
 from pathlib import Path
 
 from db.values import BudgetUnit, StudyRecord
 from proxy_training.image_text import token_counter
 from proxy_training.jobs import Stage, Training
-from sources.mixture import Curriculum, largest_remainder
+from sources.mixture import Curriculum, Mixture, largest_remainder
 from sources.problems import RowError
-from sources.sampling import DrawnRow, SourcePool, draw_mixture, training_order
+from sources.sampling import Draw, DrawnRow, SourcePool, Taken, draw_mixture, training_order
 from sources.spec import SourceSpec
 
+ROUNDING = 1e-6  # of budgets in tokens, which are whole numbers times shares
 Clean = Callable[[SourcePool], SourcePool]  # leaves rows out that are not to be drawn
 
 
@@ -52,23 +54,47 @@ class Draws:
         return {slug: self.pool(slug) for slug in slugs}
 
     def draw(self, curriculum: Curriculum, seed: int) -> Drawn:
-        """Draw one probe's rows: its own budget or the study's, shared over phases and sources."""
-        stages, rows, tokens, shared = [], 0, 0, 0.0
-        in_tokens = self.study.budget_unit is BudgetUnit.TOKENS
-        for budget, phase in zip(self._budgets(curriculum), curriculum.phases, strict=True):
-            pools = self.pools(tuple(slug for slug, _ in phase.mixture.shares))
-            drawn = draw_mixture(pools, phase.mixture, budget, seed, self.tokens_of if in_tokens else None, self._fits)
+        """Draw one probe's rows: its own budget or the study's, shared over phases and sources.
+
+        A source that several phases use goes on where it was left, so the order of the phases changes no row. Phases of one mixture in
+        a row are drawn and ordered as one, and then cut: they are that mixture's own rows in its own order. Arms that share a seed and
+        differ in budget draw prefixes of the same orders.
+        """
+        stages: list[Stage] = []
+        rows, tokens, shared = 0, 0, 0.0
+        taken: dict[str, Taken] | None = {} if len(curriculum.phases) > 1 else None
+        for mixture, budgets in _runs(curriculum, self._budgets(curriculum)):
+            drawn = self._draw_run(mixture, math.fsum(budgets), seed, taken)
             ordered = training_order(drawn.rows, seed)
-            stages.append(Stage(tuple(ordered)))
+            stages += [Stage(part) for part in self._cut(ordered, budgets)]
             rows += len(ordered)
             tokens += int(sum(self.tokens_of(row) for row in ordered))
             shared += drawn.overlap * len(ordered)
-        return Drawn(Training(self.study.proxy, self.study.recipe, tuple(stages), seed), rows, tokens, shared / max(1, rows))
+        training = Training(self.study.proxy, self.study.recipe, tuple(stages), seed, curriculum.restarts)
+        return Drawn(training, rows, tokens, shared / max(1, rows))
+
+    def _draw_run(self, mixture: Mixture, budget: float, seed: int, taken: dict[str, Taken] | None) -> Draw:
+        pools = self.pools(tuple(slug for slug, _ in mixture.shares))
+        return draw_mixture(pools, mixture, budget, seed, self.tokens_of if self._in_tokens() else None, self._fits, taken)
+
+    def _cut(self, rows: Sequence[DrawnRow], budgets: Sequence[float]) -> list[tuple[DrawnRow, ...]]:
+        """Cut rows in order where what they cost first reaches each budget; the last part takes what is left."""
+        parts: list[list[DrawnRow]] = [[]]
+        ends, spent = list(accumulate(budgets))[:-1], 0.0
+        for row in rows:
+            while len(parts) <= len(ends) and spent >= ends[len(parts) - 1] - ROUNDING:
+                parts.append([])
+            parts[-1].append(row)
+            spent += self.tokens_of(row) if self._in_tokens() else 1.0
+        return [tuple(part) for part in parts]
+
+    def _in_tokens(self) -> bool:
+        return self.study.budget_unit is BudgetUnit.TOKENS
 
     def _budgets(self, curriculum: Curriculum) -> list[float]:
         """Return each phase's budget; in samples whole rows that sum to the budget exactly."""
         shares, budget = [phase.share for phase in curriculum.phases], curriculum.budget or self.study.budget
-        if self.study.budget_unit is BudgetUnit.TOKENS or not shares:
+        if self._in_tokens() or not shares:
             return [budget * share for share in shares]
         rows = largest_remainder(budget, {f"{number:06d}": share for number, share in enumerate(shares)})
         return [float(rows[number]) for number in sorted(rows)]
@@ -85,3 +111,9 @@ class Draws:
             except RowError:
                 self._tokens[key] = math.nan
         return self._tokens[key]
+
+
+def _runs(curriculum: Curriculum, budgets: Sequence[float]) -> Iterator[tuple[Mixture, list[float]]]:
+    """Yield each run of phases with one mixture, with the budgets of its phases."""
+    for mixture, phases in groupby(zip(curriculum.phases, budgets, strict=True), key=lambda pair: pair[0].mixture):
+        yield mixture, [budget for _, budget in phases]

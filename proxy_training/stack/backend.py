@@ -17,7 +17,7 @@ from proxy_training.evaluation import add_generated, item_scores, number_candida
 from proxy_training.families.base import LoadedBase
 from proxy_training.generation import generated_texts
 from proxy_training.jobs import Backend, Cost, EvalSet, ItemScores, Job, JobResult, Progress, Recipe, Scope, images_of
-from proxy_training.peft_backend import adapter_on, lora_targets, step_examples, training_cost
+from proxy_training.peft_backend import adapter_on, lora_targets, training_cost
 from proxy_training.preparation import Preparation
 from proxy_training.publishing import publish_folder
 from proxy_training.stack.adapters import AdapterLayout, Skeleton, load_adapter, merged, single
@@ -105,7 +105,7 @@ class StackBackend:
         recipe = job.training.recipe
         self.preparation.ensure_images(job, progress)
         stages = self.preparation.stages(job.training.stages, recipe)
-        plan = Plan(recipe, step_examples(stages, recipe.batch_size), self._skeleton.fresh(recipe, job.training.seed))
+        plan = Plan.of(recipe, stages, self._skeleton.fresh(recipe, job.training.seed), job.training.restarts)
         stack = self._stack_for(plan)
         cost = training_cost(self.base, recipe, [e for stage in stages for e in stage], Backend.STACK)
         cpu, wall = clock.lap()

@@ -15,7 +15,7 @@ from torch import Tensor
 from proxy_training.batches import Example
 from proxy_training.families.base import LoadedBase
 from proxy_training.jobs import Recipe
-from proxy_training.peft_backend import ImageFeatures, learning_rate, not_finite
+from proxy_training.peft_backend import ImageFeatures, learning_rates, not_finite, step_examples
 from proxy_training.stack.adamw import StackedAdamW
 from proxy_training.stack.adapters import AdapterLayout
 from proxy_training.stack.decoder import Decoder
@@ -28,11 +28,17 @@ LOGITS_AT_ONCE = 1 << 25
 
 @dataclass(slots=True)
 class Plan:
-    """One training: `steps` of examples, and the adapter it starts from by PEFT names."""
+    """One training: `steps` of examples with a learning rate each, and the adapter it starts from by PEFT names."""
 
     recipe: Recipe
     steps: Sequence[Sequence[Example]]
+    rates: Sequence[float]
     start: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, recipe: Recipe, stages: Sequence[Sequence[Example]], start: dict[str, Tensor], restarts: bool = False) -> Plan:
+        """Cut stages into steps; with `restarts` each stage has a schedule of its own."""
+        return cls(recipe, step_examples(stages, recipe.batch_size), learning_rates(recipe, stages, restarts), start)
 
 
 @dataclass(slots=True)
@@ -135,7 +141,7 @@ class Stack:
                 active[at].failure = f"memory ran out at step {active[at].at + 1}, one probe at a time; lower the batch size or max length"
                 losses[at] = torch.nan
             at = end
-        rates = torch.tensor([learning_rate(s.plan.recipe, s.at, len(s.plan.steps)) for s in active], device=self.base.device)
+        rates = torch.tensor([slot.plan.rates[slot.at] for slot in active], device=self.base.device)
         self._state.update(len(active), losses, rates, [slot.plan.recipe for slot in active])
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         tokens = [sum(len(example.encoded.input_ids) for example in step) for step in examples]

@@ -55,7 +55,7 @@ def _seconds(new_stack: Callable[[int], Stack], plan: Plan, slots: int, device: 
     try:
         stack = new_stack(slots)
         for number in range(slots):
-            stack.start(number, replace(plan, steps=steps))
+            stack.start(number, replace(plan, steps=steps, rates=[plan.rates[0]] * len(steps)))
         times = []
         for _ in range(TRIALS + 1):
             began = _now(device)
