@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,27 @@ def open_engine(url: str | sa.URL, read_only: bool = False) -> sa.Engine:
 def writing(engine: sa.Engine) -> sa.Engine:
     """Return the engine whose transactions take the write lock at once, so that a reader never has to become a writer."""
     return engine.execution_options(probe_begin="BEGIN IMMEDIATE")
+
+
+@contextmanager
+def rebuilding(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Give a writing transaction in which tables may be made anew under their old names.
+
+    SQLite changes a constraint only so, and dropping the old table would take along all rows elsewhere that refer to it: references are
+    therefore off meanwhile, and checked before the transaction ends.
+    """
+    with writing(engine).connect() as connection:
+        sqlite_connection = connection.connection.driver_connection if engine.dialect.name == "sqlite" else None
+        if sqlite_connection is not None:
+            sqlite_connection.execute("PRAGMA foreign_keys = OFF")  # outside of any transaction, where alone it has an effect
+        try:
+            with connection.begin():
+                yield connection
+                if sqlite_connection is not None and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first()):
+                    raise StoreError(f"the store was not brought up to date: table {broken[0]} refers to rows that are missing")
+        finally:
+            if sqlite_connection is not None:
+                sqlite_connection.execute("PRAGMA foreign_keys = ON")
 
 
 def reading(engine: sa.Engine) -> sa.Engine:

@@ -24,7 +24,7 @@ _HEADER = (
     "warnings",
 )
 _EFFECT = ("arm", "role", "level", "name", "accuracy", "tier", "verdict", "verdict_from", "seeds_to_decide", "source", "metric")
-_PAIR = ("level", "name", "a", "b", "decided", "a_source", "b_source")
+_PAIR = ("level", "name", "a", "b", "decided", "a_source", "b_source", "same")
 _ESTIMATE = ("value", "stderr", "low", "high", "n")
 
 

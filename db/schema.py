@@ -72,6 +72,7 @@ class StudyRow(Base):
     budget: Mapped[int] = mapped_column(sa.BigInteger)
     add_share: Mapped[float] = mapped_column(Real, nullable=True)
     clean_of: Mapped[tuple[str, ...]] = mapped_column(Document(tuple[str, ...]), server_default="[]")
+    looks: Mapped[tuple[int, ...]] = mapped_column(Document(tuple[int, ...]), server_default="[]")
     created_at: Mapped[str]
     revision: Mapped[int] = mapped_column(default=0)
 
@@ -268,6 +269,7 @@ class PairRecordRow(Base):
     decided: Mapped[bool]
     a_source: Mapped[str]
     b_source: Mapped[str]
+    same: Mapped[bool] = mapped_column(server_default=sa.false())
 
 
 class ManifestRow(Base):

@@ -26,6 +26,7 @@ _STUDY = sa.select(
     StudyRow.created_at,
     StudyRow.revision,
     StudyRow.clean_of,
+    StudyRow.looks,
 )
 _ARM = sa.select(ArmRow.name, ArmRow.role, ArmRow.design, ArmRow.curriculum, ArmRow.source).order_by(ArmRow.position)
 
@@ -48,12 +49,15 @@ def create_study(connection: sa.Connection, record: StudyRecord, benchmarks: Seq
 def _content(record: StudyRecord) -> dict[str, Any]:
     """Return what must not change: where the proxy lies may, and its defaults are not the study's."""
     proxy = dataclasses.replace(record.proxy, path="", recipe=record.recipe, default_samples=0, default_tokens=0)
-    fields = ("recipe", "base", "base_given", "budget_unit", "budget", "add_share", "clean_of")
+    fields = ("recipe", "base", "base_given", "budget_unit", "budget", "add_share", "clean_of", "looks")
     return {"proxy": proxy} | {name: getattr(record, name) for name in fields}
 
 
 def _check_frozen(connection: sa.Connection, known: StudyRecord, record: StudyRecord, benchmarks: Sequence[str]) -> None:
     old, new = _content(known), _content(record)
+    if not known.looks and record.looks:  # what was decided with all seeds at once may be decided again, over looks
+        connection.execute(sa.update(StudyRow).where(StudyRow.name == record.name).values(looks=record.looks))
+        old["looks"] = record.looks
     changed = [name for name in old if old[name] != new[name]]
     if changed:
         raise StoreError(f"study {record.name!r} is frozen: it has probes with another {_words(changed)}; ask under another --study name")

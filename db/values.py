@@ -104,6 +104,7 @@ class StudyRecord:
     created_at: str = ""
     revision: int = 0  # raised whenever a probe of the study finishes or an arm or benchmark is added
     clean_of: tuple[str, ...] = ()  # benchmarks whose items are not drawn; rows that hold one are excluded
+    looks: tuple[int, ...] = ()  # numbers of seeds at which it is decided; empty: once, with all the seeds that there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +236,7 @@ class PairRow:
     decided: bool
     a_source: str = ""
     b_source: str = ""
+    same: bool = False  # shown to differ by less than the margin
 
 
 @dataclass(frozen=True, slots=True)
