@@ -62,9 +62,8 @@ def cell(name: str, count: int, deviation: float, curves: int) -> dict[str, Any]
         choice = choose_law(curve)
         told += choice.told
         right += choice.told and choice.law is law
-        covered += sum(
-            found.low <= true <= found.high for found, true in zip(forecast(curve, curve.sizes[-1] * np.array(AHEAD)), ahead, strict=True)
-        )
+        found = forecast(curve, curve.sizes[-1] * np.array(AHEAD))
+        covered += sum(bool(one.low <= true <= one.high) for one, true in zip(found, ahead, strict=True))
     return {"truth": name, "sizes": count, "deviation": deviation, "curves": curves, "told": told, "right": right, "covered": covered}
 
 

@@ -139,6 +139,7 @@ def ranking_json(ranking: Ranking, capability: str | None, not_new: Mapping[str,
             "b_arm": pair.b,
             "difference": estimate_json(pair.difference),
             "decided": pair.decided,
+            "same": pair.same,
         }
         for pair in ranking.pairs
         if (pair.level, pair.name) == (level, name)

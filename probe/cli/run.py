@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
+import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -60,6 +62,11 @@ DESIGNS = ("solo", "add-one", "leave-one-out", "halving", "ladder", "swarm", "ph
 @click.option("--cache-limit", default=None, metavar="SIZE", help="Disk for image features, such as 20GB.  [default: no limit]")
 @click.option("--gpus-per-probe", type=click.IntRange(1, 64), default=1, show_default=True, help="More: shard a proxy too big for one GPU.")
 @click.option("--executor", type=click.Choice(["local"]), default="local", show_default=True)
+@click.option("--until-decided", is_flag=True, help="Give more seeds to what is open, until nothing is; answers hold at every look.")
+@click.option("--most-seeds", type=click.IntRange(4, 64), default=None, help="With --until-decided, for a new study.  [default: 12]")
+@click.option(
+    "--budget", type=click.FloatRange(0, min_open=True), default=None, metavar="HOURS", help="Stop then; the same command goes on."
+)
 @click.option("--retry-failed", is_flag=True, help="Run again what failed in this study.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and what it will cost; store nothing.")
 @listing_options
@@ -75,7 +82,12 @@ def command(workspace: Workspace, /, **options: Any) -> None:
     workspace.check_writable()
     request = _request(options)
     bring_here(workspace, request.slugs(), lambda line: say(line, err=True), counting)
-    planned = plan_run(workspace, request, lambda line: say(line, err=True))
+    if options["until_decided"]:
+        from probe.cli.until_decided import plan_first_look
+
+        planned = plan_first_look(workspace, request, options)
+    else:
+        planned = plan_run(workspace, request, lambda line: say(line, err=True))
     _print_plan(planned)
     if options["dry_run"]:
         cost = _estimate(workspace, planned, options)
@@ -86,38 +98,51 @@ def command(workspace: Workspace, /, **options: Any) -> None:
     if options["retry_failed"]:
         with workspace.open_store() as store:
             say(f"{store.retry_failed(options['study'])} failed probes wait again.", err=True)
-    run_and_rank(workspace, options["study"], options["workers"], engine_settings(options), options["form"])
+    settings, hours = engine_settings(options), options["budget"]
+    deadline = None if hours is None else time.monotonic() + 3600 * hours
+    if options["until_decided"]:
+        from probe.cli.until_decided import run_rounds
+
+        run_rounds(workspace, options["study"], options["workers"], settings, options["form"], deadline)
+        return
+    run_and_rank(workspace, options["study"], options["workers"], settings, options["form"], deadline)
 
 
-def run_and_rank(workspace: Workspace, study: str, workers: int | None, settings: EngineSettings, form: str) -> None:
-    """Run what waits in a study and print its ranking.
+def run_and_rank(
+    workspace: Workspace, study: str, workers: int | None, settings: EngineSettings, form: str, deadline: float | None = None
+) -> None:
+    """Run what waits in a study, until `deadline` (of `time.monotonic`) at most, and print its ranking.
 
     Raises:
         ProbeError: probes failed, workers keep dying, or (once the ranking is printed) a benchmark could not be scored.
     """
-    from probe.cli.rank import print_ranking, ranking_json, study_qualities
-    from probe.study.ranking import not_new_sources, parse_rates, rank
-
-    unscored = run_waiting(workspace, study, workers, settings)
-    with workspace.open_store() as store:
-        arms = store.arms(study)
-        if not any(arm.role.value == "source" for arm in arms):
-            say(f"Done: {len(arms)} arms. Search the mixture with: probe optimize --study {study}")
-            ranking = None
-        else:
-            ranking = rank(store, study, workspace.quality)
-        not_new, parsed = not_new_sources(store, study), parse_rates(store, study)
-        quality = study_qualities(store, study, workspace.quality) if ranking and form == "json" else {}
-    if ranking and form == "json":
-        print_json(ranking_json(ranking, None, not_new, parsed) | {"benchmark_quality": quality})
-    elif ranking:
-        print_ranking(ranking, None, form, parsed)
+    unscored = run_waiting(workspace, study, workers, settings, deadline)
+    print_study(workspace, study, form)
     if unscored:
         raise ProbeError(unscored)
 
 
-def run_waiting(workspace: Workspace, study: str, workers: int | None, settings: EngineSettings) -> str:
-    """Run what waits in a study, with progress; Ctrl-C ends with a sentence on how to go on.
+def print_study(workspace: Workspace, study: str, form: str, more: Mapping[str, Any] | None = None) -> None:
+    """Print a study's ranking, or what to do next where it has no source to rank; `more` goes into the JSON."""
+    from probe.cli.rank import print_ranking, ranking_json, study_qualities
+    from probe.study.ranking import not_new_sources, parse_rates, rank
+
+    with workspace.open_store() as store:
+        arms = store.arms(study)
+        if not any(arm.role.value == "source" for arm in arms):
+            say(f"Done: {len(arms)} arms. Search the mixture with: probe optimize --study {study}")
+            return
+        ranking = rank(store, study, workspace.quality)
+        not_new, parsed = not_new_sources(store, study), parse_rates(store, study)
+        quality = study_qualities(store, study, workspace.quality) if form == "json" else {}
+    if form == "json":
+        print_json(ranking_json(ranking, None, not_new, parsed) | {"benchmark_quality": quality} | dict(more or {}))
+    else:
+        print_ranking(ranking, None, form, parsed)
+
+
+def run_waiting(workspace: Workspace, study: str, workers: int | None, settings: EngineSettings, deadline: float | None = None) -> str:
+    """Run what waits in a study, with progress, until `deadline` at most; Ctrl-C ends with a sentence on how to go on.
 
     Returns a sentence where probes are trained and only a benchmark could not be scored, else nothing.
 
@@ -134,7 +159,7 @@ def run_waiting(workspace: Workspace, study: str, workers: int | None, settings:
         before = store.progress(study).done
     try:
         with study_progress(count) as show:
-            progress = execute(workspace, study, count, settings, show)
+            progress = execute(workspace, study, count, settings, show, deadline)
     except Interrupted:
         say("\nStopped. Every finished probe is kept; the same command goes on where this one stopped.", err=True)
         sys.exit(130)
@@ -142,6 +167,8 @@ def run_waiting(workspace: Workspace, study: str, workers: int | None, settings:
         raise ProbeError(str(error)) from None
     if progress.done > before:
         _say_how(workspace, study)
+    if progress.waiting or progress.running:
+        say(f"The time is up; {progress.waiting + progress.running} probes wait, and the same command goes on.", err=True)
     if broken := progress.failed - progress.unscored:
         raise ProbeError(
             f"{broken} probes failed (last: {progress.last_error}); see `probe status`, run the same command with "

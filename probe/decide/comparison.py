@@ -54,7 +54,8 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LevelResult:
-    """The answers at one level; lists run parallel to `arms` or to `pairs`. `deviation` is that of one repeat's paired difference."""
+    """The answers at one level; lists run parallel to `arms` or to `pairs`. `same` pairs are shown to differ by less than the margin.
+    `deviation` is that of one repeat's paired difference."""
 
     level: str
     name: str
@@ -69,6 +70,7 @@ class LevelResult:
     pairs: tuple[Pair, ...]
     differences: tuple[Estimate, ...]
     decided: tuple[bool, ...]
+    same: tuple[bool, ...]
     accuracy: NDArray[np.float64]
     repeats: tuple[int, ...]
     deviation: float
@@ -108,8 +110,9 @@ def compare(
         members = [k for k, found in enumerate(measured) if found.asked.panel.level == detail]
         answers = _split(_decided_pairs([measured[k] for k in members], alpha), [len(measured[k].pairs) for k in members])
         decided |= dict(zip(members, answers, strict=True))
+    same = [_same_pairs(found, alpha, margin) for found in measured]
     given, seeds, levels = _verdicts(measured, alpha, margin)
-    return [_result(found, decided[k], given[k], seeds[k], levels[k], level) for k, found in enumerate(measured)]
+    return [_result(found, decided[k], same[k], given[k], seeds[k], levels[k], level) for k, found in enumerate(measured)]
 
 
 def _measure(asked: Comparison, looks: Sequence[int]) -> _Measured | None:
@@ -170,8 +173,16 @@ def _split(values: list[Item], sizes: Sequence[int]) -> list[list[Item]]:
     return [values[end - size : end] for end, size in zip(ends, sizes, strict=True)]
 
 
+def _same_pairs(found: _Measured, alpha: float, margin: float | None) -> list[bool]:
+    """Return which pairs are shown to differ by less than the margin: a claim of its own kind, corrected over a level's pairs (Holm)."""
+    if found.between is None:
+        return []
+    inside = found.between.p_inside(np.asarray(found.deviation if margin is None else margin))
+    return list((holm(inside) <= alpha).tolist())
+
+
 def _result(
-    found: _Measured, decided: list[bool], given: list[Verdict], seeds: list[int | None], asked_at: float, level: float
+    found: _Measured, decided: list[bool], same: list[bool], given: list[Verdict], seeds: list[int | None], asked_at: float, level: float
 ) -> LevelResult:
     values = dict(zip(found.arms, found.against.value.tolist(), strict=True))
     return LevelResult(
@@ -188,6 +199,7 @@ def _result(
         pairs=found.pairs,
         differences=found.between.estimates(level) if found.between is not None else (),
         decided=tuple(decided),
+        same=tuple(same),
         accuracy=found.asked.panel.accuracy,
         repeats=tuple(found.against.repeats.tolist()),
         deviation=found.deviation,

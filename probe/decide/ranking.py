@@ -16,7 +16,9 @@ from probe.decide.study_warnings import study_warnings
 RANKED = (ArmRole.UNTRAINED, ArmRole.BASE, ArmRole.SOURCE)
 
 
-def rank_study(inputs: StudyScores, *, level: float = 0.90, alpha: float = 0.05, margin: float | None = None) -> Ranking:
+def rank_study(
+    inputs: StudyScores, *, level: float = 0.90, alpha: float = 0.05, margin: float | None = None, looks: Sequence[int] = ()
+) -> Ranking:
     """Rank a study's sources at the levels overall, capability and benchmark.
 
     Each design has its own reference (`asked.ANSWERS`): `solo` and `ladder` arms are compared with the untrained proxy (no verdicts),
@@ -27,7 +29,7 @@ def rank_study(inputs: StudyScores, *, level: float = 0.90, alpha: float = 0.05,
     Intervals are marginal at `level`; each design is a family: verdicts are corrected at `alpha` over all levels of detail together,
     `decided` and tiers (Holm at `alpha`) over all pairs at the same level of detail. `margin` is that of `neutral`, by default the
     deviation of one repeat's paired difference. Where several designs were run, noise floor and minimum detectable effect are those of
-    the first with verdicts.
+    the first with verdicts. With `looks` (of a study that is decided as its seeds come) all of it holds at every look.
 
     Raises:
         ValueError: nothing can be compared yet: no benchmark scored, or no arm together with its reference.
@@ -42,7 +44,7 @@ def rank_study(inputs: StudyScores, *, level: float = 0.90, alpha: float = 0.05,
     trained = [k for k in range(len(arms)) if k not in one_run]
     panels = level_panels(parts, trained)
     families = [[question for question in asked if question.design is design] for design in dict.fromkeys(q.design for q in asked)]
-    results = [found for family in families for found in _answer(family, arms, panels, level, alpha, margin)]
+    results = [found for family in families for found in _answer(family, arms, panels, level, alpha, margin, looks)]
     overall = [result for result in results if result.level == OVERALL and result.arms]
     if not overall:
         raise ValueError(f"study {inputs.study!r} has no arm scored together with its reference yet")
@@ -95,10 +97,11 @@ def _answer(
     level: float,
     alpha: float,
     margin: float | None,
+    looks: Sequence[int],
 ) -> list[LevelResult]:
     less = frozenset(k for k, arm in enumerate(arms) if takes_away(arm))
     compared = [Comparison(panel, question.design, question.reference, question.arms, less) for panel in panels for question in family]
-    return compare(compared, level=level, alpha=alpha, margin=margin)
+    return compare(compared, level=level, alpha=alpha, margin=margin, looks=looks)
 
 
 def _reference(named: list[tuple[str, Design]]) -> str:
@@ -135,8 +138,8 @@ def _effect_rows(inputs: StudyScores, places: list[int], result: LevelResult) ->
 def _pair_rows(inputs: StudyScores, places: list[int], result: LevelResult) -> list[PairRow]:
     arms = [inputs.arms[place] for place in places]
     return [
-        PairRow(result.level, result.name, arms[a].name, arms[b].name, difference, decided, arms[a].source, arms[b].source)
-        for (a, b), difference, decided in zip(result.pairs, result.differences, result.decided, strict=True)
+        PairRow(result.level, result.name, arms[a].name, arms[b].name, difference, decided, arms[a].source, arms[b].source, same)
+        for (a, b), difference, decided, same in zip(result.pairs, result.differences, result.decided, result.same, strict=True)
     ]
 
 

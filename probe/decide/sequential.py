@@ -67,7 +67,7 @@ class SequentialEffects(Effects):
     def half_width(self, level: float) -> Floats:
         """Return half the width of the intervals, which hold at all looks together."""
         share = np.max(np.where(self.reached, np.arange(len(self.shares))[:, None], 0), axis=0)
-        parts = np.array([Effects.half_width(self, 1 - (1 - level) * part) for part in self.shares], dtype=np.float64)
+        parts = np.array([Effects.half_width(self, 1 - (1 - level) * part) for part in self.shares.tolist()], dtype=np.float64)
         return np.asarray(parts[share, np.arange(len(share))], dtype=np.float64)
 
     def p_above(self, threshold: float | Floats) -> Floats:
@@ -91,7 +91,7 @@ class SequentialEffects(Effects):
         spent = [
             np.where(here, p_of(found) / share, 1.0) for found, here, share in zip(self.earlier, self.reached, self.shares, strict=True)
         ]
-        return np.minimum(np.min(spent, axis=0), 1.0)
+        return np.asarray(np.minimum(np.min(spent, axis=0), 1.0), dtype=np.float64)
 
 
 def sequential_effects(

@@ -101,9 +101,14 @@ def design_of(study: StudyRecord, request: RunRequest) -> Design:
 
 
 def own_seeds(store: Store, known: StudyRecord | None, design: Design) -> int:
-    """Return how many repeats a study has of a design, else of what it trained; three for a new one."""
+    """Return how many repeats a study has of a design, else of what it trained; three for a new one.
+
+    Where seeds go to open questions, those of the first look: more of them are not for every arm.
+    """
     if known is None:
         return DEFAULT_SEEDS
+    if known.looks:
+        return known.looks[0]
     designs_of = {arm.name: arm.design for arm in store.arms(known.name) if arm.role not in (ArmRole.UNTRAINED, ArmRole.CONFIRM)}
     repeats = [(designs_of[probe.arm], probe.repeat + 1) for probe in store.probes(known.name) if probe.arm in designs_of]
     own = [count for of, count in repeats if of is design]

@@ -39,11 +39,14 @@ class LocalExecutor:
     study: str
     workers: int
     settings: EngineSettings = ANY_ENGINE
+    deadline: float | None = None  # of `time.monotonic`; what is not finished by then waits
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _places: dict[int, Place] = field(default_factory=dict)
 
     def run(self, on_progress: Callable[[StudyProgress], None]) -> StudyProgress:
-        """Work until nothing waits and nobody, here or elsewhere, is at work on the study; call `on_progress` about twice a second.
+        """Work until nothing waits and nobody, here or elsewhere, is at work on the study, or the deadline has come.
+
+        `on_progress` is called about twice a second.
 
         Raises:
             Interrupted: Ctrl-C; the workers have given their leases back.
@@ -66,7 +69,7 @@ class LocalExecutor:
         while True:
             idle_deaths += self._bury(store)
             on_progress(progress := store.progress(self.study))
-            if not progress.waiting and not progress.running:
+            if (not progress.waiting and not progress.running) or (self.deadline is not None and time.monotonic() >= self.deadline):
                 return progress
             if idle_deaths >= MAX_IDLE_DEATHS:
                 raise RuntimeError(f"the workers died {idle_deaths} times before they began; the reason is in {self._log_path()}")

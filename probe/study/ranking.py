@@ -58,7 +58,7 @@ def computed_ranking(
         raise ProbeError(f"study {study!r} trained mixtures alone, no source to rank: search them with probe optimize --study {study}.")
     inputs = study_scores(store, record, RANKED, Split.SELECTION)
     try:
-        ranking = rank_study(inputs, level=level, margin=margin)
+        ranking = rank_study(inputs, level=level, margin=margin, looks=record.looks)
     except ValueError as error:
         raise ProbeError(f"{error}; see `probe status`.") from None
     kept = kept_of_study(quality, record.proxy.weights_hash, store.study_benchmarks(study)) if quality else {}

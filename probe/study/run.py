@@ -117,10 +117,15 @@ def store_plan(workspace: Workspace, planned: Planned) -> None:
 
 
 def execute(
-    workspace: Workspace, study: str, workers: int, settings: EngineSettings, on_progress: Callable[[StudyProgress], None]
+    workspace: Workspace,
+    study: str,
+    workers: int,
+    settings: EngineSettings,
+    on_progress: Callable[[StudyProgress], None],
+    deadline: float | None = None,
 ) -> StudyProgress:
-    """Run what waits in a study on this machine."""
-    return LocalExecutor(workspace, study, workers, settings).run(on_progress)
+    """Run what waits in a study on this machine, until a time of `time.monotonic` at most."""
+    return LocalExecutor(workspace, study, workers, settings, deadline).run(on_progress)
 
 
 def _benchmarks(store: Store, known: StudyRecord | None, request: RunRequest) -> tuple[BenchmarkRecord, ...]:
