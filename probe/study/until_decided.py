@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from db.values import Arm, ArmRole, PlannedProbe, StudyPlan, StudyRecord
+from db.values import Arm, ArmRole, PlannedProbe, ProbeState, StudyPlan, StudyRecord
 from probe.decide.asked import Question, questions
 from probe.decide.open_questions import OpenQuestion, open_questions
 from probe.decide.sequential import looks
@@ -28,7 +28,7 @@ Run = Callable[[], bool]  # runs what waits; False once the time is up
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One look: what was open, and the probes that were trained next because of it; `saved` is what all arms together would have taken."""
+    """One look: what was open, and how many more probes were asked for because of it."""
 
     seeds: tuple[int, ...]  # of the arms, fewest and most
     open: tuple[str, ...]
@@ -159,8 +159,9 @@ def _compared(store: Store, study: str) -> list[Arm]:
 
 
 def _decided(store: Store, study: StudyRecord, why: str, rounds: Sequence[Round], asked: Sequence[OpenQuestion]) -> Decided:
-    counts = _repeats(store, study.name, _compared(store, study.name))
-    probes = sum(counts.values())
+    compared = _compared(store, study.name)
+    counts, names = _repeats(store, study.name, compared), {arm.name for arm in compared}
+    probes = sum(probe.arm in names and probe.repeat < SEED_STRIDE and probe.state is ProbeState.DONE for probe in store.probes(study.name))
     equal = len(counts) * max(counts.values(), default=0)
     return Decided(why, tuple(rounds), tuple(question.what for question in asked), study.looks, probes, equal)
 
