@@ -25,6 +25,9 @@ DESIGNS = ("solo", "add-one", "leave-one-out", "halving", "ladder", "swarm", "ph
 @click.option("--study", default="main", show_default=True, help="The named question these probes answer.")
 @click.option("--group", "groups", multiple=True, metavar="NAME=S1,S2", help="Sources asked about as one; repeat for more.")
 @click.option(
+    "--by", type=click.Choice(["capability", "format", "subsource"]), default=None, help="Make groups of the sources, or split them."
+)
+@click.option(
     "--design", type=click.Choice(DESIGNS), default=None, help="How to ask (docs/designs.md).  [default: add-one with --base, else solo]"
 )
 @click.option("--base", default=None, metavar="M", help="Base mixture: a manifest file, or a=0.5,b=0.5.")
@@ -37,6 +40,8 @@ DESIGNS = ("solo", "add-one", "leave-one-out", "halving", "ladder", "swarm", "ph
     "--add-share", type=click.FloatRange(0.01, 0.99), default=None, help="Share of the source in add-one, for a new study.  [default: 0.2]"
 )
 @click.option("--keep-contaminated", is_flag=True, help="Train also on rows that hold the benchmarks' items, for a new study.")
+@click.option("--sequential", is_flag=True, help="With add-one: accept one source after another, in the order given.")
+@click.option("--orders", type=click.IntRange(1, 8), default=1, show_default=True, help="With --sequential: so many orders of the sources.")
 @click.option("--double", is_flag=True, help="With halving: arms with the share doubled, too.")
 @click.option("--sizes", default=None, metavar="N,N", help="Budgets of a ladder or of phases.  [default: a ladder's four doublings]")
 @click.option("--phase", "phases", multiple=True, metavar="M", help="A phase such as a=0.5,b=0.5; repeat in their order.")
@@ -75,10 +80,15 @@ def command(workspace: Workspace, /, **options: Any) -> None:
     workspace.check_writable()
     request = _request(options)
     bring_here(workspace, request.slugs(), lambda line: say(line, err=True), counting)
+    if options["sequential"]:
+        from probe.cli.gates import run_sequential
+
+        run_sequential(workspace, request, options)
+        return
     planned = plan_run(workspace, request, lambda line: say(line, err=True))
-    _print_plan(planned)
+    print_plan(planned)
     if options["dry_run"]:
-        cost = _estimate(workspace, planned, options)
+        cost = estimated(workspace, planned, options)
         if options["form"] == "json":
             print_json(plan_json(planned) | {"cost": None if cost is None else cost_json(cost)})
         return
@@ -183,7 +193,7 @@ def parse_size(text: str) -> int:
 def _request(options: dict[str, Any]) -> RunRequest:
     from db.values import Design
     from probe.study.base import parse_base
-    from probe.study.run import RunRequest
+    from probe.study.request import GroupBy, RunRequest
     from probe.study.written import parse_groups, parse_phases, parse_sizes
     from proxy_training.jobs import Precision, Scope
 
@@ -207,6 +217,7 @@ def _request(options: dict[str, Any]) -> RunRequest:
         mixtures=options["mixtures"],
         device=options["device"],
         keep_contaminated=options["keep_contaminated"],
+        by=GroupBy(options["by"]) if options["by"] else None,
         groups=parse_groups(options["groups"]),
         sizes=parse_sizes(options["sizes"]),
         phases=parse_phases(options["phases"], options["phase_shares"]),
@@ -216,7 +227,7 @@ def _request(options: dict[str, Any]) -> RunRequest:
     )
 
 
-def _estimate(workspace: Workspace, planned: Planned, options: dict[str, Any]) -> CostEstimate | None:
+def estimated(workspace: Workspace, planned: Planned, options: dict[str, Any]) -> CostEstimate | None:
     """Measure what the plan's new probes will cost on this device, and print it; None where there is nothing to train or score."""
     from probe.study.devices import default_workers
     from probe.study.estimate import estimate
@@ -286,7 +297,8 @@ def plan_json(planned: Planned) -> dict[str, Any]:
     }
 
 
-def _print_plan(planned: Planned) -> None:
+def print_plan(planned: Planned) -> None:
+    """Print what a plan holds, and how much of it is new."""
     study, probes = planned.plan.study, planned.plan.probes
     rows = sorted(probe.rows for probe in probes if probe.rows)
     tokens = sorted(probe.tokens for probe in probes if probe.rows)

@@ -17,7 +17,7 @@ from probe.study.novelty import novelty_notes
 from probe.study.planned_probes import SEED_STRIDE, Say, plan_probes
 from probe.study.registry import benchmark_record, check_halves, default_benchmarks, find_benchmark, find_source, rescored, source_record
 from probe.study.request import RunRequest
-from probe.study.units import asked_units
+from probe.study.units import asked_units, base_with_parts, group_notes
 from probe.workspace import Workspace
 from proxy_training.jobs import EngineSettings
 from sources.spec import SourceSpec
@@ -61,12 +61,14 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
             clean_of, unread = readable(benchmarks)
             draft, chosen = replace(draft, clean_of=clean_of), (*chosen, *unread)
         draws = study_draws(store, draft, workspace.indexes, lambda slug: specs.get(slug) or find_source(store, slug))
-        sources = tuple(_source(draws, spec, say) for spec in specs.values())
         study = draft if draft.base.shares else replace(draft, base=designs.proportional({slug: draws.pool(slug).usable for slug in specs}))
         design = design_of(study, request)
         seeds = request.seeds or own_seeds(store, known, design)
-        units = tuple(asked_units(request, draws))
-        question = designs.Question(study, request, units, study.base, seeds, store.arms(study.name) if known else ())
+        units = asked_units(request, study.base, draws)
+        specs |= {slug: find_source(store, slug) for unit in units for slug in unit.slugs() if slug not in specs}
+        sources = tuple(_source(draws, spec, say) for spec in specs.values())
+        base = base_with_parts(study.base, units, draws)
+        question = designs.Question(study, request, units, base, seeds, store.arms(study.name) if known else ())
         asked = designs.DESIGNS[design](question)
         arms = [one.arm for one in asked]
         probes = plan_probes(draws, arms, range(seeds), say, {one.arm.name: one.repeats for one in asked if one.repeats})
@@ -76,7 +78,7 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
         asks_anew = planned.new or planned.new_benchmarks
         shared = shared_images(draws, [*arms, *trained], benchmarks) if asks_anew else ()
         seen = novelty_notes(study.proxy, specs.values()) if asks_anew else ()
-        notes = (*chosen, *shared, *seen)
+        notes = (*chosen, *(group_notes(units) if asks_anew else ()), *shared, *seen)
         for told in notes:
             say(told)
         return replace(planned, notes=notes)
