@@ -78,6 +78,7 @@ def command(workspace: Workspace, /, **options: Any) -> None:
     check_device(options["device"])
     check_sharding(options["device"], options["gpus_per_probe"])
     workspace.check_writable()
+    _check_together(options)
     request = _request(options)
     bring_here(workspace, request.slugs(), lambda line: say(line, err=True), counting)
     if options["sequential"]:
@@ -105,6 +106,7 @@ def run_and_rank(workspace: Workspace, study: str, workers: int | None, settings
     Raises:
         ProbeError: probes failed, workers keep dying, or (once the ranking is printed) a benchmark could not be scored.
     """
+    from probe.cli.order_slopes import slope_lines, slopes_json
     from probe.cli.rank import print_ranking, ranking_json, study_qualities
     from probe.study.ranking import not_new_sources, parse_rates, rank
 
@@ -118,10 +120,13 @@ def run_and_rank(workspace: Workspace, study: str, workers: int | None, settings
             ranking = rank(store, study, workspace.quality)
         not_new, parsed = not_new_sources(store, study), parse_rates(store, study)
         quality = study_qualities(store, study, workspace.quality) if ranking and form == "json" else {}
+        slopes = slopes_json(store, study) if form == "json" else slope_lines(store, study)
     if ranking and form == "json":
-        print_json(ranking_json(ranking, None, not_new, parsed) | {"benchmark_quality": quality})
+        print_json(ranking_json(ranking, None, not_new, parsed) | {"benchmark_quality": quality, "order_slopes": slopes})
     elif ranking:
         print_ranking(ranking, None, form, parsed)
+        for told in slopes if form == "table" else ():
+            say(str(told))
     if unscored:
         raise ProbeError(unscored)
 
@@ -188,6 +193,25 @@ def parse_size(text: str) -> int:
     if found is None:
         raise UsageError(f"{text!r} is no size: give it as 500MB or 20GB.")
     return int(float(found[1]) * 1000 ** " KMGT".index(found[2].upper() or " "))
+
+
+def _check_together(options: dict[str, Any]) -> None:
+    """Refuse options that say nothing of the design asked for.
+
+    Raises:
+        UsageError: there is one.
+    """
+    design = options["design"] or ("add-one" if options["base"] or options["sequential"] else "solo")
+    for given, option, fitting in (
+        (options["double"], "--double", ("halving",)),
+        (options["sizes"], "--sizes", ("ladder", "phases")),
+        (options["phases"], "--phase", ("phases",)),
+        (options["no_restarts"], "--no-restarts", ("phases",)),
+    ):
+        if given and design not in fitting:
+            raise UsageError(f"{option} goes with --design {' or '.join(fitting)}, not with {design}.")
+    if options["orders"] > 1 and not options["sequential"]:
+        raise UsageError("--orders goes with --sequential.")
 
 
 def _request(options: dict[str, Any]) -> RunRequest:

@@ -12,9 +12,10 @@ from probe.errors import ProbeError, UsageError
 from probe.study.designs.add_one import path_name
 from probe.study.designs.references import BASE
 from probe.study.gate_log import log_gate, logged_gates
+from probe.study.planned_probes import Say
 from probe.study.ranking import LEVEL, known_study, study_scores
 from probe.study.request import RunRequest
-from probe.study.run import Planned, Say, plan_run, store_plan
+from probe.study.run import Planned, plan_run, store_plan
 from probe.workspace import Workspace
 from sources.estimate import Estimate
 
