@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from probe.decide.gates import Gate
     from probe.study.request import RunRequest
     from probe.study.run import Planned
-    from probe.study.sequential import Order
+    from probe.study.gates import Order
 
 COLUMNS = ("order", "gate", "source", "against", "effect", "verdict", "level", "base after")
 
@@ -28,7 +28,7 @@ def run_sequential(workspace: Workspace, request: RunRequest, options: dict[str,
     """
     from db.values import Design
     from probe.cli.run import cost_json, engine_settings, estimated, plan_json, print_plan, run_waiting
-    from probe.study.sequential import first_plan, run_gates
+    from probe.study.gates import first_plan, run_gates
 
     if request.design not in (None, Design.ADD_ONE):
         raise UsageError(f"--sequential is a way to ask add-one, not {request.design.value}.")
@@ -59,7 +59,7 @@ def run_sequential(workspace: Workspace, request: RunRequest, options: dict[str,
 
 def print_orders(study: str, orders: Sequence[Order], form: str) -> None:
     """Print each order's gates, and where the accepted sets differ."""
-    from probe.study.sequential import disputed_units
+    from probe.study.gates import disputed_units
 
     disputed = disputed_units(orders)
     if form == "json":
