@@ -12,9 +12,9 @@ from probe.workspace import Workspace
 
 if TYPE_CHECKING:
     from probe.decide.gates import Gate
+    from probe.study.gates import Order
     from probe.study.request import RunRequest
     from probe.study.run import Planned
-    from probe.study.gates import Order
 
 COLUMNS = ("order", "gate", "source", "against", "effect", "verdict", "level", "base after")
 

@@ -11,9 +11,9 @@ from db.values import Verdict
 from probe.cli.studies import study_fields
 from probe.errors import UsageError
 from probe.study.gate_log import AUTHOR, logged_gates
+from probe.study.gates import disputed_units, run_gates
 from probe.study.ranking import computed_ranking
 from probe.study.run import Planned, RunRequest
-from probe.study.gates import disputed_units, run_gates
 from probe.workspace import Workspace
 from proxy_training.jobs import METRICS, Cost, ItemScores, JobResult
 from sources.mixture import Mixture
