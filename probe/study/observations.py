@@ -73,7 +73,7 @@ def observations(store: Store, study: StudyRecord) -> Observations:
     """
     inputs = study_scores(store, study, OBSERVED, Split.SELECTION)
     static = (arm for arm in store.arms(study.name) if len(arm.curriculum.phases) == 1)
-    arms = {arm.name: arm for arm in static if arm.curriculum.budget in (0, study.budget)}
+    arms = {arm.name: arm for arm in static if not arm.curriculum.budget}  # rungs of a ladder spend other budgets
     places = [a for a, arm in enumerate(inputs.arms) if arm.name in arms]
     scored = [benchmark for benchmark in inputs.benchmarks if benchmark.scored()]
     if not places or not scored:

@@ -58,3 +58,24 @@ def test_all_designs_of_one_study_train_once_and_are_ranked_each_by_its_own_refe
     arms = {arm["arm"]: arm for arm in shown["arm_list"]}
     assert (arms["phases/staged@32"]["restarts"], arms["phases/staged@32"]["budget"]) == (True, 32)
     assert shown["gates"] == []
+
+
+def test_gates_from_the_command_line_are_logged_once_and_asked_again_train_nothing(
+    with_data: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    words = ("run", "--sequential", "--orders", "2", "--base", "world/colour=1", "--source", "good", "--source", "bad")
+    run = (*words, "--samples", "16", "--seeds", "2", "--workers", "1", "--benchmark", "blocks", "--json")
+    first = json.loads(with_data(*run).stdout)
+    assert [order["order"] for order in first["orders"]] == [["good", "bad"], ["bad", "good"]]
+    gates = [gate for order in first["orders"] for gate in order["gates"]]
+    assert len(gates) == 4
+    assert gates[0]["base_before"] == {"world/colour": 1.0}
+    assert all(gate["base_after"] == gate["base_before"] or gate["accepted"] for gate in gates)
+    with Workspace(tmp_path / "ws").open_store() as store:
+        attempts = {probe.training_id: probe.attempts for probe in store.probes("main")}
+    assert json.loads(with_data(*run).stdout) == first
+    with Workspace(tmp_path / "ws").open_store() as store:
+        assert {probe.training_id: probe.attempts for probe in store.probes("main")} == attempts
+    assert json.loads(with_data("studies", "show", "main", "--json").stdout)["gates"] == gates
+    table = with_data(*run[:-1]).stdout
+    assert "Order 2 accepts" in table
