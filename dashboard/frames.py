@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
@@ -12,9 +13,18 @@ from db.values import ArmRole, EffectRow, ProbeState
 from probe.cli import output
 from probe.decide.levels import OVERALL
 from probe.decide.ranking import best_first
+from probe.decide.wording import verdict_means
 from sources.estimate import Estimate
 
-WORDS = {"solo": "each source alone", "add-one": "added to the base mixture", "swarm": "mixtures"}
+WORDS = {
+    "solo": "each source alone",
+    "add-one": "added to the base mixture",
+    "leave-one-out": "left out of the base mixture",
+    "halving": "its share halved",
+    "ladder": "at several sizes",
+    "phases": "orders of phases",
+    "swarm": "mixtures",
+}
 
 
 def interval_text(estimate: Estimate) -> str:
@@ -142,10 +152,10 @@ def ranking_table(effects: pd.DataFrame, costs: pd.DataFrame, view: Snapshot) ->
 
 
 def _sources_of(view: Snapshot, design: str) -> Mapping[str, str]:
-    """Return the source of each arm of a design, by the arm's name."""
-    return {
-        arm.name: arm.source for arm in view.arms if arm.role is ArmRole.SOURCE and arm.design is not None and arm.design.value == design
-    }
+    """Return the source of each arm of a design, by the arm's name; where a source has several arms, these go by their own names."""
+    arms = [arm for arm in view.arms if arm.role is ArmRole.SOURCE and arm.design is not None and arm.design.value == design]
+    counts = Counter(arm.source for arm in arms)
+    return {arm.name: arm.source if counts[arm.source] == 1 else arm.name for arm in arms}
 
 
 def _effect(row: EffectRow) -> dict[str, object]:
@@ -159,6 +169,8 @@ def _numbers(estimate: Estimate) -> dict[str, object]:
 def _verdict(row: EffectRow) -> str:
     if row.verdict is None:
         return ""
+    if row.verdict_from != "add-one" and (meaning := verdict_means(row)):
+        return f"{row.verdict.value}: {meaning}"
     return f"{row.verdict.value} (+{row.seeds_to_decide} seeds)" if row.seeds_to_decide else row.verdict.value
 
 

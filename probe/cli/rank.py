@@ -31,6 +31,7 @@ def command(workspace: Workspace, study: str, capability: str | None, level: flo
 
     Pages and manifests keep showing the ranking with the default level and margin.
     """
+    from probe.cli.order_slopes import slope_lines, slopes_json
     from probe.study.ranking import LEVEL, computed_ranking, not_new_sources, parse_rates, rank
 
     with workspace.open_store() as store:
@@ -39,10 +40,14 @@ def command(workspace: Workspace, study: str, capability: str | None, level: flo
         ranking = rank(store, study, kept) if default else computed_ranking(store, study, level=level, margin=margin, quality=kept)
         not_new, parsed = not_new_sources(store, study), parse_rates(store, study)
         quality = study_qualities(store, study, kept) if form == "json" else {}
+        slopes = slopes_json(store, study) if form == "json" else slope_lines(store, study)
     if form == "json":
-        print_json(ranking_json(ranking, capability, not_new, parsed) | {"benchmark_quality": quality})
-    else:
-        print_ranking(ranking, capability, form, parsed)
+        print_json(ranking_json(ranking, capability, not_new, parsed) | {"benchmark_quality": quality, "order_slopes": slopes})
+        return
+    print_ranking(ranking, capability, form, parsed)
+    if form == "table":
+        for told in slopes:
+            say(str(told))
 
 
 def study_qualities(store: Store, study: str, kept: Path) -> dict[str, Any]:
@@ -161,6 +166,8 @@ def ranking_json(ranking: Ranking, capability: str | None, not_new: Mapping[str,
 
 
 def _source_json(ranking: Ranking, row: EffectRow, parsed: ParseRates) -> dict[str, Any]:
+    from probe.decide.wording import verdict_means
+
     def level_map(level: str) -> dict[str, Any]:
         rows = [r for r in ranking.effects if r.arm == row.arm and r.level == level]
         return {r.name: {**(estimate_json(r.effect) or {}), "metric": r.metric, "accuracy": r.accuracy, "tier": r.tier} for r in rows}
@@ -177,6 +184,7 @@ def _source_json(ranking: Ranking, row: EffectRow, parsed: ParseRates) -> dict[s
         "tier": row.tier,
         "verdict": row.verdict.value if row.verdict else None,
         "verdict_from": row.verdict_from or None,
+        "verdict_means": verdict_means(row) or None,
         "seeds_to_decide": row.seeds_to_decide,
         "capabilities": level_map("capability"),
         "benchmarks": benchmarks,
@@ -184,8 +192,12 @@ def _source_json(ranking: Ranking, row: EffectRow, parsed: ParseRates) -> dict[s
 
 
 def _verdict(row: EffectRow) -> str:
+    from probe.decide.wording import verdict_means
+
     if row.verdict is None:
         return "-"
+    if row.verdict_from != "add-one" and (meaning := verdict_means(row)):
+        return f"{row.verdict.value}: {meaning}"
     if row.seeds_to_decide:
         return f"{row.verdict.value} ({row.seeds_to_decide} more seeds)"
     return row.verdict.value

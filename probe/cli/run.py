@@ -27,6 +27,9 @@ DESIGNS = ("solo", "add-one", "leave-one-out", "halving", "ladder", "swarm", "ph
 @click.option("--study", default="main", show_default=True, help="The named question these probes answer.")
 @click.option("--group", "groups", multiple=True, metavar="NAME=S1,S2", help="Sources asked about as one; repeat for more.")
 @click.option(
+    "--by", type=click.Choice(["capability", "format", "subsource"]), default=None, help="Make groups of the sources, or split them."
+)
+@click.option(
     "--design", type=click.Choice(DESIGNS), default=None, help="How to ask (docs/designs.md).  [default: add-one with --base, else solo]"
 )
 @click.option("--base", default=None, metavar="M", help="Base mixture: a manifest file, or a=0.5,b=0.5.")
@@ -39,6 +42,8 @@ DESIGNS = ("solo", "add-one", "leave-one-out", "halving", "ladder", "swarm", "ph
     "--add-share", type=click.FloatRange(0.01, 0.99), default=None, help="Share of the source in add-one, for a new study.  [default: 0.2]"
 )
 @click.option("--keep-contaminated", is_flag=True, help="Train also on rows that hold the benchmarks' items, for a new study.")
+@click.option("--sequential", is_flag=True, help="With add-one: accept one source after another, in the order given.")
+@click.option("--orders", type=click.IntRange(1, 8), default=1, show_default=True, help="With --sequential: so many orders of the sources.")
 @click.option("--double", is_flag=True, help="With halving: arms with the share doubled, too.")
 @click.option("--sizes", default=None, metavar="N,N", help="Budgets of a ladder or of phases.  [default: a ladder's four doublings]")
 @click.option("--phase", "phases", multiple=True, metavar="M", help="A phase such as a=0.5,b=0.5; repeat in their order.")
@@ -80,17 +85,23 @@ def command(workspace: Workspace, /, **options: Any) -> None:
     check_device(options["device"])
     check_sharding(options["device"], options["gpus_per_probe"])
     workspace.check_writable()
+    _check_together(options)
     request = _request(options)
     bring_here(workspace, request.slugs(), lambda line: say(line, err=True), counting)
+    if options["sequential"]:
+        from probe.cli.gates import run_sequential
+
+        run_sequential(workspace, request, options)
+        return
     if options["until_decided"]:
         from probe.cli.until_decided import plan_first_look
 
         planned = plan_first_look(workspace, request, options)
     else:
         planned = plan_run(workspace, request, lambda line: say(line, err=True))
-    _print_plan(planned)
+    print_plan(planned)
     if options["dry_run"]:
-        cost = _estimate(workspace, planned, options)
+        cost = estimated(workspace, planned, options)
         if options["form"] == "json":
             print_json(plan_json(planned) | {"cost": None if cost is None else cost_json(cost)})
         return
@@ -124,6 +135,7 @@ def run_and_rank(
 
 def print_study(workspace: Workspace, study: str, form: str, more: Mapping[str, Any] | None = None) -> None:
     """Print a study's ranking, or what to do next where it has no source to rank; `more` goes into the JSON."""
+    from probe.cli.order_slopes import slope_lines, slopes_json
     from probe.cli.rank import print_ranking, ranking_json, study_qualities
     from probe.study.ranking import not_new_sources, parse_rates, rank
 
@@ -135,10 +147,14 @@ def print_study(workspace: Workspace, study: str, form: str, more: Mapping[str, 
         ranking = rank(store, study, workspace.quality)
         not_new, parsed = not_new_sources(store, study), parse_rates(store, study)
         quality = study_qualities(store, study, workspace.quality) if form == "json" else {}
+        slopes = slopes_json(store, study) if form == "json" else slope_lines(store, study)
     if form == "json":
-        print_json(ranking_json(ranking, None, not_new, parsed) | {"benchmark_quality": quality} | dict(more or {}))
+        found = ranking_json(ranking, None, not_new, parsed) | {"benchmark_quality": quality, "order_slopes": slopes}
+        print_json(found | dict(more or {}))
     else:
         print_ranking(ranking, None, form, parsed)
+        for told in slopes if form == "table" else ():
+            say(str(told))
 
 
 def run_waiting(workspace: Workspace, study: str, workers: int | None, settings: EngineSettings, deadline: float | None = None) -> str:
@@ -207,10 +223,29 @@ def parse_size(text: str) -> int:
     return int(float(found[1]) * 1000 ** " KMGT".index(found[2].upper() or " "))
 
 
+def _check_together(options: dict[str, Any]) -> None:
+    """Refuse options that say nothing of the design asked for.
+
+    Raises:
+        UsageError: there is one.
+    """
+    design = options["design"] or ("add-one" if options["base"] or options["sequential"] else "solo")
+    for given, option, fitting in (
+        (options["double"], "--double", ("halving",)),
+        (options["sizes"], "--sizes", ("ladder", "phases")),
+        (options["phases"], "--phase", ("phases",)),
+        (options["no_restarts"], "--no-restarts", ("phases",)),
+    ):
+        if given and design not in fitting:
+            raise UsageError(f"{option} goes with --design {' or '.join(fitting)}, not with {design}.")
+    if options["orders"] > 1 and not options["sequential"]:
+        raise UsageError("--orders goes with --sequential.")
+
+
 def _request(options: dict[str, Any]) -> RunRequest:
     from db.values import Design
     from probe.study.base import parse_base
-    from probe.study.run import RunRequest
+    from probe.study.request import GroupBy, RunRequest
     from probe.study.written import parse_groups, parse_phases, parse_sizes
     from proxy_training.jobs import Precision, Scope
 
@@ -234,6 +269,7 @@ def _request(options: dict[str, Any]) -> RunRequest:
         mixtures=options["mixtures"],
         device=options["device"],
         keep_contaminated=options["keep_contaminated"],
+        by=GroupBy(options["by"]) if options["by"] else None,
         groups=parse_groups(options["groups"]),
         sizes=parse_sizes(options["sizes"]),
         phases=parse_phases(options["phases"], options["phase_shares"]),
@@ -243,7 +279,7 @@ def _request(options: dict[str, Any]) -> RunRequest:
     )
 
 
-def _estimate(workspace: Workspace, planned: Planned, options: dict[str, Any]) -> CostEstimate | None:
+def estimated(workspace: Workspace, planned: Planned, options: dict[str, Any]) -> CostEstimate | None:
     """Measure what the plan's new probes will cost on this device, and print it; None where there is nothing to train or score."""
     from probe.study.devices import default_workers
     from probe.study.estimate import estimate
@@ -313,7 +349,8 @@ def plan_json(planned: Planned) -> dict[str, Any]:
     }
 
 
-def _print_plan(planned: Planned) -> None:
+def print_plan(planned: Planned) -> None:
+    """Print what a plan holds, and how much of it is new."""
     study, probes = planned.plan.study, planned.plan.probes
     rows = sorted(probe.rows for probe in probes if probe.rows)
     tokens = sorted(probe.tokens for probe in probes if probe.rows)

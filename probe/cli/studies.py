@@ -39,11 +39,13 @@ def list_(workspace: Workspace, form: str) -> None:
 @click.pass_obj
 def show(workspace: Workspace, name: str, form: str) -> None:
     """Show a study: its proxy, recipe, budget, base mixture, benchmarks, arms and notes."""
+    from probe.study.gate_log import AUTHOR
+
     fields = study_fields(workspace, name)
     if form == "json":
         print_json(fields)
         return
-    arms, notes = fields.pop("arm_list"), fields.pop("notes")
+    arms, notes, _ = fields.pop("arm_list"), fields.pop("notes"), fields.pop("gates")  # a gate's note says it in words
     print_fields({key: _text(value) for key, value in fields.items()}, form)
     if form == "csv":
         return
@@ -51,7 +53,7 @@ def show(workspace: Workspace, name: str, form: str) -> None:
     for arm in arms:
         say(f"  {arm['arm']}  {arm['role']}  {_text(arm['mixture'])}".rstrip())
     for note in notes:
-        say(f"note of {note['created_at']} {note['author']}: {note['text']}")
+        say(f"note of {note['created_at']} {note['author']}: {note['text'].splitlines()[0] if note['author'] == AUTHOR else note['text']}")
 
 
 @command.command()
@@ -118,17 +120,24 @@ def study_fields(workspace: Workspace, name: str) -> dict[str, Any]:
         StoreError: there is none of that name.
     """
     from db.documents import to_document
+    from probe.cli.gates import gate_json
+    from probe.study.gate_log import logged_gates
 
     with workspace.open_store() as store:
         store.progress(name)  # says which studies there are
         study = store.study(name)
         assert study is not None
+        notes = store.notes(name)
         arms = [
             {
                 "arm": arm.name,
                 "role": arm.role.value,
                 "design": arm.design.value if arm.design else None,
+                "source": arm.source,
                 "mixture": [dict(phase.mixture.weights()) for phase in arm.curriculum.phases],
+                "phase_shares": [phase.share for phase in arm.curriculum.phases],
+                "budget": (arm.curriculum.budget or study.budget) if arm.curriculum.phases else 0,
+                "restarts": arm.curriculum.restarts,
             }
             for arm in store.arms(name)
         ]
@@ -140,7 +149,8 @@ def study_fields(workspace: Workspace, name: str) -> dict[str, Any]:
             "weights": study.proxy.weights_hash,
             "benchmark_list": [record.spec.name for record in store.study_benchmarks(name)],
             "arm_list": arms,
-            "notes": [to_document(note) for note in store.notes(name)],
+            "gates": [gate_json(gate) for gate in logged_gates(notes)],
+            "notes": [to_document(note) for note in notes],
         }
 
 

@@ -69,13 +69,13 @@ def _orders(arms: Sequence[StudyArm], asked: Sequence[int]) -> dict[int, list[in
     places = {arms[k].name: k for k in asked}
     found: dict[int, list[int]] = {}
     for name, place in places.items():
-        reference = places.get(_order_reference(name))
+        reference = places.get(order_reference(name))
         if reference is not None and reference != place:
             found.setdefault(reference, []).append(place)
     return found
 
 
-def _order_reference(name: str) -> str:
+def order_reference(name: str) -> str:
     """Return the mixture that an order of phases is compared with."""
     size = size_mark(name)
     one_schedule = (STAGED_ONE_SCHEDULE, REVERSED_ONE_SCHEDULE)

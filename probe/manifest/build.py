@@ -82,8 +82,9 @@ def build_manifest(
     """
     rows = _totals(decision.counts)
     ordered = sorted(sources, key=lambda record: record.spec.slug)
-    overall = sorted((row for row in effects if row.level == "overall"), key=lambda row: row.verdict is not None)
-    found = {row.source: row for row in overall}  # of a source probed in two designs, the one with a verdict
+    # What the source itself brings: alone, or better, added to the base mixture. Other designs ask about its place and size.
+    alone = {row.source: row for row in effects if row.level == "overall" and row.arm == row.source}
+    found = alone | {row.source: row for row in effects if row.level == "overall" and row.verdict_from == "add-one"}
     entries = tuple(
         source_entry(
             record,

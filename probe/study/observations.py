@@ -66,13 +66,14 @@ class Targets:
 
 
 def observations(store: Store, study: StudyRecord) -> Observations:
-    """Return a study's trained static mixtures and their scores.
+    """Return a study's trained static mixtures of the study's budget, and their scores.
 
     Raises:
         ProbeError: nothing was trained.
     """
     inputs = study_scores(store, study, OBSERVED, Split.SELECTION)
-    arms = {arm.name: arm for arm in store.arms(study.name) if len(arm.curriculum.phases) == 1}
+    static = (arm for arm in store.arms(study.name) if len(arm.curriculum.phases) == 1)
+    arms = {arm.name: arm for arm in static if not arm.curriculum.budget}  # rungs of a ladder spend other budgets
     places = [a for a, arm in enumerate(inputs.arms) if arm.name in arms]
     scored = [benchmark for benchmark in inputs.benchmarks if benchmark.scored()]
     if not places or not scored:

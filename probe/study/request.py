@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from db.values import Design
 from sources.mixture import Mixture, Phase
+
+
+class GroupBy(enum.StrEnum):
+    """What sources are grouped by: the capability that the catalogue says, the form of their answers, or each into its sub-sources."""
+
+    CAPABILITY = "capability"
+    FORMAT = "format"
+    SUBSOURCE = "subsource"
+
 
 Groups = tuple[tuple[str, tuple[str, ...]], ...]  # names with the sources of each
 
@@ -16,7 +26,7 @@ Groups = tuple[tuple[str, tuple[str, ...]], ...]  # names with the sources of ea
 class RunRequest:
     """What the user asked for; None means the study's own, or the proxy's default for a new study.
 
-    `groups` are units made of several sources, and with `by` (`capability` or `subsource`) units are made of the sources named. `sizes`
+    `groups` are units made of several sources, and with `by` the sources named (or those of the base mixture) are made into units. `sizes`
     are budgets in the study's unit, for a ladder of sources or of `phases`. With `restarts` the learning rate starts again at every
     phase. `doubled` adds arms with a unit's share doubled to those with it halved.
     """
@@ -36,10 +46,12 @@ class RunRequest:
     device: str | None = None  # where a new study's precision is measured
     keep_contaminated: bool = False  # train on rows that hold a benchmark's items too
     groups: Groups = ()
+    by: GroupBy | None = None
     sizes: tuple[int, ...] = ()
     phases: tuple[Phase, ...] = ()
     restarts: bool = True
     doubled: bool = False
+    gates: tuple[tuple[str, ...], ...] = ()  # of add-one: units that joined the base mixture one after another, the last one asked about
 
     def named(self) -> tuple[str, ...]:
         """Return the sources that are asked about: by themselves, in groups and in phases."""

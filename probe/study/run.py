@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from probe.study.novelty import novelty_notes
 from probe.study.planned_probes import SEED_STRIDE, Say, plan_probes
 from probe.study.registry import benchmark_record, check_halves, default_benchmarks, find_benchmark, find_source, rescored, source_record
 from probe.study.request import RunRequest
-from probe.study.units import asked_units
+from probe.study.units import asked_units, base_with_parts, group_notes
 from probe.workspace import Workspace
 from proxy_training.jobs import EngineSettings
 from sources.spec import SourceSpec
@@ -61,25 +61,33 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
             clean_of, unread = readable(benchmarks)
             draft, chosen = replace(draft, clean_of=clean_of), (*chosen, *unread)
         draws = study_draws(store, draft, workspace.indexes, lambda slug: specs.get(slug) or find_source(store, slug))
-        sources = tuple(_source(draws, spec, say) for spec in specs.values())
         study = draft if draft.base.shares else replace(draft, base=designs.proportional({slug: draws.pool(slug).usable for slug in specs}))
-        design = design_of(study, request)
-        seeds = request.seeds or own_seeds(store, known, design)
-        units = tuple(asked_units(request, draws))
-        question = designs.Question(study, request, units, study.base, seeds, store.arms(study.name) if known else ())
-        asked = designs.DESIGNS[design](question)
+        question, asked = _ask(store, study, request, draws, known)
+        specs |= {slug: find_source(store, slug) for unit in question.units for slug in unit.slugs() if slug not in specs}
+        sources = tuple(_source(draws, spec, say) for spec in specs.values())
         arms = [one.arm for one in asked]
-        probes = plan_probes(draws, arms, range(seeds), say, {one.arm.name: one.repeats for one in asked if one.repeats})
+        probes = plan_probes(draws, arms, range(question.seeds), say, {one.arm.name: one.repeats for one in asked if one.repeats})
         plan = StudyPlan(study, sources, benchmarks, tuple(arms), tuple(probes))
         planned = _planned(store, plan, known is not None)
         trained = [arm for arm in store.arms(study.name) if planned.new_benchmarks] if known else []
         asks_anew = planned.new or planned.new_benchmarks
         shared = shared_images(draws, [*arms, *trained], benchmarks) if asks_anew else ()
         seen = novelty_notes(study.proxy, specs.values()) if asks_anew else ()
-        notes = (*chosen, *shared, *seen)
+        notes = (*chosen, *(group_notes(question.units) if asks_anew else ()), *shared, *seen)
         for told in notes:
             say(told)
         return replace(planned, notes=notes)
+
+
+def _ask(
+    store: Store, study: StudyRecord, request: RunRequest, draws: Draws, known: StudyRecord | None
+) -> tuple[designs.Question, Sequence[designs.AskedArm]]:
+    """Return what a run asks of its study, and the arms that answer it."""
+    design = design_of(study, request)
+    units = asked_units(request, study.base, draws)
+    seeds, arms = request.seeds or own_seeds(store, known, design), store.arms(study.name) if known else ()
+    question = designs.Question(study, request, units, base_with_parts(study.base, units, draws), seeds, arms)
+    return question, designs.DESIGNS[design](question)
 
 
 def _planned(store: Store, plan: StudyPlan, known: bool) -> Planned:

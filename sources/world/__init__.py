@@ -6,7 +6,7 @@ Everything is made when asked for, from options and a seed, and is the same on e
 from __future__ import annotations
 
 from sources.world.captions import CaptionLength
-from sources.world.catalogue import world_benchmark_specs, world_items, world_source_specs
+from sources.world.catalogue import capability_of, world_benchmark_specs, world_items, world_source_specs
 from sources.world.options import WorldOptions, parse_options
 from sources.world.questions import Question, Skill
 from sources.world.reader import WorldReader, WorldRows
@@ -23,6 +23,7 @@ __all__ = [
     "WorldReader",
     "WorldRow",
     "WorldRows",
+    "capability_of",
     "make_row",
     "make_scene",
     "parse_options",

@@ -41,6 +41,13 @@ def world_benchmark_specs() -> tuple[BenchmarkSpec, ...]:
     )
 
 
+def capability_of(spec: SourceSpec) -> str:
+    """Return the capability that a world source's questions are about; empty for captions, several capabilities, or another format."""
+    topics = parse_options(spec.options).topics if spec.format == "world" else ()
+    found = {CAPABILITIES[topic] if isinstance(topic, Skill) else "" for topic in topics}
+    return found.pop() if len(found) == 1 else ""
+
+
 def world_items(spec: BenchmarkSpec) -> tuple[Item, ...]:
     """Make a world benchmark's items, each with an image of its own (of `per_image` items) and its choices as texts.
 

@@ -63,6 +63,8 @@ def build(tmp_path, **changes):
         effects=[
             EffectRow("a", ArmRole.SOURCE, "overall", "", GAIN, 0.5, 2, source="a"),
             EffectRow("+a", ArmRole.SOURCE, "overall", "", GAIN, 0.5, 1, Verdict.HELPS, "add-one", source="a"),
+            EffectRow("-a", ArmRole.SOURCE, "overall", "", GAIN, 0.5, None, Verdict.HURTS, "leave-one-out", source="a"),
+            EffectRow("a@50", ArmRole.SOURCE, "overall", "", GAIN, 0.5, source="a"),
         ],
         **changes,
     )
@@ -77,7 +79,7 @@ def test_a_manifest_of_the_stores_values_reads_back_and_holds_no_path(tmp_path):
     assert [entry.slug for entry in again.sources] == ["a", "b", "c"]
     assert again.source("a").rows == 175 + 75
     assert again.source("a").repeat == pytest.approx(1.25)
-    assert (again.source("a").verdict, again.source("a").tier) == ("helps", 1)  # the add-one arm's, which has a verdict
+    assert (again.source("a").verdict, again.source("a").tier) == ("helps", 1)  # the add-one arm's, not of another design
     assert again.source("c").rows == 0
     assert again.objective.benchmarks[0].selection_items == 2
     assert again.licences.expression == "MIT"

@@ -24,7 +24,7 @@ from probe.study.ranking import computed_ranking, illustration_only, rank
 from probe.workspace import Workspace
 from proxy_training.jobs import METRICS, Cost, ItemScores, JobResult, ProxySpec, Recipe
 from sources.benchmark import BenchmarkSpec
-from sources.mixture import Mixture
+from sources.mixture import Curriculum, Mixture, Phase
 from sources.spec import SourceSpec
 
 SOURCES = ("good", "fine", "noise")
@@ -110,6 +110,14 @@ def test_observations_are_means_without_the_seeds_common_shift(world: World) -> 
     assert abs(residual[single].mean() - residual[~single].mean()) < 0.01
     assert residual.std() < 0.02
     assert (fitted.noise[single] > 2.5 * fitted.noise[~single].max()).all()  # one run against the mean of three
+
+
+def test_arms_of_another_budget_or_in_phases_are_no_observations(world: World) -> None:
+    before = observations(world.store, world.study).arms
+    rung = Arm("good@500", ArmRole.SOURCE, Design.LADDER, Curriculum((Phase(Mixture.single("good")),), 500), "good")
+    halves = (Phase(Mixture.single("good"), 0.5), Phase(Mixture.single("fine"), 0.5))
+    world.finish([rung, Arm("phases/staged", ArmRole.SOURCE, Design.PHASES, Curriculum(halves, 0, True), "phases/staged")], range(2))
+    assert observations(world.store, world.study).arms == before
 
 
 def test_decision_finds_the_known_optimum_and_confirms_it(world: World, tmp_path: Path) -> None:
