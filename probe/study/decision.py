@@ -97,10 +97,8 @@ def _optimiser(found: Search) -> OptimiserEntry:
 
     request = found.request
     parameters: dict[str, Any] = {
-        "epoch_cap": request.epoch_cap,
+        **request.constraints.plain(),
         "trials": request.trials,
-        "least": dict(request.least),
-        "greatest": dict(request.greatest),
         "surrogate": surrogate_json(found.surrogate),
     }
     digest = content_hash([found.seen.arms, found.seen.weights.tolist(), found.fitted.values.tolist(), found.fitted.noise.tolist()])
