@@ -149,7 +149,8 @@ def _nearest(around: _Around, region: Region, starts: Floats, base: Floats, seed
 
     starts = starts[np.argsort(-closeness(starts), kind="stable")[:8]]
     ends = climb(closeness, lambda points: around.flat(points) & (region.shortfall(points) == 0), region.project, starts, seed)
-    return np.asarray(np.where(best := ends[int(np.argmax(closeness(ends)))], best, 0.0), dtype=np.float64)
+    best: Floats = ends[int(np.argmax(closeness(ends)))]
+    return best
 
 
 def _normal(value: float, deviation: float, level: float, n: int) -> Estimate:

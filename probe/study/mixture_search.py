@@ -14,7 +14,7 @@ from db.values import BudgetUnit, StudyRecord
 from probe.decide.levels import Combination, combination
 from probe.errors import ProbeError, UsageError
 from probe.study.constraints import Constraints, Setting, licence_notes, prior_shares, region_of
-from probe.study.observations import Observations, Targets, observations, targets
+from probe.study.observations import Observations, Targets, observations, run_variance, targets
 from probe.study.ranking import known_study
 from sources.mixture import Mixture
 from sources.spec import Licence
@@ -74,7 +74,7 @@ class Search(Fit):
     """A finished search: the mixture that was found, and how far one can move from it at no measurable loss."""
 
     optimum: Optimum = field(kw_only=True)
-    flat: FlatOptimum | None = None
+    flat: FlatOptimum = field(kw_only=True)
 
     def mixture(self) -> Mixture:
         """Return the mixture that was found."""
@@ -106,7 +106,30 @@ def search(store: Store, request: OptimizeRequest, progress: Callable[[int, int]
         )
     except ValueError as error:
         raise ProbeError(f"{error}: loosen a floor.") from None
-    return Search(**{f.name: getattr(fit, f.name) for f in fields(fit)}, optimum=optimum, flat=None)
+    return Search(**{f.name: getattr(fit, f.name) for f in fields(fit)}, optimum=optimum, flat=_flat(fit, optimum))
+
+
+def _flat(fit: Fit, optimum: Optimum) -> FlatOptimum:
+    """Report how far one can move from the optimum; a run's noise is that of the repeats, or the surface's estimate where there are none."""
+    from probe.decide.flat_optimum import flat_optimum, measurable_loss
+
+    request = fit.request
+    found = np.array([optimum.weights[slug].value for slug in fit.seen.sources])
+    variance, df = run_variance(fit.seen, fit.objective)
+    if not df:
+        variance, df = float(fit.surface.predict_run(found[None])[1][0] ** 2 - fit.surface.predict(found[None])[1][0] ** 2), math.inf
+    return flat_optimum(
+        fit.surface,
+        fit.seen.sources,
+        found,
+        fit.setting.baseline(),
+        fit.region,
+        measurable_loss(max(variance, 0.0), df, request.seeds, request.level),
+        seeds=request.seeds,
+        level=request.level,
+        seed=request.seed,
+        n=fit.fitted.n_items,
+    )
 
 
 def fit_runs(store: Store, request: OptimizeRequest, also: Sequence[str] = ()) -> Fit:
