@@ -85,9 +85,7 @@ class World:
 
 def chosen(world: World, runs: Floats, y: Floats, settings: SearchSettings) -> tuple[Objective, Any]:
     surface, _ = fit_objective(runs, y[:, None], np.full((len(y), 1), NOISE**2))
-    optimum = search_mixture(
-        surface, world.names, world.base, ShareBounds.of(world.sources), observed=runs, settings=settings
-    )
+    optimum = search_mixture(surface, world.names, world.base, ShareBounds.of(world.sources), observed=runs, settings=settings)
     return surface, optimum
 
 
@@ -128,7 +126,8 @@ def weights_world(world: World, seed: int) -> dict[str, Any]:
     runs = np.array([m.shares for m in swarm_mixtures(world.names, 24, seed, world.base, repeated=0)])
     surface, optimum = chosen(world, runs, world.observe(runs, rng), SearchSettings(trials=20, bootstrap=50, seed=seed, trust=TRUST))
     truth = world.best(TRUST)
-    inside = [optimum.weights[name].low - 0.005 <= t <= optimum.weights[name].high + 0.005 for name, t in zip(world.names, truth, strict=True)]
+    pairs = zip(optimum.weights.values(), truth, strict=True)
+    inside = [weight.low - 0.005 <= share <= weight.high + 0.005 for weight, share in pairs]
     found = shares(world, optimum)
     loss = measurable_loss(NOISE**2, np.inf, 3)
     flat = flat_optimum(surface, world.names, found, world.base, Region(ShareBounds.of(world.sources)), loss)

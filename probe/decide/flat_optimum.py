@@ -129,18 +129,23 @@ def _simplest(around: _Around, base: Floats, seed: int) -> Floats:
     used = int((around.found > 1e-9).sum())
     for most in range(max(1, int((np.array(around.region.bounds.least) > 0).sum())), used + 1):
         region = replace(around.region, most_sources=most)
-        pool = region.project(np.vstack([around.found, base, region.sample(POINTS, seed)]))
-        starts = pool[np.argsort(-around.objective.predict(pool)[0], kind="stable")[:8]]
-
-        def predicted(points: Floats) -> Floats:
-            return around.objective.predict(points.reshape(-1, points.shape[-1]))[0].reshape(points.shape[:-1])
-
-        starts = climb(predicted, lambda points: region.shortfall(points) == 0, region.project, starts, seed)
-        starts = np.vstack([starts, pool])
-        starts = starts[around.flat(starts)]
+        starts = _of_few_sources(around, region, base, seed)
         if len(starts):
             return _nearest(around, region, starts, base, seed)
     return around.found
+
+
+def _of_few_sources(around: _Around, region: Region, base: Floats, seed: int) -> Floats:
+    """Return flat mixtures of a region of few sources: samples, and those that are climbed to."""
+
+    def predicted(points: Floats) -> Floats:
+        return around.objective.predict(points.reshape(-1, points.shape[-1]))[0].reshape(points.shape[:-1])
+
+    pool = region.project(np.vstack([around.found, base, region.sample(POINTS, seed)]))
+    starts = pool[np.argsort(-predicted(pool), kind="stable")[:8]]
+    ends = climb(predicted, lambda points: region.shortfall(points) == 0, region.project, starts, seed)
+    found = np.vstack([ends, pool])
+    return np.asarray(found[around.flat(found)])
 
 
 def _nearest(around: _Around, region: Region, starts: Floats, base: Floats, seed: int) -> Floats:

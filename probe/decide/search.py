@@ -114,9 +114,10 @@ def search_mixture(
     """Find the mixture with the greatest predicted objective within `bounds`, and say how well it is known.
 
     `prior` is what distance is priced from; by default the base. Candidates always include base, uniform, proportional, every single
-    source and the `observed` mixtures ([run, source]), all brought within the bounds; Optuna's TPE (Bergstra et al. 2011) goes on from them and a local refinement ends it. Deterministic in the
-    seed. Shares below 1 % are dropped where that costs nothing measurable. Weight intervals are percentiles over refits of the surrogate
-    on redrawn runs; gains are the posterior's, at `settings.level`. `n` is the number of selection items, for the estimates.
+    source and the `observed` mixtures ([run, source]), all brought within the bounds; Optuna's TPE (Bergstra et al. 2011) goes on from
+    them and a local refinement ends it. Deterministic in the seed. Shares below 1 % are dropped where that costs nothing measurable.
+    Weight intervals are percentiles over refits of the surrogate on redrawn runs; gains are the posterior's, at `settings.level`. `n`
+    is the number of selection items, for the estimates.
 
     Raises:
         ValueError: no mixture was found that keeps the region's floors.

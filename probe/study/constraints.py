@@ -34,7 +34,7 @@ class Constraints:
     least: tuple[tuple[str, float], ...] = ()
     greatest: tuple[tuple[str, float], ...] = ()
     most_sources: int | None = None
-    licences: LicenceRule = LicenceRule()
+    licences: LicenceRule = field(default_factory=LicenceRule)
     floors: tuple[tuple[str, float], ...] = ()
     floor_probability: float = 0.9
     prior: str | Mixture = "base"

@@ -22,8 +22,8 @@ from sources.spec import Licence
 if TYPE_CHECKING:
     from db.store import Store
     from probe.decide.flat_optimum import FlatOptimum
-    from probe.decide.search import Optimum
     from probe.decide.region import Region
+    from probe.decide.search import Optimum
     from probe.decide.surrogates import Choice, Objective
 
 Floats = NDArray[np.float64]
@@ -39,7 +39,7 @@ class OptimizeRequest:
     unit: BudgetUnit | None = None
     budget: int = 0
     objective: tuple[tuple[str, float], ...] = ()  # capability -> weight; empty: equal
-    constraints: Constraints = Constraints()
+    constraints: Constraints = field(default_factory=Constraints)
     trials: int = 150
     seed: int = 0
     seeds: int = 3
@@ -110,7 +110,7 @@ def search(store: Store, request: OptimizeRequest, progress: Callable[[int, int]
 
 
 def _flat(fit: Fit, optimum: Optimum) -> FlatOptimum:
-    """Report how far one can move from the optimum; a run's noise is that of the repeats, or the surface's estimate where there are none."""
+    """Report how far one can move from the optimum; a run's noise is that of repeats, or the surface's estimate where there are none."""
     from probe.decide.flat_optimum import flat_optimum, measurable_loss
 
     request = fit.request

@@ -19,9 +19,7 @@ def nearness(best):
 def test_non_dominated_is_its_definition(rows):
     values = np.array(rows, dtype=float)
     kept = {tuple(row) for row in values[non_dominated(values)]}
-    expected = {
-        tuple(row) for row in values if not any((other >= row).all() and (other > row).any() for other in values)
-    }
+    expected = {tuple(row) for row in values if not any((other >= row).all() and (other > row).any() for other in values)}
     assert kept == expected
     assert len(values[non_dominated(values)]) == len(kept)  # equal points once
 

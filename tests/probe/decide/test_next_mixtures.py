@@ -87,7 +87,9 @@ def test_a_price_of_distance_keeps_proposals_near_the_prior():
     runs, objective = fitted()
     prior = np.full(4, 0.25)
     far, near = (
-        np.mean([divergence(p.shares, prior)[0] for p in next_mixtures(objective, runs, Region(ShareBounds.of(4)), 4, prior=prior, price=price)])
+        np.mean(
+            [divergence(p.shares, prior)[0] for p in next_mixtures(objective, runs, Region(ShareBounds.of(4)), 4, prior=prior, price=price)]
+        )
         for price in (0.0, 1.0)
     )
     assert near < far
