@@ -109,6 +109,10 @@ def region_of(asked: Constraints, setting: Setting) -> Region:
     """
     from probe.decide.region import conflict, feasible
 
+    gone = asked.licences.excluded(setting.licences.items())
+    if len(gone) == len(setting.sources):
+        listed = ", ".join(f"{slug} ({licence})" for slug, licence in gone.items())
+        raise ProbeError(f"the licence rule leaves out every source: {listed}. Allow one, or state licences with `probe sources add`.")
     names = _names(asked)
     starts = [setting.baseline(), prior_shares(asked.prior, setting)]
 

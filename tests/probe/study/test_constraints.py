@@ -74,6 +74,11 @@ def test_what_cannot_be_is_said_with_the_constraints_that_contradict(asked: Cons
     assert unnamed not in str(told.value)
 
 
+def test_a_rule_that_leaves_no_source_says_which_licences_there_are() -> None:
+    with pytest.raises(ProbeError, match=r"leaves out every source: a \(MIT\), b \(CC-BY-NC-4.0\), c \(NOASSERTION\)"):
+        region_of(Constraints(licences=LicenceRule.of(["Apache-2.0"])), setting())
+
+
 def test_licences_are_told() -> None:
     told = licence_notes(LicenceRule.of((), no_noncommercial=True), setting())
     assert told[0] == "left out by licence: b (CC-BY-NC-4.0)"
