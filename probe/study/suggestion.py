@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from db.values import Arm, ArmRole, ProbeState, StudyPlan, StudyRecord
+from db.values import Arm, Design, ProbeState, StudyPlan, StudyRecord
 from probe.errors import ProbeError
 from probe.study import designs
 from probe.study.constraints import prior_shares
@@ -99,7 +99,7 @@ def _waiting(store: Store, study: StudyRecord, sources: tuple[str, ...]) -> list
     """Return the swarm's arms of these sources that have a probe to be trained."""
     open_states = (ProbeState.WAITING, ProbeState.RUNNING)
     names = {probe.arm for probe in store.probes(study.name) if probe.state in open_states}
-    arms = [arm for arm in store.arms(study.name) if arm.name in names and arm.role is ArmRole.MIXTURE]
+    arms = [arm for arm in store.arms(study.name) if arm.name in names and arm.design is Design.SWARM]
     return [arm for arm in arms if len(arm.curriculum.phases) == 1 and set(arm.curriculum.sources()) <= set(sources)]
 
 
