@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from probe.cli.mixture_questions import answer_front, answer_suggest, flat_lines
+from probe.cli.optimize_options import constraint_options, constraints_of, parse_weights, question, question_options
 from probe.cli.output import estimate_json, interval, print_json, print_table, say
 from probe.errors import ProbeError, UsageError
 from probe.workspace import Workspace
@@ -26,9 +28,8 @@ if TYPE_CHECKING:
 @click.option("--samples", type=click.IntRange(1), default=None, help="Budget of the full-scale run, in rows.  [default: the study's]")
 @click.option("--tokens", type=click.IntRange(1), default=None, help="Budget of the full-scale run, in tokens.")
 @click.option("--objective", default="", metavar="C=W,...", help="Weights of capabilities.  [default: equal]")
-@click.option("--epoch-cap", type=click.FloatRange(0.01), default=4.0, show_default=True, help="How often a row may be used.")
-@click.option("--least", default="", metavar="S=SHARE,...", help="Least shares.")
-@click.option("--greatest", default="", metavar="S=SHARE,...", help="Greatest shares.")
+@constraint_options
+@question_options
 @click.option("--trials", type=click.IntRange(10), default=150, show_default=True, help="Optuna trials on the fitted surface.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--seeds", type=click.IntRange(1, 64), default=3, show_default=True, help="Fresh seeds of the confirmation.")
@@ -39,18 +40,24 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def command(workspace: Workspace, /, as_json: bool, workers: int | None, device: str | None, gpus_per_probe: int, **options: Any) -> None:
-    """Search the mixture on what a study trained, confirm it with fresh seeds, and write the manifest."""
+    """Search the mixture on what a study trained, confirm it with fresh seeds, and write the manifest; or suggest what to train next."""
     from probe.study.devices import check_device, check_sharding
     from proxy_training.jobs import EngineSettings
 
     check_device(device)
     check_sharding(device, gpus_per_probe)
     workspace.check_writable()
-    doc, path, _ = optimize(workspace, _request(options), workers, EngineSettings(device, gpus_per_probe=gpus_per_probe))
-    if as_json:
-        print_json(optimize_json(doc, path))
+    settings, asked, request = EngineSettings(device, gpus_per_probe=gpus_per_probe), question(options), _request(options)
+    if asked == "suggest":
+        answer_suggest(workspace, request, options["suggest"], options["train"], workers, settings, as_json)
+    elif asked == "front":
+        answer_front(workspace, request, options["front"], as_json)
     else:
-        print_decision(doc, path)
+        doc, path, _ = optimize(workspace, request, workers, settings)
+        if as_json:
+            print_json(optimize_json(doc, path))
+        else:
+            print_decision(doc, path)
 
 
 def optimize(
@@ -113,6 +120,8 @@ def print_decision(doc: Manifest, path: Path) -> None:
     print_table(["source", "share", "rows"], rows)
     if line := surrogate_line(doc):
         say(f"\n{line}")
+    for line in flat_lines(doc):
+        say(line)
     say(f"\nGains in {doc.objective.metric}:")
     same = doc.same_as()
     for name, title in _baselines(doc).items():
@@ -173,6 +182,7 @@ def optimize_json(doc: Manifest, path: Path) -> dict[str, Any]:
         "counts": [dict(phase.counts) for phase in doc.phases],
         "predicted_gain": {name: estimate_json(gain) for name, gain in doc.predicted.items()},
         "surrogate": doc.optimiser.parameters.get("surrogate"),
+        "flat_optimum": doc.optimiser.parameters.get("flat_optimum"),
         "metric": doc.objective.metric,
         "confirmed_gain": {name: {**(estimate_json(c.gain) or {}), "held": c.held} for name, c in confirmed.items()} or None,
         "beats_all": doc.beats_all() if confirmed else None,
@@ -193,29 +203,9 @@ def _request(options: dict[str, Any]) -> OptimizeRequest:
         unit=unit,
         budget=options["samples"] or options["tokens"] or 0,
         objective=parse_weights("--objective", options["objective"]),
-        epoch_cap=options["epoch_cap"],
-        least=parse_weights("--least", options["least"]),
-        greatest=parse_weights("--greatest", options["greatest"]),
+        constraints=constraints_of(options),
         trials=options["trials"],
         seed=options["seed"],
         seeds=options["seeds"],
         confirm=not options["no_confirm"],
     )
-
-
-def parse_weights(option: str, text: str) -> tuple[tuple[str, float], ...]:
-    """Parse `a=1,b=2`.
-
-    Raises:
-        UsageError: it is not of that form.
-    """
-    pairs = []
-    for part in filter(None, (p.strip() for p in text.split(","))):
-        name, _, value = part.rpartition("=")
-        try:
-            pairs.append((name, float(value)))
-        except ValueError:
-            name = ""
-        if not name:
-            raise UsageError(f"{option} takes NAME=NUMBER,NAME=NUMBER, got {text!r}.")
-    return tuple(pairs)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from probe.decide.region import Region
 from probe.decide.simplex import ShareBounds, divergence, from_exponentials, sobol_mixtures, to_exponentials
 from probe.decide.surrogates import Objective
 from sources.estimate import Estimate
@@ -23,7 +25,7 @@ class SearchSettings:
     """How to search.
 
     `caution` subtracts so many posterior deviations (0: the mean, 1: a lower bound). `trust` is the price of one nat of divergence from
-    the base, in deviations of the surface over the simplex: unregularised optima are degenerate (Olmix, arXiv 2602.12237, keeps a KL
+    the prior, in deviations of the surface over the simplex: unregularised optima are degenerate (Olmix, arXiv 2602.12237, keeps a KL
     term to the prior for that reason). `storage` is an Optuna storage URL; None keeps the trials in memory.
     """
 
@@ -54,14 +56,31 @@ class Optimum:
 
 
 class _Surface:
-    """The penalised objective on feasible mixtures."""
+    """The objective less the price of distance; a mixture outside the region counts as worse than all others, by how far it is out."""
 
-    def __init__(self, objective: Objective, base: Floats, settings: SearchSettings, price: float) -> None:
-        self.objective, self.base, self.settings, self.price = objective, base, settings, price
+    def __init__(self, objective: Objective, prior: Floats, region: Region, settings: SearchSettings, grid: Floats) -> None:
+        self.objective, self.prior, self.region, self.caution = objective, prior, region, settings.caution
+        mean = objective.predict(grid)[0]
+        self.spread = float(np.std(mean))
+        self.price = settings.trust * self.spread
+        self.worst = float(mean.min()) - 10 * self.spread
 
     def __call__(self, points: ArrayLike) -> Floats:
+        if not self.region.floors:  # whatever else is asked for, projected points keep
+            return self.inside(points)
+        short = self.region.shortfall(points)
+        return np.where(short > 0, self.worst - short, self.inside(points))
+
+    def inside(self, points: ArrayLike) -> Floats:
+        """Return the value of points that are known to be in the region."""
         mean, deviation = self.objective.predict(points)
-        return mean - self.settings.caution * deviation - self.price * divergence(points, self.base)
+        return mean - self.caution * deviation - self.price * divergence(points, self.prior)
+
+    def redrawn(self, rng: np.random.Generator) -> _Surface:
+        """Return the surface of runs drawn anew, at the same price and in the same region."""
+        other = copy.copy(self)
+        other.objective = self.objective.redrawn(rng)
+        return other
 
 
 def baseline_mixtures(sources: Sequence[str], base: ArrayLike, usable: Sequence[float] | None, objective: Objective) -> dict[str, Floats]:
@@ -83,8 +102,9 @@ def search_mixture(
     objective: Objective,
     sources: Sequence[str],
     base: ArrayLike,
-    bounds: ShareBounds,
+    bounds: ShareBounds | Region,
     *,
+    prior: ArrayLike | None = None,
     usable: Sequence[float] | None = None,
     observed: ArrayLike | None = None,
     settings: SearchSettings | None = None,
@@ -93,25 +113,34 @@ def search_mixture(
 ) -> Optimum:
     """Find the mixture with the greatest predicted objective within `bounds`, and say how well it is known.
 
-    Candidates always include base, uniform, proportional, every single source and the `observed` mixtures ([run, source]), all brought
-    within the bounds; Optuna's TPE (Bergstra et al. 2011) goes on from them and a local refinement ends it. Deterministic in the
-    seed. Shares below 1 % are dropped where that costs nothing measurable. Weight intervals are percentiles over refits of the surrogate
-    on redrawn runs; gains are the posterior's, at `settings.level`. `n` is the number of selection items, for the estimates.
+    `prior` is what distance is priced from; by default the base. Candidates always include base, uniform, proportional, every single
+    source and the `observed` mixtures ([run, source]), all brought within the bounds; Optuna's TPE (Bergstra et al. 2011) goes on from
+    them and a local refinement ends it. Deterministic in the seed. Shares below 1 % are dropped where that costs nothing measurable.
+    Weight intervals are percentiles over refits of the surrogate on redrawn runs; gains are the posterior's, at `settings.level`. `n`
+    is the number of selection items, for the estimates.
+
+    Raises:
+        ValueError: no mixture was found that keeps the region's floors.
     """
     settings = settings or SearchSettings()
+    region = bounds if isinstance(bounds, Region) else Region(bounds)
     named = baseline_mixtures(sources, base, usable, objective)
-    grid = bounds.project(sobol_mixtures(settings.points, len(sources), settings.seed))
-    price = settings.trust * float(np.std(objective.predict(grid)[0]))
-    surface = _Surface(objective, named["base"], settings, price)
+    grid = region.project(sobol_mixtures(settings.points, len(sources), settings.seed))
+    away_from = named["base"] if prior is None else np.asarray(prior, dtype=np.float64)
+    surface = _Surface(objective, away_from, region, settings, grid)
     runs = np.atleast_2d(np.asarray(observed, dtype=np.float64)) if observed is not None else np.empty((0, len(sources)))
-    starts = bounds.project(np.vstack([*named.values(), np.eye(len(sources)), runs]))
-    tried = _optuna(surface, bounds, starts, settings, progress)
-    found = _dropped(surface, bounds, _best(surface, bounds, np.vstack([tried, starts, grid]), settings.seed), grid)
-    spread = _bootstrap(surface, bounds, np.vstack([grid, starts, found[None]]), settings)
+    starts = region.project(np.vstack([*named.values(), np.eye(len(sources)), runs]))
+    tried = _optuna(surface, starts, settings, progress)
+    candidates = np.vstack([tried, starts, grid])
+    found = _dropped(surface, _best(surface, candidates, surface(candidates), settings.seed))
+    if region.shortfall(found)[0] > 0:
+        raise ValueError("no mixture was found that keeps all constraints")
+    allowed = np.vstack([grid, starts, found])
+    spread = _bootstrap(surface, allowed[region.shortfall(allowed) == 0], settings)
     return _optimum(objective, tuple(sources), found, spread, named, settings.level, n)
 
 
-def _optuna(surface: _Surface, bounds: ShareBounds, starts: Floats, settings: SearchSettings, progress: Progress | None) -> Floats:
+def _optuna(surface: _Surface, starts: Floats, settings: SearchSettings, progress: Progress | None) -> Floats:
     """Run the trials and return every mixture tried."""
     import optuna
 
@@ -130,7 +159,7 @@ def _optuna(surface: _Surface, bounds: ShareBounds, starts: Floats, settings: Se
     tried: list[Floats] = []
 
     def score(trial: optuna.Trial) -> float:
-        point = bounds.project(from_exponentials([trial.suggest_float(name, 1e-6, 1 - 1e-6) for name in names]))
+        point = surface.region.project(from_exponentials([trial.suggest_float(name, 1e-6, 1 - 1e-6) for name in names]))
         tried.append(point[0])
         return float(surface(point)[0])
 
@@ -142,29 +171,28 @@ def _optuna(surface: _Surface, bounds: ShareBounds, starts: Floats, settings: Se
     return np.array(tried)
 
 
-def _best(surface: _Surface, bounds: ShareBounds, candidates: Floats, seed: int, *, rounds: int = 12, moves: int = 64) -> Floats:
-    """Return the best candidate after local refinement: shrinking random moves, all kept within the bounds."""
+def _best(surface: _Surface, candidates: Floats, values: Floats, seed: int, *, rounds: int = 12, moves: int = 64) -> Floats:
+    """Return the best candidate by `values` after local refinement: shrinking random moves, all kept within the region."""
     rng = np.random.default_rng(seed)
-    values = surface(candidates)
     best: Floats = candidates[int(np.argmax(values))]
     value = float(values.max())
     for step in np.geomspace(0.2, 0.005, rounds):
-        near = bounds.project(best + step * rng.standard_normal((moves, candidates.shape[1])))
+        near = surface.region.project(best + step * rng.standard_normal((moves, candidates.shape[1])))
         values = surface(near)
         if values.max() > value:
             best, value = near[int(np.argmax(values))], float(values.max())
     return best
 
 
-def _dropped(surface: _Surface, bounds: ShareBounds, found: Floats, grid: Floats) -> Floats:
+def _dropped(surface: _Surface, found: Floats) -> Floats:
     """Drop shares below 1 %, smallest first, while the objective loses less than can be measured."""
-    allowed = NO_LOSS * float(np.std(surface.objective.predict(grid)[0]))
+    allowed = NO_LOSS * surface.spread
     start, kept = float(surface(found[None])[0]), found
     gone: list[int] = []
     for k in np.argsort(found, kind="stable").tolist():
         if found[k] >= SMALL_SHARE:
             break
-        rest = bounds.without([*gone, k])
+        rest = surface.region.without([*gone, k])
         if rest is None:
             continue
         trial = rest.project(np.where(np.isin(np.arange(len(found)), [*gone, k]), 0.0, kept))[0]
@@ -173,13 +201,13 @@ def _dropped(surface: _Surface, bounds: ShareBounds, found: Floats, grid: Floats
     return kept
 
 
-def _bootstrap(surface: _Surface, bounds: ShareBounds, candidates: Floats, settings: SearchSettings) -> Floats:
+def _bootstrap(surface: _Surface, candidates: Floats, settings: SearchSettings) -> Floats:
     """Return the optimum of each redrawn surface, `[resample, source]`, found among the fixed candidates and refined."""
     rng = np.random.default_rng(settings.seed + 1)
     found = np.empty((settings.bootstrap, candidates.shape[1]))
     for k in range(settings.bootstrap):
-        redrawn = _Surface(surface.objective.redrawn(rng), surface.base, settings, surface.price)
-        found[k] = _best(redrawn, bounds, candidates, settings.seed + k, rounds=4, moves=32)
+        redrawn = surface.redrawn(rng)
+        found[k] = _best(redrawn, candidates, redrawn.inside(candidates), settings.seed + k, rounds=4, moves=32)
     return found
 
 

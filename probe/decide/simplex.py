@@ -46,19 +46,37 @@ class ShareBounds:
     def project(self, points: ArrayLike) -> Floats:
         """Return the nearest mixtures within the bounds, `points[point, source]` in and out (Euclidean; bisection on the multiplier)."""
         x = np.atleast_2d(np.asarray(points, dtype=np.float64))
-        low, high = np.array(self.least), np.array(self.greatest)
-        below, above = (low - x).min(axis=1) - 1.0, (high - x).max(axis=1) + 1.0
-        for _ in range(60):
-            middle = (below + above) / 2
-            over = np.clip(x + middle[:, None], low, high).sum(axis=1) > 1
-            below, above = np.where(over, below, middle), np.where(over, middle, above)
-        return np.asarray(np.clip(x + below[:, None], low, high), dtype=np.float64)
+        return nearest_within(x, np.array(self.least), np.array(self.greatest))
 
     def without(self, dropped: Sequence[int]) -> ShareBounds | None:
         """Return the bounds with these sources held at zero; None where that leaves no mixture."""
         high = tuple(0.0 if k in dropped else value for k, value in enumerate(self.greatest))
         possible = all(self.least[k] == 0 for k in dropped) and sum(high) >= 1
         return ShareBounds(self.least, high) if possible else None
+
+
+def nearest_within(points: Floats, low: Floats, high: Floats) -> Floats:
+    """Return the mixtures nearest to `points[point, source]` within bounds, the same for all points or one row a point."""
+    below, above = (low - points).min(axis=1) - 1.0, (high - points).max(axis=1) + 1.0
+    for _ in range(60):
+        middle = (below + above) / 2
+        over = np.clip(points + middle[:, None], low, high).sum(axis=1) > 1
+        below, above = np.where(over, below, middle), np.where(over, middle, above)
+    return np.asarray(np.clip(points + below[:, None], low, high), dtype=np.float64)
+
+
+def scaled_within(prior: Floats, low: Floats, high: Floats) -> Floats:
+    """Return the mixtures within bounds (one row a mixture) that diverge least from `prior`: its shares scaled alike, then clipped.
+
+    These are the conditions of Karush, Kuhn and Tucker for the least Kullback-Leibler divergence under a sum and bounds.
+    """
+    log = np.log(prior)
+    below, above = np.full(len(high), -50.0), np.full(len(high), 50.0)
+    for _ in range(80):
+        middle = (below + above) / 2
+        over = np.clip(np.exp(log + middle[:, None]), low, high).sum(axis=1) > 1
+        below, above = np.where(over, below, middle), np.where(over, middle, above)
+    return np.asarray(np.clip(np.exp(log + below[:, None]), low, high), dtype=np.float64)
 
 
 def _check(low: Floats, stated: Floats, high: Floats, budget: float) -> None:
@@ -110,5 +128,10 @@ def to_exponentials(weights: ArrayLike) -> Floats:
 def divergence(points: ArrayLike, base: ArrayLike) -> Floats:
     """Return the Kullback-Leibler divergence of each mixture from `base`, in nats; base shares count as at least .001, to stay finite."""
     w = np.atleast_2d(np.asarray(points, dtype=np.float64))
+    return np.asarray((w * np.log(np.maximum(w, 1e-12) / positive(base))).sum(axis=1), dtype=np.float64)
+
+
+def positive(base: ArrayLike) -> Floats:
+    """Return a mixture with shares of at least .001, so that divergences from it are finite."""
     prior = np.maximum(np.asarray(base, dtype=np.float64), 1e-3)
-    return np.asarray((w * np.log(np.maximum(w, 1e-12) / (prior / prior.sum()))).sum(axis=1), dtype=np.float64)
+    return np.asarray(prior / prior.sum(), dtype=np.float64)

@@ -31,7 +31,7 @@ def normalise_licence(expression: str) -> str:
     """
     if not expression.strip():
         return NOASSERTION
-    parsed = _parse(expression)
+    parsed = parse_licence(expression)
     unknown = [key for key in _spdx().unknown_license_keys(parsed) if key != NOASSERTION and not _REFERENCE.fullmatch(key)]
     if unknown:
         raise LicenceError(
@@ -52,7 +52,7 @@ def conjunction(expressions: Iterable[str]) -> str:
     distinct = sorted({normalise_licence(expression) for expression in expressions})
     if len(distinct) == 1:
         return distinct[0]
-    return str(_parse(" AND ".join(f"({expression})" for expression in distinct))) if distinct else NOASSERTION
+    return str(parse_licence(" AND ".join(f"({expression})" for expression in distinct))) if distinct else NOASSERTION
 
 
 def summarise_licences(members: Iterable[tuple[str, Licence]]) -> LicenceSummary:
@@ -98,10 +98,15 @@ def _reason(key: str) -> str:
 
 
 def _keys(expression: str) -> list[str]:
-    return list(dict.fromkeys(_spdx().license_keys(_parse(expression))))
+    return list(dict.fromkeys(_spdx().license_keys(parse_licence(expression))))
 
 
-def _parse(expression: str) -> Any:
+def parse_licence(expression: str) -> Any:
+    """Return the parsed expression.
+
+    Raises:
+        LicenceError: it cannot be parsed.
+    """
     try:
         return _spdx().parse(expression)
     except Exception as error:  # the parser's own errors derive from Exception alone

@@ -24,6 +24,7 @@ from sources.mixture import Curriculum
 if TYPE_CHECKING:
     from db.store import Store
     from probe.decide.confirm import Confirmation
+    from probe.decide.flat_optimum import FlatOptimum
     from probe.decide.surrogates import Choice
     from probe.manifest.document import BenchmarkEntry, EvidenceEntry, Manifest, OptimiserEntry
 
@@ -97,14 +98,30 @@ def _optimiser(found: Search) -> OptimiserEntry:
 
     request = found.request
     parameters: dict[str, Any] = {
-        "epoch_cap": request.epoch_cap,
+        **request.constraints.plain(),
         "trials": request.trials,
-        "least": dict(request.least),
-        "greatest": dict(request.greatest),
         "surrogate": surrogate_json(found.surrogate),
+        "flat_optimum": flat_json(found.flat),
     }
     digest = content_hash([found.seen.arms, found.seen.weights.tolist(), found.fitted.values.tolist(), found.fitted.noise.tolist()])
     return OptimiserEntry(found.surrogate.name, parameters, request.seed, len(found.seen.arms), digest)
+
+
+def flat_json(flat: FlatOptimum) -> dict[str, Any]:
+    """Return how far one can move from the optimum at no measurable loss."""
+    loss = flat.simplest_loss
+    return {
+        "measurable_loss": flat.loss,
+        "seeds": flat.seeds,
+        "ranges": {slug: {"low": low, "high": high} for slug, (low, high) in flat.ranges.items()},
+        "moves": {slug: {"low": low, "high": high} for slug, (low, high) in flat.moves.items()},
+        "simplest": {
+            "weights": dict(flat.simplest),
+            "predicted_loss": {"value": loss.value, "low": loss.low, "high": loss.high},
+            "sure": flat.sure(),
+            "moved": flat.moved,
+        },
+    }
 
 
 def surrogate_json(choice: Choice) -> dict[str, Any]:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from db.values import BudgetUnit, StudyRecord
 from probe.decide.levels import Combination, combination
 from probe.errors import ProbeError, UsageError
-from probe.study.observations import Observations, Targets, observations, targets
+from probe.study.constraints import Constraints, Setting, licence_notes, prior_shares, region_of
+from probe.study.observations import Observations, Targets, observations, run_variance, targets
 from probe.study.ranking import known_study
 from sources.mixture import Mixture
+from sources.spec import Licence
 
 if TYPE_CHECKING:
     from db.store import Store
+    from probe.decide.flat_optimum import FlatOptimum
+    from probe.decide.region import Region
     from probe.decide.search import Optimum
-    from probe.decide.surrogates import Choice
+    from probe.decide.surrogates import Choice, Objective
 
+Floats = NDArray[np.float64]
 MIN_RUNS = 6
 
 
@@ -31,9 +39,7 @@ class OptimizeRequest:
     unit: BudgetUnit | None = None
     budget: int = 0
     objective: tuple[tuple[str, float], ...] = ()  # capability -> weight; empty: equal
-    epoch_cap: float = 4.0
-    least: tuple[tuple[str, float], ...] = ()
-    greatest: tuple[tuple[str, float], ...] = ()
+    constraints: Constraints = field(default_factory=Constraints)
     trials: int = 150
     seed: int = 0
     seeds: int = 3
@@ -41,20 +47,34 @@ class OptimizeRequest:
     level: float = 0.90
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
-    """A finished search: what it was asked and found, what it was fitted to, and what a reader must know of it."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """What a study's runs say and what is asked: the fitted objective, each capability by itself, and the mixtures that are allowed.
+
+    `surrogate` says how well the surface predicts. `setting` and `region` are the sources' in the order of `seen.sources`.
+    """
 
     study: StudyRecord
     request: OptimizeRequest
     seen: Observations
     objective: Combination  # searched, predicted and confirmed in the same units
     fitted: Targets
-    optimum: Optimum
     unit: BudgetUnit
     budget: int
     surrogate: Choice
+    surface: Objective
+    capabilities: Mapping[str, Objective]
+    setting: Setting
+    region: Region
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Search(Fit):
+    """A finished search: the mixture that was found, and how far one can move from it at no measurable loss."""
+
+    optimum: Optimum = field(kw_only=True)
+    flat: FlatOptimum = field(kw_only=True)
 
     def mixture(self) -> Mixture:
         """Return the mixture that was found."""
@@ -65,11 +85,60 @@ def search(store: Store, request: OptimizeRequest, progress: Callable[[int, int]
     """Fit the surrogates that predict held-out runs best, one set a capability, to the study's trained mixtures; search the simplex.
 
     Raises:
-        ProbeError: too few mixtures were trained, or no mixture keeps the bounds.
+        ProbeError: too few mixtures were trained, or no mixture keeps the constraints.
     """
     from probe.decide.search import SearchSettings, search_mixture
-    from probe.decide.simplex import ShareBounds
-    from probe.decide.surrogates import fit_objective
+
+    fit = fit_runs(store, request)
+    asked, setting = request.constraints, fit.setting
+    try:
+        optimum = search_mixture(
+            fit.surface,
+            setting.sources,
+            setting.baseline(),
+            fit.region,
+            prior=prior_shares(asked.prior, setting),
+            usable=list(setting.usable.values()),
+            observed=fit.seen.weights,
+            settings=SearchSettings(trials=request.trials, seed=request.seed, level=request.level, trust=asked.trust),
+            n=fit.fitted.n_items,
+            progress=progress,
+        )
+    except ValueError as error:
+        raise ProbeError(f"{error}: loosen a floor.") from None
+    return Search(**{f.name: getattr(fit, f.name) for f in fields(fit)}, optimum=optimum, flat=_flat(fit, optimum))
+
+
+def _flat(fit: Fit, optimum: Optimum) -> FlatOptimum:
+    """Report how far one can move from the optimum; a run's noise is that of repeats, or the surface's estimate where there are none."""
+    from probe.decide.flat_optimum import flat_optimum, measurable_loss
+
+    request = fit.request
+    found = np.array([optimum.weights[slug].value for slug in fit.seen.sources])
+    variance, df = run_variance(fit.seen, fit.objective)
+    if not df:
+        variance, df = float(fit.surface.predict_run(found[None])[1][0] ** 2 - fit.surface.predict(found[None])[1][0] ** 2), math.inf
+    return flat_optimum(
+        fit.surface,
+        fit.seen.sources,
+        found,
+        fit.setting.baseline(),
+        fit.region,
+        measurable_loss(max(variance, 0.0), df, request.seeds, request.level),
+        seeds=request.seeds,
+        level=request.level,
+        seed=request.seed,
+        n=fit.fitted.n_items,
+    )
+
+
+def fit_runs(store: Store, request: OptimizeRequest, also: Sequence[str] = ()) -> Fit:
+    """Fit the surrogates to a study's trained mixtures, those of the capabilities in `also` too, and work out what is allowed.
+
+    Raises:
+        ProbeError: too few mixtures were trained, or no mixture keeps the constraints.
+    """
+    from probe.decide.surrogates import Objective, fit_objective
 
     study = known_study(store, request.study)
     seen = observations(store, study)
@@ -84,31 +153,44 @@ def search(store: Store, request: OptimizeRequest, progress: Callable[[int, int]
     fitted = targets(seen, objective)
     unit, budget = request.unit or study.budget_unit, request.budget or study.budget
     usable = _usable(store, study, seen.sources, unit)
-    try:
-        bounds = ShareBounds.of(
-            len(seen.sources),
-            least=_per_source(request.least, seen.sources, 0.0),
-            greatest=_per_source(request.greatest, seen.sources, 1.0),
-            usable=list(usable.values()),
-            budget=budget,
-            epoch_cap=request.epoch_cap,
-        )
-    except ValueError as error:
-        raise ProbeError(f"{error}.") from None
-    surface, choice = fit_objective(seen.weights, fitted.values, fitted.noise, fitted.weights, seed=request.seed, level=request.level)
-    base = [study.base.weights().get(slug, 0.0) for slug in seen.sources]
-    optimum = search_mixture(
-        surface,
+    watched = _watched(seen, objective, [*(name for name, _ in request.constraints.floors), *also])
+    values, noise, weights = _stacked(fitted, watched)
+    every, choice = fit_objective(seen.weights, values, noise, weights, seed=request.seed, level=request.level)
+    n = len(fitted.capabilities)
+    surface = Objective(every.surrogates[:n], every.coefficients[:n], every.correlation[:n, :n], every.run_scale)
+    names = [*fitted.capabilities, *(name for part in watched for name in part.capabilities)]
+    capabilities = {name: Objective([surrogate]) for name, surrogate in zip(names, every.surrogates, strict=True)}
+    setting = Setting(
         seen.sources,
-        base if sum(base) > 0 else list(usable.values()),
-        bounds,
-        usable=list(usable.values()),
-        observed=seen.weights,
-        settings=SearchSettings(trials=request.trials, seed=request.seed, level=request.level),
-        n=fitted.n_items,
-        progress=progress,
+        usable,
+        budget,
+        [study.base.weights().get(slug, 0.0) for slug in seen.sources],
+        _licences(store, seen.sources),
+        dict(zip(names, every.surrogates, strict=True)),
     )
-    return Search(study, request, seen, objective, fitted, optimum, unit, budget, choice, tuple(_notes(study, seen)))
+    notes = (*_notes(study, seen), *licence_notes(request.constraints.licences, setting))
+    region = region_of(request.constraints, setting)
+    return Fit(study, request, seen, objective, fitted, unit, budget, choice, surface, capabilities, setting, region, notes)
+
+
+def _watched(seen: Observations, objective: Combination, names: Sequence[str]) -> list[Targets]:
+    """Return the targets of capabilities outside the objective, each in its own units."""
+    unknown = [name for name in names if name not in seen.capabilities]
+    if unknown:
+        raise UsageError(f"no benchmark here has the capability {', '.join(unknown)}; there are {', '.join(seen.capabilities)}.")
+    other = [name for name in dict.fromkeys(names) if name not in objective.capabilities()]
+    return [targets(seen, combination(seen.parts, range(len(seen.arms)), {name: 1.0})) for name in other]
+
+
+def _stacked(fitted: Targets, watched: Sequence[Targets]) -> tuple[Floats, Floats, list[float]]:
+    """Return values and noise `[run, target]` of the objective's and the watched targets; these have no weight."""
+    parts = [fitted, *watched]
+    return np.hstack([p.values for p in parts]), np.hstack([p.noise for p in parts]), [*fitted.weights, *(0.0 for _ in watched)]
+
+
+def _licences(store: Store, sources: Sequence[str]) -> dict[str, Licence]:
+    records = {slug: store.source(slug) for slug in sources}
+    return {slug: record.spec.licence if record else Licence() for slug, record in records.items()}
 
 
 def _notes(study: StudyRecord, seen: Observations) -> Iterator[str]:
@@ -166,10 +248,3 @@ def tokens_per_row(store: Store, study: StudyRecord, sources: Sequence[str]) -> 
         own = [p for p in probes if p.arm == slug]
         means[slug] = sum(p.tokens for p in own) / sum(p.rows for p in own) if own else everything
     return means
-
-
-def _per_source(given: Sequence[tuple[str, float]], sources: Sequence[str], default: float) -> list[float]:
-    unknown = [slug for slug, _ in given if slug not in sources]
-    if unknown:
-        raise UsageError(f"no such source in this search: {', '.join(unknown)}; there are {', '.join(sources)}.")
-    return [dict(given).get(slug, default) for slug in sources]

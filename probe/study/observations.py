@@ -109,6 +109,17 @@ def targets(seen: Observations, objective: Combination) -> Targets:
     return Targets(tuple(weights), tuple(weights.values()), np.nanmean(runs, axis=1), _noise(runs), n_items)
 
 
+def run_variance(seen: Observations, objective: Combination) -> tuple[float, float]:
+    """Return the variance of one run's objective, beside what its seed does to all arms, and its degrees of freedom; NaN and 0 without
+    repeats.
+    """
+    runs = objective.panel(seen.parts).means[:, :, None]
+    runs = runs - _seed_effect(runs)
+    df = int(np.maximum(np.isfinite(runs[:, :, 0]).sum(axis=1) - 1, 0).sum())
+    own = _noise(runs)[:, 0] * np.isfinite(runs[:, :, 0]).sum(axis=1)
+    return (float(own[0]), float(df)) if df else (float("nan"), 0.0)
+
+
 def _rows(part: BenchmarkPanel, kept: NDArray[np.intp]) -> BenchmarkPanel:
     panel = Panel(part.panel.means[kept], part.panel.influence[kept], part.panel.clusters, part.panel.n)
     return replace(part, panel=panel, accuracy=part.accuracy[kept])

@@ -17,6 +17,7 @@ from probe.manifest.write import manifest_json, parse_manifest
 from probe.study import designs
 from probe.study.base import parse_base
 from probe.study.confirmation import CANDIDATE, SEED_STRIDE, confirmation, confirmation_arms, confirmation_plan
+from probe.study.constraints import Constraints
 from probe.study.decision import keep_manifest, make_manifest
 from probe.study.mixture_search import OptimizeRequest, search
 from probe.study.observations import observations, targets
@@ -121,7 +122,7 @@ def test_arms_of_another_budget_or_in_phases_are_no_observations(world: World) -
 
 
 def test_decision_finds_the_known_optimum_and_confirms_it(world: World, tmp_path: Path) -> None:
-    request = OptimizeRequest(study="s", trials=60, budget=1000, epoch_cap=4)
+    request = OptimizeRequest(study="s", trials=60, budget=1000, constraints=Constraints(epoch_cap=4))
     found = search(world.store, request)
     shares = found.optimum.shares()
     assert shares.get("noise", 0.0) < 0.05
@@ -155,7 +156,7 @@ def test_a_second_candidate_gets_seeds_of_its_own_and_the_looks_are_counted(worl
     assert (plan.first_seed, plan.earlier) == (SEED_STRIDE, 0)
     world.finish(list(plan.arms.values()), plan.repeats())
     assert confirmation_plan(world.store, first) == plan  # asked again, its runs are reused
-    second = search(world.store, OptimizeRequest(study="s", trials=30, budget=1000, greatest=(("good", 0.3),)))
+    second = search(world.store, OptimizeRequest(study="s", trials=30, budget=1000, constraints=Constraints(greatest=(("good", 0.3),))))
     again = confirmation_plan(world.store, second)
     assert (again.first_seed, again.earlier) == (2 * SEED_STRIDE, 1)
     world.finish(list(again.arms.values()), again.repeats())
@@ -236,8 +237,8 @@ def test_add_one_effects_reach_the_manifest(world: World, tmp_path: Path) -> Non
 
 def test_epoch_cap_is_kept(world: World) -> None:
     with pytest.raises(ProbeError, match="largest possible budget"):
-        search(world.store, OptimizeRequest(study="s", trials=30, budget=3000, epoch_cap=0.5))
-    found = search(world.store, OptimizeRequest(study="s", trials=30, budget=1600, epoch_cap=1.0))
+        search(world.store, OptimizeRequest(study="s", trials=30, budget=3000, constraints=Constraints(epoch_cap=0.5)))
+    found = search(world.store, OptimizeRequest(study="s", trials=30, budget=1600, constraints=Constraints(epoch_cap=1.0)))
     assert found.optimum.shares()["good"] * 1600 <= 900 * 1.0 + 1e-6
 
 
@@ -251,7 +252,7 @@ def test_search_says_what_is_missing(world: World) -> None:
 
 
 def test_candidate_that_is_a_baseline_is_said_to_be_one(world: World) -> None:
-    found = search(world.store, OptimizeRequest(study="s", trials=30, greatest=(("good", 0.0), ("noise", 0.0))))
+    found = search(world.store, OptimizeRequest(study="s", trials=30, constraints=Constraints(greatest=(("good", 0.0), ("noise", 0.0)))))
     assert found.optimum.shares() == {"fine": pytest.approx(1.0)}
     arms = confirmation_arms(found)
     assert arms[CANDIDATE].curriculum.phases[0].mixture == Mixture.single("fine")
