@@ -235,9 +235,12 @@ def _check_together(options: dict[str, Any]) -> None:
         (options["sizes"], "--sizes", ("ladder", "phases")),
         (options["phases"], "--phase", ("phases",)),
         (options["no_restarts"], "--no-restarts", ("phases",)),
+        (options["until_decided"], "--until-decided", ("solo", "add-one", "leave-one-out", "halving", "phases")),
     ):
         if given and design not in fitting:
             raise UsageError(f"{option} goes with --design {' or '.join(fitting)}, not with {design}.")
+    if options["until_decided"] and options["sequential"]:
+        raise UsageError("give --until-decided or --sequential, not both.")
     if options["orders"] > 1 and not options["sequential"]:
         raise UsageError("--orders goes with --sequential.")
 
