@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from db.store import Store
     from probe.decide.search import Optimum
     from probe.decide.surrogates import Choice
+    from probe.study.merged_search import Merge, Merging
 
 MIN_RUNS = 6
 
@@ -55,14 +56,19 @@ class Search:
     budget: int
     surrogate: Choice
     notes: tuple[str, ...] = ()
+    merging: Merging | None = None
 
     def mixture(self) -> Mixture:
         """Return the mixture that was found."""
         return Mixture.of(self.optimum.shares())
 
 
-def search(store: Store, request: OptimizeRequest, progress: Callable[[int, int], None] | None = None) -> Search:
+def search(
+    store: Store, request: OptimizeRequest, progress: Callable[[int, int], None] | None = None, merge: Merge | None = None
+) -> Search:
     """Fit the surrogates that predict held-out runs best, one set a capability, to the study's trained mixtures; search the simplex.
+
+    `merge` scores merged adapters for one more surrogate, where it can.
 
     Raises:
         ProbeError: too few mixtures were trained, or no mixture keeps the bounds.
@@ -95,7 +101,16 @@ def search(store: Store, request: OptimizeRequest, progress: Callable[[int, int]
         )
     except ValueError as error:
         raise ProbeError(f"{error}.") from None
-    surface, choice = fit_objective(seen.weights, fitted.values, fitted.noise, fitted.weights, seed=request.seed, level=request.level)
+    merging = merge(store, study, seen, objective, fitted) if merge else None
+    surface, choice = fit_objective(
+        seen.weights,
+        fitted.values,
+        fitted.noise,
+        fitted.weights,
+        seed=request.seed,
+        level=request.level,
+        merged=merging.scores if merging else None,
+    )
     base = [study.base.weights().get(slug, 0.0) for slug in seen.sources]
     optimum = search_mixture(
         surface,
@@ -108,7 +123,7 @@ def search(store: Store, request: OptimizeRequest, progress: Callable[[int, int]
         n=fitted.n_items,
         progress=progress,
     )
-    return Search(study, request, seen, objective, fitted, optimum, unit, budget, choice, tuple(_notes(study, seen)))
+    return Search(study, request, seen, objective, fitted, optimum, unit, budget, choice, tuple(_notes(study, seen)), merging)
 
 
 def _notes(study: StudyRecord, seen: Observations) -> Iterator[str]:

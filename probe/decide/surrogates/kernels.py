@@ -108,7 +108,7 @@ class Guided:
 
     def diagonal(self, theta: Floats, points: Floats) -> Floats:
         """Return the variance at the points."""
-        return np.exp(theta[0]) + np.exp(theta[-2]) * points[:, -1] ** 2  # type: ignore[no-any-return]
+        return np.asarray(np.exp(theta[0]) + np.exp(theta[-2]) * points[:, -1] ** 2)
 
     def gradient(self, theta: Floats, points: Floats, sensitivity: Floats) -> Floats:
         """Return the gradient."""

@@ -37,7 +37,7 @@ class MergedScores:
 
 def is_single(weights: ArrayLike) -> NDArray[np.bool_]:
     """Say which mixtures are one source alone: there the merged adapter is the trained one, and their scores are one measurement."""
-    return np.asarray(weights, dtype=np.float64).max(axis=1) > ALONE
+    return np.asarray(np.asarray(weights, dtype=np.float64).max(axis=1) > ALONE)
 
 
 class MergedProcess(KernelSurrogate):
