@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from proxy_training.jobs import Recipe, Scope
+from proxy_training.jobs import Recipe, Scope, why_not_merged
 from proxy_training.peft_backend import FULL_WEIGHTS
 
 WEIGHTS = "adapter_model.safetensors"
@@ -83,12 +83,3 @@ class MergedAdapters:
 
 def _summed(terms: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(terms)).sum(dim=0)
-
-
-def why_not_merged(recipe: Recipe) -> str:
-    """Return why what a recipe trains cannot be merged; empty where it can."""
-    if recipe.dora:
-        return "weight-decomposed adapters (DoRA) have no weighted sum: their changes are not products that add up"
-    if recipe.scope is Scope.LORA_ALL:
-        return "adapters of the vision tower are not merged: each mixture would need image features of its own"
-    return ""

@@ -33,6 +33,7 @@ class Merging:
     scores: MergedScores
     agreement: Agreement | None
     items: int
+    capabilities: tuple[tuple[str, Estimate | None], ...] = ()  # order by capability, as `Agreement.order`
 
     def sentence(self) -> str:
         """Return what `probe optimize` prints of it."""
@@ -41,6 +42,8 @@ class Merging:
             return f"{head}; too few mixtures were trained to tell how merging agrees with training."
         order = self.agreement.order
         told = f"{head}; order of the {order.n} trained ones as in training: tau {_figure(order)}"
+        if len(self.capabilities) > 1:
+            told += f" ({', '.join(f'{name} {_figure(tau)}' for name, tau in self.capabilities if tau)})"
         tilts = [f"{tilt.source} {'more' if tilt.slope.value > 0 else 'less'}" for tilt in self.agreement.tilts if tilt.decided]
         apart = [r for r in self.agreement.residuals if r.difference.low > 0 or r.difference.high < 0]
         told += f"; {len(apart)} of {len(self.agreement.residuals)} differ from what it predicts by more than seeds do"
@@ -54,6 +57,7 @@ class Merging:
         found = self.agreement
         return told | {
             "order": None if found.order is None else _numbers(found.order),
+            "capabilities": {name: None if tau is None else _numbers(tau) for name, tau in self.capabilities},
             "offset": found.offset,
             "slope": found.slope,
             "residuals": [
@@ -113,6 +117,7 @@ def merging(runs: MergedRuns, seen: Observations, fitted: Targets) -> Merging:
     A repeat's common effect is taken out, as it is from trained scores; what is left between repeats is the noise.
     """
     from probe.decide.merging_agreement import agreement
+    from probe.decide.rank_agreement import kendall
     from probe.decide.surrogates import MergedScores
     from probe.decide.surrogates.merged import is_single
 
@@ -131,4 +136,5 @@ def merging(runs: MergedRuns, seen: Observations, fitted: Targets) -> Merging:
         ((np.sqrt(fitted.noise) @ c) ** 2)[mixed],
         ((np.sqrt(own[1]) @ c) ** 2)[mixed],
     )
-    return Merging(scores, found, runs.items)
+    pairs = zip(fitted.capabilities, own[0][mixed].T, fitted.values[mixed].T, strict=True)
+    return Merging(scores, found, runs.items, tuple((name, kendall(one, other)) for name, one, other in pairs))

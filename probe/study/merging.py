@@ -20,7 +20,7 @@ from probe.study.merged_files import MergedMeans
 from probe.study.observations import OBSERVED, Observations
 from probe.study.registry import find_benchmark
 from probe.workspace import Workspace
-from proxy_training.jobs import METRICS, EngineSettings, EvalSet, ItemScores, Job, evaluation_id
+from proxy_training.jobs import METRICS, EngineSettings, EvalSet, ItemScores, Job, evaluation_id, why_not_merged
 from sources.canonical import content_hash
 
 if TYPE_CHECKING:
@@ -75,14 +75,16 @@ def solo_adapters(store: Store, study: StudyRecord, sources: Sequence[str]) -> S
     Raises:
         ProbeError: a source was not trained alone, or what the study trains cannot be merged; the message holds the cure.
     """
-    from proxy_training.merging import why_not_merged
-
     if reason := why_not_merged(study.recipe):
         raise ProbeError(f"merged adapters cannot be scored: {reason}; leave them out with --no-merged.")
-    arms = {slug: arm for arm in store.arms(study.name) if arm.role in OBSERVED and (slug := _only_source(arm)) in sources}
-    done = [p for p in store.probes(study.name) if p.state is ProbeState.DONE]
-    ids = {slug: {p.repeat: p.training_id for p in done if p.arm == arm.name} for slug, arm in arms.items()}
-    lacking = [slug for slug in sources if not ids.get(slug)]
+    known = [arm for arm in store.arms(study.name) if arm.role in OBSERVED and _only_source(arm) in sources]
+    arms = {_only_source(arm): arm for arm in known}  # a swarm may hold a single source too, as another arm of the same trainings
+    source_of = {arm.name: _only_source(arm) for arm in known}
+    ids: dict[str, dict[int, str]] = {slug: {} for slug in sources}
+    for record in store.probes(study.name):
+        if record.state is ProbeState.DONE and record.arm in source_of:
+            ids[source_of[record.arm]][record.repeat] = record.training_id
+    lacking = [slug for slug in sources if not ids[slug]]
     cure = f"probe run --study {study.name} --design solo {' '.join(f'--source {slug}' for slug in lacking or sources)}"
     if lacking:
         raise ProbeError(f"merging needs each source trained alone, and {', '.join(lacking)} is not: {cure}.")
@@ -94,9 +96,9 @@ def solo_adapters(store: Store, study: StudyRecord, sources: Sequence[str]) -> S
 
 
 def _only_source(arm: Arm) -> str:
-    """Return the source of an arm that is trained on one alone."""
-    sources = arm.curriculum.sources()
-    return sources[0] if len(sources) == 1 and len(arm.curriculum.phases) == 1 else ""
+    """Return the source of an arm that is trained on one alone, at the study's own budget."""
+    sources, curriculum = arm.curriculum.sources(), arm.curriculum
+    return sources[0] if len(sources) == 1 and len(curriculum.phases) == 1 and not curriculum.budget else ""
 
 
 def score_merged(

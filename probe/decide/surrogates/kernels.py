@@ -104,7 +104,7 @@ class Guided:
         line = np.exp(theta[-2]) * np.outer(first[:, -1], second[:, -1])
         # The same object twice: distances of a set to itself are exact then.
         rest = first[:, :-1]
-        return line + self._remainder.between(np.delete(theta, -2), rest, rest if first is second else second[:, :-1])
+        return np.asarray(line + self._remainder.between(np.delete(theta, -2), rest, rest if first is second else second[:, :-1]))
 
     def diagonal(self, theta: Floats, points: Floats) -> Floats:
         """Return the variance at the points."""
