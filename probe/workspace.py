@@ -62,6 +62,11 @@ class Workspace:
         return self.root / "quality"
 
     @property
+    def merged(self) -> Path:
+        """Return the folder of what merged adapters scored."""
+        return self.root / "merged"
+
+    @property
     def logs(self) -> Path:
         """Return the folder of the workers' logs."""
         return self.root / "logs"

@@ -6,9 +6,10 @@ everything, runs one after another through PEFT. Jobs, results and identities ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -17,7 +18,21 @@ from proxy_training.families.registry import GENERIC, load_base
 from proxy_training.features import FeatureStore, ImageStore
 from proxy_training.generic_backend import GenericBackend, ImageTexts
 from proxy_training.image_text import encoder_of
-from proxy_training.jobs import ANY_ENGINE, Backend, Cost, EngineSettings, Job, JobResult, Progress, ProxySpec, Recipe
+from proxy_training.jobs import (
+    ANY_ENGINE,
+    Backend,
+    Cost,
+    EngineSettings,
+    EvalSet,
+    ItemScores,
+    Job,
+    JobResult,
+    Progress,
+    ProxySpec,
+    Recipe,
+    Training,
+)
+from proxy_training.merging import MergedAdapters
 from proxy_training.peft_backend import PeftBackend, TrainingFailed
 from proxy_training.preparation import Preparation
 from proxy_training.stack.backend import StackBackend
@@ -98,6 +113,26 @@ class Engine:
         finally:
             if self.stack:
                 self.stack.abandon()
+
+    def score_merged(self, merged: MergedAdapters, shares: Sequence[float], benchmarks: Sequence[EvalSet]) -> tuple[ItemScores, ...]:
+        """Score a weighted sum of adapters on the items of benchmarks; nothing is trained.
+
+        Raises:
+            ValueError: the shares do not sum to 1, or a benchmark's answers are generated.
+            RowError, SourceError: a benchmark cannot be scored.
+        """
+        if generating := [benchmark.spec.name for benchmark in benchmarks if benchmark.spec.generates]:
+            raise ValueError(f"answers of merged adapters are not generated ({', '.join(generating)})")
+        if self.stack is not None and not merged.full:
+            recipe, weights = merged.merged(shares)
+            return self.stack.score_weights(weights, recipe, benchmarks)
+        with TemporaryDirectory() as name:
+            merged.save(Path(name), shares)
+            job = Job(Training(self.proxy, merged.recipe, (), 0), tuple(benchmarks), Path(name))
+            result = self.reference.run(job)
+        if result.unscored:
+            raise ValueError("; ".join(f"{name}: {why}" for name, why in result.unscored))
+        return result.scores
 
     def _with_means(self, cost: Cost, encoded: int) -> Cost:
         """Add what the engine knows of how a job was run."""

@@ -88,6 +88,15 @@ class Recipe:
     dora: bool = False  # weight-decomposed adapters, by the reference back end
 
 
+def why_not_merged(recipe: Recipe) -> str:
+    """Return why what a recipe trains cannot be merged; empty where it can."""
+    if recipe.dora:
+        return "weight-decomposed adapters (DoRA) have no weighted sum: their changes are not products that add up"
+    if recipe.scope is Scope.LORA_ALL:
+        return "adapters of the vision tower are not merged: each mixture would need image features of its own"
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class ProxySpec:
     """A base model: its name, the folder it loads from, the hash of its weights, and its family."""

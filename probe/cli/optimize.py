@@ -10,7 +10,7 @@ import click
 
 from probe.cli.mixture_questions import answer_front, answer_suggest, flat_lines
 from probe.cli.optimize_options import constraint_options, constraints_of, parse_weights, question, question_options
-from probe.cli.output import estimate_json, interval, print_json, print_table, say
+from probe.cli.output import counting, estimate_json, interval, print_json, print_table, say
 from probe.errors import ProbeError, UsageError
 from probe.workspace import Workspace
 
@@ -33,13 +33,27 @@ if TYPE_CHECKING:
 @click.option("--trials", type=click.IntRange(10), default=150, show_default=True, help="Optuna trials on the fitted surface.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--seeds", type=click.IntRange(1, 64), default=3, show_default=True, help="Fresh seeds of the confirmation.")
+@click.option(
+    "--merged/--no-merged",
+    default=None,
+    help="Score weighted sums of the single-source adapters, without training, for the surrogate.  [default: where all are there]",
+)
 @click.option("--no-confirm", is_flag=True, help="Search only: the manifest then makes no claim.")
 @click.option("--workers", type=click.IntRange(1), default=None)
 @click.option("--device", default=None)
 @click.option("--gpus-per-probe", type=click.IntRange(1, 64), default=1, show_default=True, help="More: shard a proxy too big for one GPU.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def command(workspace: Workspace, /, as_json: bool, workers: int | None, device: str | None, gpus_per_probe: int, **options: Any) -> None:
+def command(
+    workspace: Workspace,
+    /,
+    as_json: bool,
+    workers: int | None,
+    device: str | None,
+    gpus_per_probe: int,
+    merged: bool | None,
+    **options: Any,
+) -> None:
     """Search the mixture on what a study trained, confirm it with fresh seeds, and write the manifest; or suggest what to train next."""
     from probe.study.devices import check_device, check_sharding
     from proxy_training.jobs import EngineSettings
@@ -53,7 +67,7 @@ def command(workspace: Workspace, /, as_json: bool, workers: int | None, device:
     elif asked == "front":
         answer_front(workspace, request, options["front"], as_json)
     else:
-        doc, path, _ = optimize(workspace, request, workers, settings)
+        doc, path, _ = optimize(workspace, request, workers, settings, merged)
         if as_json:
             print_json(optimize_json(doc, path))
         else:
@@ -61,21 +75,25 @@ def command(workspace: Workspace, /, as_json: bool, workers: int | None, device:
 
 
 def optimize(
-    workspace: Workspace, request: OptimizeRequest, workers: int | None, settings: EngineSettings
+    workspace: Workspace, request: OptimizeRequest, workers: int | None, settings: EngineSettings, merged: bool | None = None
 ) -> tuple[Manifest, Path, Confirmation | None]:
-    """Search, train the confirmation, and keep the manifest; what was confirmed before is reused."""
+    """Search, train the confirmation, and keep the manifest; what was confirmed before is reused. `merged` as in `merger`."""
     from probe.cli.run import run_waiting
     from probe.manifest.write import manifest_json
     from probe.study.confirmation import confirmation, confirmation_plan, plan_confirmation
     from probe.study.decision import keep_manifest, make_manifest
+    from probe.study.merged_search import merger
     from probe.study.mixture_search import search
 
     def tell(line: str) -> None:
         say(line, err=True)
 
     with workspace.open_store() as store:
-        found = search(store, request)
+        with counting("merged adapters") as show:
+            found = search(store, request, merge=merger(workspace, settings, merged, tell, show))
         tell(f"Searched the mixtures of {len(found.seen.sources)} sources on {len(found.seen.arms)} trained ones.")
+        if found.merging:
+            tell(found.merging.sentence())
         for note in found.notes:
             tell(f"Note: {note}")
         plan = confirmation_plan(store, found)
@@ -183,6 +201,7 @@ def optimize_json(doc: Manifest, path: Path) -> dict[str, Any]:
         "predicted_gain": {name: estimate_json(gain) for name, gain in doc.predicted.items()},
         "surrogate": doc.optimiser.parameters.get("surrogate"),
         "flat_optimum": doc.optimiser.parameters.get("flat_optimum"),
+        "merged": doc.optimiser.parameters.get("merged"),
         "metric": doc.objective.metric,
         "confirmed_gain": {name: {**(estimate_json(c.gain) or {}), "held": c.held} for name, c in confirmed.items()} or None,
         "beats_all": doc.beats_all() if confirmed else None,

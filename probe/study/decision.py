@@ -103,6 +103,8 @@ def _optimiser(found: Search) -> OptimiserEntry:
         "surrogate": surrogate_json(found.surrogate),
         "flat_optimum": flat_json(found.flat),
     }
+    if found.merging is not None:
+        parameters["merged"] = found.merging.as_json()
     digest = content_hash([found.seen.arms, found.seen.weights.tolist(), found.fitted.values.tolist(), found.fitted.noise.tolist()])
     return OptimiserEntry(found.surrogate.name, parameters, request.seed, len(found.seen.arms), digest)
 

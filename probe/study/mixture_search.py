@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from probe.decide.flat_optimum import FlatOptimum
     from probe.decide.region import Region
     from probe.decide.search import Optimum
-    from probe.decide.surrogates import Choice, Objective
+    from probe.decide.surrogates import Choice, Objective, Surrogate
+    from probe.study.merged_search import Merge, Merging
 
 Floats = NDArray[np.float64]
 MIN_RUNS = 6
@@ -67,6 +68,7 @@ class Fit:
     setting: Setting
     region: Region
     notes: tuple[str, ...] = ()
+    merging: Merging | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,15 +83,19 @@ class Search(Fit):
         return Mixture.of(self.optimum.shares())
 
 
-def search(store: Store, request: OptimizeRequest, progress: Callable[[int, int], None] | None = None) -> Search:
+def search(
+    store: Store, request: OptimizeRequest, progress: Callable[[int, int], None] | None = None, merge: Merge | None = None
+) -> Search:
     """Fit the surrogates that predict held-out runs best, one set a capability, to the study's trained mixtures; search the simplex.
+
+    `merge` scores merged adapters for one more surrogate, where it can.
 
     Raises:
         ProbeError: too few mixtures were trained, or no mixture keeps the constraints.
     """
     from probe.decide.search import SearchSettings, search_mixture
 
-    fit = fit_runs(store, request)
+    fit = fit_runs(store, request, merge=merge)
     asked, setting = request.constraints, fit.setting
     try:
         optimum = search_mixture(
@@ -132,7 +138,7 @@ def _flat(fit: Fit, optimum: Optimum) -> FlatOptimum:
     )
 
 
-def fit_runs(store: Store, request: OptimizeRequest, also: Sequence[str] = ()) -> Fit:
+def fit_runs(store: Store, request: OptimizeRequest, also: Sequence[str] = (), merge: Merge | None = None) -> Fit:
     """Fit the surrogates to a study's trained mixtures, those of the capabilities in `also` too, and work out what is allowed.
 
     Raises:
@@ -154,23 +160,30 @@ def fit_runs(store: Store, request: OptimizeRequest, also: Sequence[str] = ()) -
     unit, budget = request.unit or study.budget_unit, request.budget or study.budget
     usable = _usable(store, study, seen.sources, unit)
     watched = _watched(seen, objective, [*(name for name, _ in request.constraints.floors), *also])
-    values, noise, weights = _stacked(fitted, watched)
-    every, choice = fit_objective(seen.weights, values, noise, weights, seed=request.seed, level=request.level)
-    n = len(fitted.capabilities)
-    surface = Objective(every.surrogates[:n], every.coefficients[:n], every.correlation[:n, :n], every.run_scale)
+    merging = merge(store, study, seen, objective, fitted) if merge else None
+    surface, choice = fit_objective(
+        seen.weights,
+        fitted.values,
+        fitted.noise,
+        fitted.weights,
+        seed=request.seed,
+        level=request.level,
+        merged=merging.scores if merging else None,
+    )
     names = [*fitted.capabilities, *(name for part in watched for name in part.capabilities)]
-    capabilities = {name: Objective([surrogate]) for name, surrogate in zip(names, every.surrogates, strict=True)}
+    surrogates = [*surface.surrogates, *_fitted_apart(seen, watched, request)]
+    capabilities = {name: Objective([surrogate]) for name, surrogate in zip(names, surrogates, strict=True)}
     setting = Setting(
         seen.sources,
         usable,
         budget,
         [study.base.weights().get(slug, 0.0) for slug in seen.sources],
         _licences(store, seen.sources),
-        dict(zip(names, every.surrogates, strict=True)),
+        dict(zip(names, surrogates, strict=True)),
     )
     notes = (*_notes(study, seen), *licence_notes(request.constraints.licences, setting))
     region = region_of(request.constraints, setting)
-    return Fit(study, request, seen, objective, fitted, unit, budget, choice, surface, capabilities, setting, region, notes)
+    return Fit(study, request, seen, objective, fitted, unit, budget, choice, surface, capabilities, setting, region, notes, merging)
 
 
 def _watched(seen: Observations, objective: Combination, names: Sequence[str]) -> list[Targets]:
@@ -182,10 +195,14 @@ def _watched(seen: Observations, objective: Combination, names: Sequence[str]) -
     return [targets(seen, combination(seen.parts, range(len(seen.arms)), {name: 1.0})) for name in other]
 
 
-def _stacked(fitted: Targets, watched: Sequence[Targets]) -> tuple[Floats, Floats, list[float]]:
-    """Return values and noise `[run, target]` of the objective's and the watched targets; these have no weight."""
-    parts = [fitted, *watched]
-    return np.hstack([p.values for p in parts]), np.hstack([p.noise for p in parts]), [*fitted.weights, *(0.0 for _ in watched)]
+def _fitted_apart(seen: Observations, watched: Sequence[Targets], request: OptimizeRequest) -> Sequence[Surrogate]:
+    """Fit surrogates to targets outside the objective."""
+    from probe.decide.surrogates import fit_objective
+
+    if not watched:
+        return ()
+    values, noise = np.hstack([part.values for part in watched]), np.hstack([part.noise for part in watched])
+    return fit_objective(seen.weights, values, noise, [1 / values.shape[1]] * values.shape[1], seed=request.seed)[0].surrogates
 
 
 def _licences(store: Store, sources: Sequence[str]) -> dict[str, Licence]:

@@ -83,7 +83,7 @@ def item_scores(
 
     recipe = proxy.recipe if adapter is None else recipe_of(adapter, proxy.recipe)
     job = Job(Training(proxy, recipe, (), 0), tuple(benchmarks), adapter)
-    with _quiet():
+    with quiet():
         engine = Engine(proxy, recipe, features, settings)
         result = next(iter(engine.run([job], progress)))
     if result.failure or result.unscored:
@@ -100,7 +100,7 @@ def generating(eval_set: EvalSet, most: int) -> EvalSet:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the bars and the deprecation notes of the libraries that load the model from the user."""
     from transformers.utils import logging
 

@@ -104,9 +104,9 @@ def targets(seen: Observations, objective: Combination) -> Targets:
     weights = objective.capabilities()
     runs = np.stack([objective.within(name).panel(seen.parts).means for name in weights], axis=-1)
     runs[~np.isfinite(runs).all(axis=2)] = np.nan
-    runs -= _seed_effect(runs)
+    runs -= seed_effect(runs)
     n_items = objective.panel(seen.parts).n
-    return Targets(tuple(weights), tuple(weights.values()), np.nanmean(runs, axis=1), _noise(runs), n_items)
+    return Targets(tuple(weights), tuple(weights.values()), np.nanmean(runs, axis=1), repeat_noise(runs), n_items)
 
 
 def run_variance(seen: Observations, objective: Combination) -> tuple[float, float]:
@@ -114,9 +114,9 @@ def run_variance(seen: Observations, objective: Combination) -> tuple[float, flo
     repeats.
     """
     runs = objective.panel(seen.parts).means[:, :, None]
-    runs = runs - _seed_effect(runs)
+    runs = runs - seed_effect(runs)
     df = int(np.maximum(np.isfinite(runs[:, :, 0]).sum(axis=1) - 1, 0).sum())
-    own = _noise(runs)[:, 0] * np.isfinite(runs[:, :, 0]).sum(axis=1)
+    own = repeat_noise(runs)[:, 0] * np.isfinite(runs[:, :, 0]).sum(axis=1)
     return (float(own[0]), float(df)) if df else (float("nan"), 0.0)
 
 
@@ -125,15 +125,15 @@ def _rows(part: BenchmarkPanel, kept: NDArray[np.intp]) -> BenchmarkPanel:
     return replace(part, panel=panel, accuracy=part.accuracy[kept])
 
 
-def _seed_effect(runs: Floats) -> Floats:
-    """Return each repeat's common shift [1, repeat, capability], zero where no arm has all repeats."""
+def seed_effect(runs: Floats) -> Floats:
+    """Return each repeat's common shift [1, repeat, capability] of `runs[arm, repeat, capability]`, zero where no arm has all repeats."""
     complete = runs[np.isfinite(runs).all(axis=(1, 2))]
     if len(complete) < 2:
         return np.zeros((1, *runs.shape[1:]))
     return (complete.mean(axis=0) - complete.mean(axis=(0, 1)))[None]  # type: ignore[no-any-return]
 
 
-def _noise(runs: Floats) -> Floats:
+def repeat_noise(runs: Floats) -> Floats:
     """Return the variance of each arm's mean [arm, capability] from the variance between repeats, pooled over arms."""
     counts = np.isfinite(runs[:, :, 0]).sum(axis=1)
     repeated = counts > 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -161,6 +161,11 @@ class StackBackend:
         """Score the untrained proxy or a saved adapter."""
         model = _Model(self.decoder) if job.adapter is None else self._with(load_adapter(job.adapter), job.training.recipe, job.adapter)
         return self._scored(job, Cost(backend=Backend.STACK.value), np.zeros(0, np.float32), model)
+
+    def score_weights(self, weights: dict[str, Tensor], recipe: Recipe, benchmarks: Sequence[EvalSet]) -> tuple[ItemScores, ...]:
+        """Score an adapter, by PEFT names, that lies in no folder, on benchmarks whose answers are not generated."""
+        model = self._with(weights, recipe, None)
+        return tuple(self._score(benchmark, model) for benchmark in benchmarks)
 
     def _with(self, weights: dict[str, Tensor], recipe: Recipe, folder: Path | None) -> _Model:
         layout = AdapterLayout(self.decoder, recipe.rank)

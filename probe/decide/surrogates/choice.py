@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from probe.decide.surrogates.base import Floats
 from probe.decide.surrogates.cross_validation import HeldOut, Rows, folds, held_out, quantile_scale, ranked, simplex_shares
 from probe.decide.surrogates.families import FAMILIES, GAUSSIAN_PROCESS, QUICK_FAMILIES, TREES, Family
+from probe.decide.surrogates.merged import MERGED, MergedScores, is_single, merged_family
 from probe.decide.surrogates.objective import Objective, fully_correlated, summed_deviation
 from probe.decide.surrogates.robust import without_bad_tail
 from probe.decide.surrogates.stacked import Stacked
@@ -52,7 +53,13 @@ class _Data:
     fitted: Floats
     noise: Floats
     coefficients: Floats
-    fold: Rows
+    fold: Rows  # -1: never held out
+
+    def held(self) -> _Data:
+        """Return the runs that are held out in turn."""
+        rows = self.fold[0] >= 0
+        parts = (self.weights[rows], self.values[rows], self.fitted[rows], self.noise[rows])
+        return _Data(*parts, self.coefficients, self.fold[:, rows])
 
 
 def fit_objective(
@@ -64,6 +71,7 @@ def fit_objective(
     seed: int = 0,
     level: float = 0.90,
     raise_tail: bool | None = None,
+    merged: MergedScores | None = None,
 ) -> tuple[Objective, Choice]:
     """Fit every target `values[run, target]` (higher is better, `noise` their known variances) and return their weighted sum.
 
@@ -74,38 +82,77 @@ def fit_objective(
     is. Whether bad tails are raised first (`raise_tail` None) is decided by the Gaussian process' rank correlation on held-out runs.
     With fewer than `FEW_RUNS` mixtures it is the Gaussian process alone.
 
+    With `merged` scores there is one more family, the Gaussian process on them (`MergedProcess`), which is taken only if its squared
+    error on held-out runs is no greater than the plain one's. Single sources are then never held out: their merged scores are the
+    trained ones, so that to predict them would prove nothing.
+
     Raises:
         ValueError: fewer than two runs, or shapes that disagree.
     """
-    data = _data(weights, values, noise, coefficients, seed)
+    data = _data(weights, values, noise, coefficients, seed, apart=merged is not None)
+    if data.fold.max() + 1 < FEWEST and merged is not None:
+        data, merged = _data(weights, values, noise, coefficients, seed), None
     process = {GAUSSIAN_PROCESS: FAMILIES[GAUSSIAN_PROCESS]}
     mixtures = _mixtures(data.weights)
     if mixtures < FEW_RUNS:
-        held = _cross_validated(process, data) if mixtures >= FEWEST else None
-        return _finished(data, process, held, np.ones(1), False, level)
+        families = process | _merged_families(merged, raised=False)
+        held = _cross_validated(families, data) if mixtures >= FEWEST else None
+        left = {} if held is None else _errors(held, data)
+        best = MERGED if left.get(MERGED, np.inf) <= left.get(GAUSSIAN_PROCESS, 0.0) else GAUSSIAN_PROCESS
+        believed = None if held is None else held.of([best])
+        return _finished(data, families, held, believed, np.array([float(name == best) for name in families]), False, level)
     if raise_tail is None:
         plain, raised = data, _raised(data)
-        orders = [_order(_cross_validated(process, one).mean[0], one) for one in (plain, raised)]
+        orders = [_order(_cross_validated(process, one).mean[0], one.held()) for one in (plain, raised)]
         raise_tail = bool(orders[1] >= orders[0])
     data = _raised(data) if raise_tail else data
     families = {name: fit for name, fit in FAMILIES.items() if name != TREES or len(data.weights) >= TREES_FROM}
+    families |= _merged_families(merged, raise_tail)
     held = _cross_validated(families, data)
-    return _finished(data, families, held, _shares(held, data, np.ones(data.fold.shape, dtype=np.bool_)), raise_tail, level)
+    believed = _believed(held, data)
+    shares = _shares(believed, data.held(), np.ones(believed.fold.shape, dtype=np.bool_))
+    every = dict.fromkeys(families, 0.0) | dict(zip(believed.members, shares.tolist(), strict=True))
+    return _finished(data, families, held, believed, np.array(list(every.values())), raise_tail, level)
+
+
+def _merged_families(merged: MergedScores | None, raised: bool) -> dict[str, Family]:
+    if merged is None:
+        return {}
+    return {MERGED: merged_family((merged.raised() if raised else merged).surfaces())}
+
+
+def _errors(held: HeldOut, data: _Data) -> dict[str, float]:
+    """Return each member's mean squared error of the objective on held-out runs."""
+    away = (held.mean - data.held().fitted) @ data.coefficients
+    return dict(zip(held.members, (away**2).mean(axis=(1, 2)).tolist(), strict=True))
+
+
+def _believed(held: HeldOut, data: _Data) -> HeldOut:
+    """Return the members without the merged family where that predicts worse than the plain Gaussian process."""
+    left = _errors(held, data)
+    if MERGED not in left or left[MERGED] <= left[GAUSSIAN_PROCESS]:
+        return held
+    return held.of([name for name in held.members if name != MERGED])
 
 
 def _mixtures(weights: Floats) -> int:
     return len(np.unique(weights.round(9), axis=0))
 
 
-def _data(weights: ArrayLike, values: ArrayLike, noise: ArrayLike | None, coefficients: ArrayLike | None, seed: int) -> _Data:
+def _data(
+    weights: ArrayLike, values: ArrayLike, noise: ArrayLike | None, coefficients: ArrayLike | None, seed: int, apart: bool = False
+) -> _Data:
+    """Return runs with their folds; with `apart`, single sources are in none."""
     points, y = np.asarray(weights, dtype=np.float64), np.asarray(values, dtype=np.float64)
     if points.ndim != 2 or y.ndim != 2 or len(points) != len(y) or len(y) < 2:
         raise ValueError(f"weights are [run, source] and values [run, target] of at least two runs, got {points.shape} and {y.shape}")
     known = np.zeros(y.shape) if noise is None else np.broadcast_to(np.asarray(noise, dtype=np.float64), y.shape)
     c = np.full(y.shape[1], 1 / y.shape[1]) if coefficients is None else np.asarray(coefficients, dtype=np.float64)
-    mixtures = _mixtures(points)
-    few = mixtures < FEW_RUNS
-    fold = folds(points, mixtures if few else FOLDS, REPEATS if not few and len(y) < REPEATED_BELOW else 1, seed)
+    few = _mixtures(points) < FEW_RUNS
+    rows = ~is_single(points) if apart else np.ones(len(y), dtype=np.bool_)
+    fold = np.full((REPEATS if not few and len(y) < REPEATED_BELOW else 1, len(y)), -1)
+    if rows.any():
+        fold[:, rows] = folds(points[rows], _mixtures(points[rows]) if few else FOLDS, len(fold), seed)
     return _Data(points, y, y, known, c, fold)
 
 
@@ -114,7 +161,9 @@ def _raised(data: _Data) -> _Data:
 
 
 def _cross_validated(families: Mapping[str, Family], data: _Data) -> HeldOut:
-    return held_out({name: QUICK_FAMILIES[name] for name in families}, data.weights, data.fitted, data.noise, data.fold)
+    return held_out(
+        {name: QUICK_FAMILIES.get(name, fit) for name, fit in families.items()}, data.weights, data.fitted, data.noise, data.fold
+    )
 
 
 def _order(mean: Floats, data: _Data) -> float:
@@ -148,17 +197,25 @@ def _runs(used: NDArray[np.bool_]) -> Rows:
 
 
 def _finished(
-    data: _Data, families: Mapping[str, Family], held: HeldOut | None, shares: Floats, raised: bool, level: float
+    data: _Data,
+    families: Mapping[str, Family],
+    held: HeldOut | None,
+    believed: HeldOut | None,
+    shares: Floats,
+    raised: bool,
+    level: float,
 ) -> tuple[Objective, Choice]:
+    """Fit the families that have a share; `held` judges each, `believed` those that could have one."""
     one = np.ones(len(data.coefficients))
     surface, run, correlation, whole = one, one, fully_correlated(data.coefficients.tolist()), 1.0
     spearman, r2, judged = None, None, {}
-    if held is not None:
-        mean, variance = _stacked_held_out(held, data)
-        spearman, r2 = _judged(mean, data, level)
-        judged = {name: _judged(m, data, level)[0] for name, m in zip(families, held.mean, strict=True)}
-        if len(held.members) > 1:
-            surface, run, correlation, whole = _calibration(data, mean, np.sqrt(variance))
+    if held is not None and believed is not None:
+        seen = data.held()
+        mean, variance = _stacked_held_out(believed, seen)
+        spearman, r2 = _judged(mean, seen, level)
+        judged = {name: _judged(m, seen, level)[0] for name, m in zip(held.members, held.mean, strict=True)}
+        if len(believed.members) > 1:
+            surface, run, correlation, whole = _calibration(seen, mean, np.sqrt(variance))
     members = [families[name](data.weights, data.fitted, data.noise) for name, share in zip(families, shares, strict=True) if share > 0]
     kept = {name: float(share) for name, share in zip(families, shares, strict=True) if share > 0}
     surrogates = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +18,18 @@ Rows = NDArray[np.intp]
 class HeldOut:
     """What each member said of runs it did not see: `mean` and run `variance` as [member, repeat, run, target].
 
-    `fold[repeat, run]` is the fold that held the run out.
+    `fold[repeat, run]` is the fold that held the run out; runs that no fold holds out are not here.
     """
 
     members: tuple[str, ...]
     mean: Floats
     variance: Floats
     fold: Rows
+
+    def of(self, members: Sequence[str]) -> HeldOut:
+        """Return what some of the members said."""
+        places = [self.members.index(name) for name in members]
+        return HeldOut(tuple(members), self.mean[places], self.variance[places], self.fold)
 
 
 def folds(weights: Floats, count: int, repeats: int, seed: int) -> Rows:
@@ -37,7 +42,7 @@ def folds(weights: Floats, count: int, repeats: int, seed: int) -> Rows:
 
 
 def held_out(families: Mapping[str, Family], weights: Floats, values: Floats, noise: Floats, fold: Rows) -> HeldOut:
-    """Fit every family without each fold and predict the fold: `values[run, target]`, `noise[run, target]`."""
+    """Fit every family without each fold and predict the fold: `values[run, target]`, `noise[run, target]`; fold -1 is never held out."""
     shape = (len(families), *fold.shape, values.shape[1])
     mean, variance = np.empty(shape), np.empty(shape)
     for r, assigned in enumerate(fold):
@@ -47,7 +52,8 @@ def held_out(families: Mapping[str, Family], weights: Floats, values: Floats, no
                 for t, surrogate in enumerate(fit(weights[rest], values[rest], noise[rest])):
                     mean[m, r, out, t], deviation = surrogate.predict_run(weights[out])
                     variance[m, r, out, t] = deviation**2
-    return HeldOut(tuple(families), mean, variance, fold)
+    rows = fold[0] >= 0
+    return HeldOut(tuple(families), mean[:, :, rows], variance[:, :, rows], fold[:, rows])
 
 
 def simplex_shares(predictions: Floats, truth: Floats) -> Floats:

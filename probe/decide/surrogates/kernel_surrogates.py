@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from probe.decide.surrogates.base import Fitted, Floats, checked, unit_of
-from probe.decide.surrogates.kernels import Kernel, Linear, Matern, factor, most_probable
+from probe.decide.surrogates.kernels import Kernel, Linear, Matern, Problem, factor, most_probable
 
 ITERATIONS = 60
 
@@ -32,6 +32,10 @@ class KernelSurrogate(Fitted):
     def _features(self, weights: ArrayLike) -> Floats:
         raise NotImplementedError
 
+    def _telling(self) -> NDArray[np.bool_]:
+        """Say which runs the hyperparameters are learnt from; all by default."""
+        return np.ones(len(self.runs), dtype=np.bool_)
+
     def fit(self, weights: ArrayLike, y: ArrayLike, noise_variance: ArrayLike | None = None) -> Self:
         """Fit to runs.
 
@@ -45,7 +49,9 @@ class KernelSurrogate(Fitted):
         prior = self.kernel.prior(self._points.shape[1])
         prior = prior if self.centre is None else prior.around(self.centre)
         standard = (values - self._mean) / self._scale
-        self._theta = most_probable(self.kernel, prior, self._points, standard[:, None], self._known, ITERATIONS)
+        rows = self._telling()
+        problem = Problem(self._points[rows], standard[rows, None], self._known[rows])
+        self._theta = most_probable(self.kernel, prior, [problem], ITERATIONS)
         self._lower = factor(self.kernel, self._theta, self._points, self._known)
         return self._condition(standard)
 
@@ -88,7 +94,8 @@ class KernelSurrogate(Fitted):
         one._prepare(points)
         features = one._features(points)
         standard = np.column_stack([(column - column.mean()) / unit_of(column) for column in values.T])
-        return most_probable(cls.kernel, cls.kernel.prior(features.shape[1]), features, standard, np.zeros(len(values)), ITERATIONS)
+        problem = Problem(features, standard, np.zeros(len(values)))
+        return most_probable(cls.kernel, cls.kernel.prior(features.shape[1]), [problem], ITERATIONS)
 
     @classmethod
     def fit_all(cls, weights: ArrayLike, values: Floats, noise: Floats) -> Sequence[Self]:

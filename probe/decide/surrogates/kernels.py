@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -82,6 +83,39 @@ class Matern:
         return np.concatenate([[float((sensitivity * decay * (1 + r + r**2 / 3)).sum())], squares])
 
 
+class Guided:
+    """Matern-5/2 on all features but the last, and a line along the last: a prior mean that is followed as far as the scores follow it.
+
+    Hyperparameters: signal, length scales, variance of the line's slope, noise. What a line leaves is expected to be less than all of it:
+    the median of the remainder's signal is .3.
+    """
+
+    _remainder = Matern()
+
+    def prior(self, features: int) -> Prior:
+        """Return the prior of the hyperparameters."""
+        own = self._remainder.prior(features - 1)
+        centre, deviation = np.insert(own.centre, -1, 0.0), np.insert(own.deviation, -1, 1.5)
+        centre[0] = np.log(0.3)
+        return Prior(centre, deviation, np.insert(own.low, -1, np.log(1e-4)), np.insert(own.high, -1, np.log(1e2)))
+
+    def between(self, theta: Floats, first: Floats, second: Floats) -> Floats:
+        """Return the covariance between two sets of points."""
+        line = np.exp(theta[-2]) * np.outer(first[:, -1], second[:, -1])
+        # The same object twice: distances of a set to itself are exact then.
+        rest = first[:, :-1]
+        return np.asarray(line + self._remainder.between(np.delete(theta, -2), rest, rest if first is second else second[:, :-1]))
+
+    def diagonal(self, theta: Floats, points: Floats) -> Floats:
+        """Return the variance at the points."""
+        return np.asarray(np.exp(theta[0]) + np.exp(theta[-2]) * points[:, -1] ** 2)
+
+    def gradient(self, theta: Floats, points: Floats, sensitivity: Floats) -> Floats:
+        """Return the gradient."""
+        line = np.exp(theta[-2]) * float(points[:, -1] @ sensitivity @ points[:, -1])
+        return np.append(self._remainder.gradient(np.delete(theta, -2), points[:, :-1], sensitivity), line)
+
+
 class Linear:
     """The kernel of a linear surface with equal normal priors of its slopes (Bayesian ridge); hyperparameters: signal, noise."""
 
@@ -102,24 +136,40 @@ class Linear:
         return np.array([float((sensitivity * self.between(theta, points, points)).sum())])
 
 
-def most_probable(kernel: Kernel, prior: Prior, points: Floats, values: Floats, known: Floats, iterations: int) -> Floats:
-    """Return the hyperparameters that maximise likelihood times prior, looked for from the prior's centre.
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """Standardised scores `values[run, target]` at `points[run, feature]`, with the `known[run]` part of their noise."""
 
-    `values[run, target]` are standardised; several targets share the hyperparameters. `known[run]` is the known part of the noise.
-    """
+    points: Floats
+    values: Floats
+    known: Floats
+
+
+def most_probable(kernel: Kernel, prior: Prior, problems: Sequence[Problem], iterations: int) -> Floats:
+    """Return the hyperparameters that maximise likelihood times prior, looked for from the prior's centre; all problems share them."""
     from scipy.optimize import minimize
 
     def penalised(theta: Floats) -> tuple[float, Floats]:
-        lower, solved = _solved(kernel, theta, points, values, known)
         away = (theta - prior.centre) / prior.deviation
-        value = 0.5 * float((values * solved).sum()) + values.shape[1] * float(np.log(np.diag(lower)).sum()) + 0.5 * float(away @ away)
-        sensitivity = 0.5 * (values.shape[1] * _inverse(lower) - solved @ solved.T)
-        noise = float(np.trace(sensitivity) * np.exp(theta[-1]))
-        return value, np.append(kernel.gradient(theta, points, sensitivity), noise) + away / prior.deviation
+        value, slope = 0.5 * float(away @ away), away / prior.deviation
+        for problem in problems:
+            more, steeper = _misfit(kernel, theta, problem)
+            value, slope = value + more, slope + steeper
+        return value, slope
 
     bounds = list(zip(prior.low.tolist(), prior.high.tolist(), strict=True))
     found: Any = minimize(penalised, prior.centre, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": iterations})
     return np.asarray(found.x, dtype=np.float64)
+
+
+def _misfit(kernel: Kernel, theta: Floats, problem: Problem) -> tuple[float, Floats]:
+    """Return the negative logarithm of a problem's evidence, up to a constant, and its gradient."""
+    values, targets = problem.values, problem.values.shape[1]
+    lower, solved = _solved(kernel, theta, problem.points, values, problem.known)
+    value = 0.5 * float((values * solved).sum()) + targets * float(np.log(np.diag(lower)).sum())
+    sensitivity = 0.5 * (targets * _inverse(lower) - solved @ solved.T)
+    noise = float(np.trace(sensitivity) * np.exp(theta[-1]))
+    return value, np.append(kernel.gradient(theta, problem.points, sensitivity), noise)
 
 
 def factor(kernel: Kernel, theta: Floats, points: Floats, known: Floats) -> Floats:

@@ -9,7 +9,7 @@ from scipy.optimize import approx_fprime
 from probe.decide.simplex import sobol_mixtures
 from probe.decide.surrogates import GaussianProcess, MixingLaw, Ridge, Stacked, Trees, fit_objective
 from probe.decide.surrogates.cross_validation import folds, simplex_shares
-from probe.decide.surrogates.kernels import Linear, Matern
+from probe.decide.surrogates.kernels import Guided, Linear, Matern
 from probe.decide.surrogates.robust import robust_scores, without_bad_tail
 
 KINDS = (GaussianProcess, Ridge, MixingLaw, Trees)
@@ -42,7 +42,7 @@ def explained(model, truth):
     return 1 - ((model.predict(POINTS)[0] - truth(POINTS)) ** 2).mean() / truth(POINTS).var()
 
 
-@pytest.mark.parametrize("kernel", [Matern(), Linear()])
+@pytest.mark.parametrize("kernel", [Matern(), Linear(), Guided()])
 def test_gradients_are_those_of_the_kernel(kernel):
     rng = np.random.default_rng(0)
     points = rng.random((9, 3))
