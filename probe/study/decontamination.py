@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from db.values import BenchmarkRecord, StudyRecord
 from probe.study.draws import Draws
 from probe.study.registry import find_benchmark, find_source
-from sources.benchmark import BenchmarkSpec, Item
+from sources.benchmark import BenchmarkSpec, Item, items_fingerprint
 from sources.problems import SourceError
 from sources.sampling import SourcePool
 from sources.spec import SourceSpec
@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]
 class Cleaner:
     """Benchmarks to keep sources clean of; one is read only where what it found before is not kept in `cache_dir`.
 
-    `specs` come with the fingerprint that is registered, or nothing for a benchmark that is not.
+    `specs` come with the fingerprint that is registered, or nothing for a benchmark that is not. Only items count: a scorer may change.
     """
 
     def __init__(self, specs: Sequence[tuple[BenchmarkSpec, str]], cache_dir: Path | None) -> None:
@@ -51,14 +51,14 @@ class Cleaner:
         from sources.overlap.contamination import Held, contaminated_rows
 
         asked = [
-            Held(spec.name, registered or self._data(spec).fingerprint, partial(self._items, spec, registered))
+            Held(spec.name, items_fingerprint(registered or self._data(spec).fingerprint), partial(self._items, spec, registered))
             for spec, registered in self._specs
         ]
         return contaminated_rows(pool, asked, self._cache_dir, progress)
 
     def _items(self, spec: BenchmarkSpec, registered: str) -> tuple[Item, ...]:
         data = self._data(spec)
-        if registered and data.fingerprint != registered:
+        if registered and items_fingerprint(data.fingerprint) != items_fingerprint(registered):
             raise SourceError(f"Benchmark {spec.name} changed since it was registered; put it back, or add it under another name")
         return data.items
 
@@ -77,7 +77,7 @@ def readable(records: Sequence[BenchmarkRecord]) -> tuple[tuple[str, ...], list[
     names, told = [], []
     for record in records:
         try:
-            same = read_benchmark(record.spec).fingerprint == record.fingerprint
+            same = items_fingerprint(read_benchmark(record.spec).fingerprint) == items_fingerprint(record.fingerprint)
         except SourceError:
             same = False
         if same:

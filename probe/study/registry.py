@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from db.values import BenchmarkRecord, SourceRecord
 from probe.errors import ProbeError
-from sources.benchmark import BenchmarkSpec
+from sources.benchmark import BenchmarkSpec, items_fingerprint
 from sources.problems import SourceError
 from sources.spec import SourceSpec
 
@@ -122,7 +122,7 @@ def rescored(record: BenchmarkRecord) -> BenchmarkRecord:
         scoring = scoring_identity(record.spec)
     except SourceError:
         return record
-    return replace(record, fingerprint=f"{record.fingerprint.partition('-')[0]}-{scoring}")
+    return replace(record, fingerprint=f"{items_fingerprint(record.fingerprint)}-{scoring}")
 
 
 def check_halves(record: BenchmarkRecord) -> None:
