@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from db.values import BenchmarkRecord, ProbeState, SourceRecord, StudyPlan, StudyProgress, StudyRecord
 from probe.study import designs
-from probe.study.contamination import shared_images
 from probe.study.decontamination import readable, study_draws
 from probe.study.draft import check_same, design_of, new_study, own_seeds
 from probe.study.draws import Draws
@@ -18,6 +17,7 @@ from probe.study.novelty import novelty_notes
 from probe.study.planned_probes import SEED_STRIDE, Say, plan_probes
 from probe.study.registry import benchmark_record, check_halves, default_benchmarks, find_benchmark, find_source, rescored, source_record
 from probe.study.request import RunRequest
+from probe.study.shared_images import shared_images
 from probe.study.units import asked_units
 from probe.workspace import Workspace
 from proxy_training.jobs import EngineSettings
