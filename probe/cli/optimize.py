@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from probe.cli.output import estimate_json, interval, print_json, print_table, say
+from probe.cli.output import counting, estimate_json, interval, print_json, print_table, say
 from probe.errors import ProbeError, UsageError
 from probe.workspace import Workspace
 
@@ -62,6 +62,7 @@ def optimize(
     from probe.study.confirmation import confirmation, confirmation_plan, plan_confirmation
     from probe.study.decision import keep_manifest, make_manifest
     from probe.study.mixture_search import search
+    from probe.study.streaming import bring_here
 
     def tell(line: str) -> None:
         say(line, err=True)
@@ -72,6 +73,8 @@ def optimize(
         for note in found.notes:
             tell(f"Note: {note}")
         plan = confirmation_plan(store, found)
+    bring_here(workspace, found.seen.sources, tell, counting)
+    with workspace.open_store() as store:
         _rank(store, request.study, workspace.quality, tell)
         manifest_json(
             make_manifest(workspace, store, found, plan, None)
