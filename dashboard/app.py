@@ -1,4 +1,4 @@
-"""The dashboard's entry, run by `probe dashboard`: five pages in the order of the decision, read-only over one workspace.
+"""The dashboard's entry, run by `probe dashboard`: six pages in the order of the decision, read-only over one workspace.
 
 python -P -m streamlit run dashboard/app.py -- --workspace .probe
 """

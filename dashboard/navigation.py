@@ -11,6 +11,7 @@ PAGES = {
     "views/overview.py": ("Overview", ":material/flag:"),
     "views/sources.py": ("Sources", ":material/leaderboard:"),
     "views/heatmap.py": ("Heat map", ":material/grid_view:"),
+    "views/benchmarks.py": ("Benchmarks", ":material/fact_check:"),
     "views/source.py": ("Source", ":material/dataset:"),
     "views/runs.py": ("Runs", ":material/history:"),
 }

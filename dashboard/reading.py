@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,12 @@ import streamlit as st
 from dashboard.decorators import kept_values
 from db.errors import StoreError
 from db.values import Arm, BenchmarkRecord, ManifestRecord, ProbeRecord, Ranking, SourceRecord, StudyProgress, StudyRecord
+from probe.study.proxy_quality import ProxyQuality
+from probe.study.study_quality import StudyQuality
 from probe.workspace import Workspace
 
 Stamp = tuple[int | float, ...]
+Qualities = tuple[tuple[StudyQuality, ProxyQuality | None], ...]
 POSTGRES_SECONDS = 5  # how old a cached value may be where a change of the database cannot be seen from outside
 
 
@@ -86,11 +90,20 @@ def runs(study: str) -> Runs:
         return Runs(store.progress(study), store.probes(study), record.revision if record else 0)
 
 
+def qualities(view: Snapshot) -> Qualities:
+    """Return what is known of the quality of a study's scored benchmarks, as `probe benchmarks check` and `probe rank` tell it."""
+    place = workspace()
+    return _qualities(place, view.study.name, view.study.revision, _files_stamp(place.quality.glob("*.json")))
+
+
 def _stamp(place: Workspace) -> Stamp:
     if place.db_url:
         return (int(time.time() / POSTGRES_SECONDS),)
-    files = (Path(place.database), Path(place.database + "-wal"))
-    stats = [file.stat() for file in files if file.exists()]
+    return _files_stamp((Path(place.database), Path(place.database + "-wal")))
+
+
+def _files_stamp(files: Iterable[Path]) -> Stamp:
+    stats = [file.stat() for file in sorted(files) if file.exists()]
     return tuple(number for stat in stats for number in (stat.st_ino, stat.st_size, stat.st_mtime_ns))
 
 
@@ -115,3 +128,11 @@ def _snapshot(place: Workspace, stamp: Stamp, study: str) -> Snapshot:
         return Snapshot(
             record, store.arms(study), store.ranking(study), store.study_benchmarks(study), store.sources(), store.manifests(study)
         )
+
+
+@kept_values(entries=16, says="Reading the scores ...")
+def _qualities(place: Workspace, study: str, revision: int, kept: Stamp) -> Qualities:
+    from probe.study.study_quality import known_quality
+
+    with place.open_store(read_only=True) as store:
+        return known_quality(store, study, place.quality)

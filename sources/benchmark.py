@@ -94,6 +94,11 @@ class Item:
         return self.images[0].identity() if self.images else "text:" + content_hash(self.question)
 
 
+def items_fingerprint(fingerprint: str) -> str:
+    """Return the part of a benchmark's fingerprint that is of its items and how they are asked, without how answers are judged."""
+    return fingerprint.partition("-")[0]
+
+
 def same_items(one: str, other: str) -> bool:
     """Say whether two fingerprints are of the same items asked in the same way, whatever then judges the answers."""
-    return one == other or ("-" in one and "-" in other and one.partition("-")[0] == other.partition("-")[0])
+    return one == other or ("-" in one and "-" in other and items_fingerprint(one) == items_fingerprint(other))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,18 @@ class BenchmarkData:
     """Items in their fixed order, how many were left out and why, and the hash of what is asked and answered.
 
     Where answers are generated, the hash of how they are scored follows it behind a dash: `same_items` compares what stands before.
+    `digests` holds the hash of each image's bytes by the image's identity.
     """
 
     items: tuple[Item, ...]
     excluded: Counter[Problem] = field(default_factory=Counter)
     fingerprint: str = ""
     examples: tuple[tuple[Problem, int, str], ...] = ()  # of what was left out: the class, the item's number from 0, what was found
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+    def image_digests(self) -> set[str]:
+        """Return the hashes of the items' images."""
+        return {self.digests[ref.identity()] for item in self.items for ref in item.images}
 
 
 def read_benchmark(spec: BenchmarkSpec) -> BenchmarkData:
@@ -56,7 +62,7 @@ def read_benchmark(spec: BenchmarkSpec) -> BenchmarkData:
         counts = ", ".join(f"{count} {problem.value}" for problem, count in excluded.most_common())
         raise SourceError(f"No item of the benchmark {spec.name} is usable ({counts or 'it has none'}); check its file and image folder")
     chosen = _drawn(_with_own_ids(items), spec)
-    return BenchmarkData(tuple(chosen), excluded, _fingerprint(spec, chosen, digests), tuple(examples))
+    return BenchmarkData(tuple(chosen), excluded, _fingerprint(spec, chosen, digests), tuple(examples), digests)
 
 
 def _or_raise(item: Item | RowError) -> Item:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from probe.cli.manifest import load_manifest, specs_here
-from probe.cli.output import counting, print_json
+from probe.cli.output import counting, print_json, say
 from probe.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -53,14 +53,16 @@ def command(
 
 
 def export_here(workspace: Workspace, manifest: str, trainer: str, out: Path, options: ExportOptions) -> ExportReport:
-    """Open the manifest's sources and export it.
+    """Open the manifest's sources, of streamed ones what is not here any more brought back, and export it.
 
     Raises:
         ExportError: no such trainer, or the export cannot be made; nothing is written then.
         ProbeError: no such manifest.
+        SourceError: a streamed source's rows are not here and cannot be had again.
     """
     from probe.export import find_exporter
     from probe.study.decontamination import cleaner_of
+    from probe.study.streaming import bring_here
     from sources.sampling import SourcePool
 
     export = find_exporter(trainer)
@@ -69,6 +71,7 @@ def export_here(workspace: Workspace, manifest: str, trainer: str, out: Path, op
     with workspace.open_store() as store:
         specs = {slug: spec for slug, spec in specs_here(store, doc).items() if slug in used}
         clean = cleaner_of(store, doc.study.clean_of, workspace.indexes).clean
+    bring_here(workspace, specs, lambda line: say(line, err=True), counting)
     with counting("reading sources") as progress:
         pools = {slug: clean(SourcePool.open(spec, workspace.indexes, progress), progress) for slug, spec in specs.items()}
     return export(doc, pools, out, options=options)

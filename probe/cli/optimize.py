@@ -84,6 +84,7 @@ def optimize(
     from probe.study.decision import keep_manifest, make_manifest
     from probe.study.merged_search import merger
     from probe.study.mixture_search import search
+    from probe.study.streaming import bring_here
 
     def tell(line: str) -> None:
         say(line, err=True)
@@ -97,6 +98,8 @@ def optimize(
         for note in found.notes:
             tell(f"Note: {note}")
         plan = confirmation_plan(store, found)
+    bring_here(workspace, found.seen.sources, tell, counting)
+    with workspace.open_store() as store:
         _rank(store, request.study, workspace.quality, tell)
         manifest_json(
             make_manifest(workspace, store, found, plan, None)

@@ -53,15 +53,11 @@ def command(workspace: Workspace, study: str, capability: str | None, level: flo
 def study_qualities(store: Store, study: str, kept: Path) -> dict[str, Any]:
     """Return each scored benchmark's quality: what the study's probes show, and what is kept of its proxy, or null."""
     from probe.cli.benchmark_quality import proxy_json, study_json
-    from probe.study.quality_files import kept_of_study
-    from probe.study.ranking import known_study
-    from probe.study.study_quality import study_quality
+    from probe.study.study_quality import known_quality
 
-    of_proxy = kept_of_study(kept, known_study(store, study).proxy.weights_hash, store.study_benchmarks(study))
-    found = {quality.benchmark: quality for quality in study_quality(store, study)}
     return {
-        name: {"study": study_json(quality), "proxy": proxy_json(of_proxy[name]) if name in of_proxy else None}
-        for name, quality in found.items()
+        shown.benchmark: {"study": study_json(shown), "proxy": proxy_json(of_proxy) if of_proxy else None}
+        for shown, of_proxy in known_quality(store, study, kept)
     }
 
 

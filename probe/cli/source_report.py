@@ -206,11 +206,13 @@ def checked_source(
 def _held_items(workspace: Workspace, store: Store, pool: SourcePool) -> Iterator[str]:
     """Yield which registered benchmarks' items stand in a source: a new study that is scored there leaves those rows out."""
     from probe.study.decontamination import cleaner_of, readable
+    from probe.study.items import BenchmarkReader
 
-    names, unread = readable(store.benchmarks())
+    reader = BenchmarkReader()
+    names, unread = readable(store.benchmarks(), reader)
     yield from unread
     with counting("comparing with benchmarks") as progress:
-        findings = cleaner_of(store, names, workspace.indexes).findings(pool, progress)
+        findings = cleaner_of(store, names, workspace.indexes, reader).findings(pool, progress)
     for found in findings:
         if found.numbers:
             seen = ", ".join(f"row {number} (item {plain(item)})" for number, item in found.examples)

@@ -11,6 +11,7 @@ from probe.manifest.document import (
     BenchmarkEntry,
     BudgetEntry,
     ConfirmedGain,
+    DrawEntry,
     EvidenceEntry,
     Manifest,
     ObjectiveEntry,
@@ -28,6 +29,7 @@ from probe.manifest.typed_json import plain_value
 from sources.canonical import hash_bytes
 from sources.estimate import Estimate
 from sources.mixture import Curriculum
+from sources.spec import Stream
 
 if TYPE_CHECKING:  # the store's values import numpy, which reading a manifest does not need
     from db.values import BenchmarkRecord, EffectRow, SourceRecord, StudyRecord
@@ -121,6 +123,7 @@ def source_entry(
 ) -> SourceEntry:
     """Return a source's entry; `rows` maps every chosen source to its rows over all phases."""
     spec, chosen = record.spec, rows.get(record.spec.slug, 0)
+    part = spec.option("subsource")
     return SourceEntry(
         slug=spec.slug,
         format=spec.format,
@@ -141,7 +144,14 @@ def source_entry(
         tier=effect.tier if effect else None,
         verdict=effect.verdict.value if effect and effect.verdict else None,
         verdict_from=effect.verdict_from if effect else "",
+        drawn=_draw_entry(spec.stream),
+        part_of=spec.slug.removesuffix(f"/{part}") if part and spec.slug.endswith(f"/{part}") else "",
+        part=part,
     )
+
+
+def _draw_entry(stream: Stream | None) -> DrawEntry | None:
+    return DrawEntry(stream.split, stream.rows, stream.seed, stream.file) if stream else None
 
 
 def proxy_entry(study: StudyRecord, illustration_only: bool) -> ProxyEntry:

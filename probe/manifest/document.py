@@ -21,6 +21,8 @@ from sources.estimate import Estimate
 from sources.spec import Licence
 
 SCHEMA_VERSION = 1
+NEWER_OF_STUDY = ("clean_of",)  # than the schema's version: absent where empty
+NEWER_OF_SOURCE = ("drawn", "part_of", "part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,23 @@ class ReaderEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class DrawEntry:
+    """How a streamed source's rows were drawn: at most so many of a split, by a seed, of the files that a name or pattern chooses."""
+
+    split: str
+    rows: int
+    seed: int
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SourceEntry:
     """A source: what it is, under which terms, what of it is used and what was found about it.
 
     `rows` is the sum of its counts over all phases, `share` that over all rows, `repeat` that over its usable rows (epochs).
     `fingerprint` hashes the data files, `content` what its usable rows say and show, images included; empty where nobody looked.
+    `drawn` is of a streamed source, `part` of a sub-source; `part_of` is the source that it is a part of, empty where it was added
+    under another name.
     """
 
     slug: str
@@ -93,6 +107,9 @@ class SourceEntry:
     tier: int | None = None
     verdict: str | None = None
     verdict_from: str = ""
+    drawn: DrawEntry | None = None
+    part_of: str = ""
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,10 +237,12 @@ class Manifest:
         return content_hash({name: value for name, value in self.plain().items() if name != "provenance"})
 
     def plain(self) -> dict[str, Any]:
-        """Return the document as JSON values; `clean_of` only where it says something, so that older manifests keep their hashes."""
+        """Return the document as JSON values; newer fields only where they say something, so that older manifests keep their hashes."""
         plain = to_plain(self)
-        if not self.study.clean_of:
-            del plain["study"]["clean_of"]
+        for held, newer in ((plain["study"], NEWER_OF_STUDY), *((entry, NEWER_OF_SOURCE) for entry in plain["sources"])):
+            for name in newer:
+                if not held[name]:
+                    del held[name]
         return plain
 
     def source(self, slug: str) -> SourceEntry:

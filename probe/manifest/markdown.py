@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from probe.manifest.document import Manifest
-from probe.manifest.show import claim_text, estimate_text, gain_text
+from probe.manifest.show import claim_text, estimate_text, gain_text, origin_text
 
 
 def mixture_markdown(doc: Manifest) -> str:
@@ -38,7 +38,7 @@ def _sources(doc: Manifest) -> Iterator[str]:
         "|---|---|---|---:|---:|---:|---|",
     )
     for entry in doc.sources:
-        origin = " ".join(part for part in (entry.hub_id, entry.subset, entry.revision) if part) or entry.format
+        origin = origin_text(entry) or entry.format
         excluded = "unknown" if entry.excluded is None else f"{sum(entry.excluded.values()):,}"
         effect = estimate_text(entry.effect, signed=True) if entry.effect else "not measured"
         licence = f"{entry.licence.declared} (concluded {entry.licence.concluded})"

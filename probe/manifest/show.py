@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from probe.manifest.document import ConfirmedGain, Manifest
+from probe.manifest.document import ConfirmedGain, DrawEntry, Manifest, SourceEntry
 from sources.estimate import Estimate
 
 
 def manifest_lines(doc: Manifest) -> list[str]:
     """Return the manifest as text lines without markup, in the order of the decision."""
-    return [*_head(doc), *_mixture(doc), *_gains(doc), *_licences(doc), *_warnings(doc)]
+    return [*_head(doc), *_mixture(doc), *_origins(doc), *_gains(doc), *_licences(doc), *_warnings(doc)]
 
 
 def estimate_text(estimate: Estimate, *, signed: bool = False) -> str:
@@ -55,6 +55,26 @@ def _mixture(doc: Manifest) -> Iterator[str]:
     unused = [entry.slug for entry in doc.sources if not entry.rows]
     if unused:
         yield f"not used: {', '.join(unused)}"
+
+
+def origin_text(entry: SourceEntry) -> str:
+    """Return where a source comes from and how it was drawn; empty for one that lies on disk and is nobody's part."""
+    published = " ".join(filter(None, (entry.hub_id, entry.subset, entry.revision)))
+    part = f"part {entry.part}" + (f" of {entry.part_of}" if entry.part_of else "") if entry.part else ""
+    return "; ".join(filter(None, (published, part, _draw_text(entry.drawn) if entry.drawn else "")))
+
+
+def _draw_text(drawn: DrawEntry) -> str:
+    file = f", files {drawn.file}" if drawn.file else ""
+    return f"at most {drawn.rows:,} rows of split {drawn.split}{file}, seed {drawn.seed}"
+
+
+def _origins(doc: Manifest) -> Iterator[str]:
+    known = {entry.slug: origin for entry in doc.sources if (origin := origin_text(entry))}
+    if known:
+        yield ""
+        yield "sources come from"
+        yield from _aligned(known)
 
 
 def _gains(doc: Manifest) -> Iterator[str]:

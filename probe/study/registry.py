@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from db.values import BenchmarkRecord, SourceRecord
 from probe.errors import ProbeError
-from sources.benchmark import BenchmarkSpec
+from sources.benchmark import BenchmarkSpec, items_fingerprint
 from sources.problems import SourceError
 from sources.spec import SourceSpec
 
 if TYPE_CHECKING:
     from db.store import Store
+    from probe.study.items import BenchmarkReader
     from sources.sampling import SourcePool
 
 
@@ -95,19 +96,19 @@ def source_record(spec: SourceSpec, pool: SourcePool) -> SourceRecord:
     return SourceRecord(spec, pool.fingerprint, pool.usable, excluded, pool.content)
 
 
-def benchmark_record(spec: BenchmarkSpec) -> BenchmarkRecord:
+def benchmark_record(spec: BenchmarkSpec, reader: BenchmarkReader | None = None) -> BenchmarkRecord:
     """Read a benchmark and split its items by image.
 
     Raises:
         SourceError: its file cannot be used.
         ProbeError: one half of the split has no item.
     """
-    from probe.study.items import read_eval_set, split_items
+    from probe.study.items import BenchmarkReader, split_items
     from sources.answer_rules.scoring import chance
 
-    eval_set = read_eval_set(spec)
-    groups, splits = split_items(eval_set.items)
-    record = BenchmarkRecord(spec, eval_set.fingerprint, len(eval_set.items), groups, splits, chance(spec, eval_set.items))
+    data = (reader or BenchmarkReader()).read(spec)
+    groups, splits = split_items(data.items, data.digests)
+    record = BenchmarkRecord(spec, data.fingerprint, len(data.items), groups, splits, chance(spec, data.items))
     check_halves(record)
     return record
 
@@ -122,7 +123,7 @@ def rescored(record: BenchmarkRecord) -> BenchmarkRecord:
         scoring = scoring_identity(record.spec)
     except SourceError:
         return record
-    return replace(record, fingerprint=f"{record.fingerprint.partition('-')[0]}-{scoring}")
+    return replace(record, fingerprint=f"{items_fingerprint(record.fingerprint)}-{scoring}")
 
 
 def check_halves(record: BenchmarkRecord) -> None:

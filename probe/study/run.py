@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 from db.values import BenchmarkRecord, ProbeState, SourceRecord, StudyPlan, StudyProgress, StudyRecord
 from probe.study import designs
-from probe.study.contamination import shared_images
 from probe.study.decontamination import readable, study_draws
 from probe.study.draft import check_same, design_of, new_study, own_seeds
 from probe.study.draws import Draws
+from probe.study.items import BenchmarkReader
 from probe.study.local import LocalExecutor
 from probe.study.novelty import novelty_notes
 from probe.study.planned_probes import SEED_STRIDE, Say, plan_probes
 from probe.study.registry import benchmark_record, check_halves, default_benchmarks, find_benchmark, find_source, rescored, source_record
 from probe.study.request import RunRequest
+from probe.study.shared_images import shared_images
 from probe.study.units import asked_units, base_with_parts, group_notes
 from probe.workspace import Workspace
 from proxy_training.jobs import EngineSettings
@@ -55,12 +56,13 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
             check_same(known, request)
         draft, chosen = (known, ()) if known else new_study(request)
         # Every source is looked up before anything is read: one that is not here is what the user mends first.
+        reader = BenchmarkReader()
         specs = {slug: find_source(store, slug) for slug in (*request.named(), *draft.base.weights())}
-        benchmarks = _benchmarks(store, known, request)
+        benchmarks = _benchmarks(store, known, request, reader)
         if known is None and not request.keep_contaminated:
-            clean_of, unread = readable(benchmarks)
+            clean_of, unread = readable(benchmarks, reader)
             draft, chosen = replace(draft, clean_of=clean_of), (*chosen, *unread)
-        draws = study_draws(store, draft, workspace.indexes, lambda slug: specs.get(slug) or find_source(store, slug))
+        draws = study_draws(store, draft, workspace.indexes, lambda slug: specs.get(slug) or find_source(store, slug), reader)
         study = draft if draft.base.shares else replace(draft, base=designs.proportional({slug: draws.pool(slug).usable for slug in specs}))
         question, asked = _ask(store, study, request, draws, known)
         specs |= {slug: find_source(store, slug) for unit in question.units for slug in unit.slugs() if slug not in specs}
@@ -71,7 +73,7 @@ def plan_run(workspace: Workspace, request: RunRequest, say: Say) -> Planned:
         planned = _planned(store, plan, known is not None)
         trained = [arm for arm in store.arms(study.name) if planned.new_benchmarks] if known else []
         asks_anew = planned.new or planned.new_benchmarks
-        shared = shared_images(draws, [*arms, *trained], benchmarks) if asks_anew else ()
+        shared = shared_images(draws, [*arms, *trained], benchmarks, reader) if asks_anew else ()
         seen = novelty_notes(study.proxy, specs.values()) if asks_anew else ()
         notes = (*chosen, *(group_notes(question.units) if asks_anew else ()), *shared, *seen)
         for told in notes:
@@ -136,13 +138,13 @@ def execute(
     return LocalExecutor(workspace, study, workers, settings, deadline).run(on_progress)
 
 
-def _benchmarks(store: Store, known: StudyRecord | None, request: RunRequest) -> tuple[BenchmarkRecord, ...]:
+def _benchmarks(store: Store, known: StudyRecord | None, request: RunRequest, reader: BenchmarkReader) -> tuple[BenchmarkRecord, ...]:
     """Return all that the study will read: its own, and those asked for; those that are not registered are read."""
     own = {record.spec.name: rescored(record) for record in store.study_benchmarks(known.name)} if known else {}
     asked = request.benchmarks or (() if own else default_benchmarks(store, list(request.named())))
     for name in asked:
         registered = store.benchmark(name)
-        own[name] = rescored(registered) if registered else benchmark_record(find_benchmark(store, name))
+        own[name] = rescored(registered) if registered else benchmark_record(find_benchmark(store, name), reader)
     for record in own.values():
         check_halves(record)
     return tuple(own.values())

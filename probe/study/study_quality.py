@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ from sources.estimate import Estimate
 
 if TYPE_CHECKING:
     from db.store import Store
+    from probe.study.proxy_quality import ProxyQuality
 
 COMPARED = ("right_probability", "right_probability_per_token", ACCURACY, FREE_TEXT_METRIC)
 
@@ -51,6 +53,19 @@ def study_quality(store: Store, study: str) -> tuple[StudyQuality, ...]:
 
     record = known_study(store, study)
     return quality_of(study_scores(store, record, _roles(store.arms(study)), Split.SELECTION))
+
+
+def known_quality(store: Store, study: str, kept: Path) -> tuple[tuple[StudyQuality, ProxyQuality | None], ...]:
+    """Return what `study_quality` does, each with what is kept in a folder of the benchmark on the study's proxy.
+
+    Raises:
+        ProbeError: there is no such study.
+    """
+    from probe.study.quality_files import kept_of_study
+    from probe.study.ranking import known_study
+
+    of_proxy = kept_of_study(kept, known_study(store, study).proxy.weights_hash, store.study_benchmarks(study))
+    return tuple((quality, of_proxy.get(quality.benchmark)) for quality in study_quality(store, study))
 
 
 def quality_of(inputs: StudyScores) -> tuple[StudyQuality, ...]:

@@ -40,8 +40,8 @@ HEARTBEAT_S = 5.0
 WAIT_FOR_OTHERS_S = 1.0
 
 
-class Stopped(Exception):  # noqa: N818
-    """The worker was asked to stop, or its parent is gone."""
+class Stopped(BaseException):
+    """The worker was asked to stop, or its parent is gone. No error of a probe, so nothing that handles those catches it."""
 
 
 @dataclass(slots=True)
@@ -75,6 +75,7 @@ class Worker:
         self._to_score: deque[Job] = deque()
         self._how = ""
         self._engine: Engine | None = None
+        self._loading = False
         self._eval_sets: dict[str, EvalSet] = {}
 
     def run(self) -> None:
@@ -91,10 +92,22 @@ class Worker:
                     self._take(result)
                     self._go_on()
             except Stopped:
+                if first is not None and first.training_id not in self._flights:
+                    self.store.release(first)
                 break
         for flight in list(self._flights.values()):
             self.store.release(flight.claim)
             flight.land()
+
+    def ask_to_stop(self) -> None:
+        """Let what is at work come to a point where it can be left; while the engine loads, which can take long, leave at once.
+
+        Raises:
+            Stopped: the engine was loading.
+        """
+        self.stop.set()
+        if self._loading:
+            raise Stopped
 
     def _next_claim(self) -> Claim | None:
         return None if self.stop.is_set() else self.store.claim(self.owner, self.study.name, LEASE_S)
@@ -228,9 +241,14 @@ class Worker:
     def engine(self) -> Engine:
         """Load the proxy on first use."""
         if self._engine is None:
-            from proxy_training.engine import Engine
+            self._loading = True
+            try:
+                self._go_on()
+                from proxy_training.engine import Engine
 
-            self._engine = Engine(self.study.proxy, self.study.recipe, self.workspace.features, self.settings)
+                self._engine = Engine(self.study.proxy, self.study.recipe, self.workspace.features, self.settings)
+            finally:
+                self._loading = False
         return self._engine
 
     def _tell_how(self, cost: Cost) -> None:
@@ -321,7 +339,7 @@ def main() -> None:
     settings = EngineSettings(args.device, args.backend, args.slots, args.cache_limit, args.gpus_per_probe)
     worker = Worker(Workspace(args.workspace, args.db), args.study, settings, args.parent)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.stop.set())
+        signal.signal(number, lambda *_: worker.ask_to_stop())
     worker.run()
     sys.exit(0)
 

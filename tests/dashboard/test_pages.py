@@ -1,21 +1,30 @@
 """Each page on a workspace that is missing, on an empty store and on a filled one: what it says is what the store holds."""
 
+import json
+import shutil
 from dataclasses import replace
 
 import pandas as pd
 import pytest
-from filled_workspace import FREE_TEXT, HOSTILE, MARKDOWN, OVERALL, SCRIPT, VERDICTS
+from filled_workspace import FREE_TEXT, HOSTILE, MARKDOWN, OVERALL, SCRIPT, VERDICTS, estimate
 from page_text import shown
 
 from dashboard.decision_frames import headline
 from db.store import Store
+from probe.cli.main import main
+from probe.decide.benchmark_quality import ImageNeed
+from probe.decide.letter_prior import LetterPrior, Place
 from probe.manifest.example import example_manifest
+from probe.study.proxy_quality import ProxyQuality
+from probe.study.quality_files import keep_quality
+from sources.estimate import Estimate
 
-PAGES = ("overview", "sources", "heatmap", "source", "runs")
+PAGES = ("overview", "sources", "heatmap", "benchmarks", "source", "runs")
 QUESTIONS = {
     "overview": "What should I train on?",
     "sources": "Which sources help?",
     "heatmap": "Where does each source help?",
+    "benchmarks": "Can the benchmarks tell sources apart?",
     "source": "What is in this source?",
     "runs": "What ran, what failed, what did it cost?",
 }
@@ -38,6 +47,7 @@ def test_without_a_study_every_page_names_the_command_that_starts_one(open_page,
         ("overview", "probe optimize --study fresh"),
         ("sources", "probe rank --study fresh"),
         ("heatmap", "probe rank --study fresh"),
+        ("benchmarks", "probe run --source SOURCE --study fresh"),
         ("source", "probe run --source docs/charts --study fresh"),
         ("runs", "probe run --source SOURCE --study fresh"),
     ],
@@ -119,6 +129,45 @@ def test_no_scale_or_axis_holds_two_units(open_page, filled, page, benchmarks):
     measured = [frame for frame in shown_frames if "metric" in frame]
     assert [set(frame["metric"]) for frame in measured] == [{"right_probability"}, {FREE_TEXT}]
     assert set(measured[1]["name" if page == "source" else "benchmark"]) == benchmarks
+
+
+def test_benchmarks_shows_what_the_command_line_tells(open_page, filled, tmp_path, monkeypatch, capsys):
+    root = tmp_path / "copy"
+    shutil.copytree(filled, root)
+    with Store.open(root / "probe.db", read_only=True) as store:
+        kept = a_quality("chart-test", store.benchmark("chart-test").fingerprint, store.study("main").proxy.weights_hash)
+    keep_quality(root / "quality", kept)
+    before = {file: file.read_bytes() for file in root.rglob("*") if file.is_file() and file.suffix != ".db-shm"}
+    app = open_page(root, "benchmarks", study="main")
+    assert not app.exception
+    by_probes, by_proxy = (element.value.set_index("benchmark") for element in app.dataframe)
+    told = shown(app)
+    assert {file: file.read_bytes() for file in root.rglob("*") if file.is_file() and file.suffix != ".db-shm"} == before
+    monkeypatch.setattr("sys.argv", ["probe", "--workspace", str(root), "rank", "--study", "main", "--json"])
+    main()
+    quality = json.loads(capsys.readouterr().out)["benchmark_quality"]
+    assert set(by_probes.index) == set(quality)
+    for name, row in by_probes.iterrows():
+        study = quality[name]["study"]
+        assert row["probes"] == study["probes"]
+        assert row["every probe right"].startswith(f"{study['all_right']['value']:.3f} [")
+        assert row["every probe wrong"].startswith(f"{study['all_wrong']['value']:.3f} [")
+        assert row["tells probes apart"].startswith(f"{study['informative']['value']:.3f} [")
+    assert list(by_proxy.index) == ["chart-test"] == [name for name, found in quality.items() if found["proxy"]]
+    assert by_proxy["without image"]["chart-test"] == "0.450 [0.400, 0.500]"
+    assert by_proxy["kept without image"]["chart-test"] == "0.667 [0.500, 0.800]"
+    assert by_proxy["follows the letter"]["chart-test"] == "0.200 [0.100, 0.300]"
+    assert "probe benchmarks check doc-test --proxy tiny" in told
+    assert "probe benchmarks check chart-test" not in told
+
+
+def a_quality(benchmark, fingerprint, weights_hash):
+    need = ImageNeed(*(estimate(value, 0.05, 60) for value in (0.55, 0.45, 0.2, 0.1)), Estimate(0.667, 0.09, 0.5, 0.8, 60))
+    half = estimate(0.5, 0.1, 60)
+    letters = LetterPrior((Place(0, half, 0.25),), estimate(0.2, 0.1, 60), half, half, estimate(0.0, 0.1, 60))
+    return ProxyQuality(
+        benchmark, fingerprint, "tiny", weights_hash, 200, 60, 60, "accuracy", 0.25, need, estimate(0.3, 0.05, 60), 0.25, letters
+    )
 
 
 def test_overview_hands_over_the_decision(open_page, filled):

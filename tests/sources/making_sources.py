@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import base64
-import csv
-import io
-import json
 import struct
-import tarfile
 import zlib
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +12,13 @@ import numpy as np
 from PIL import Image
 
 from sources.spec import SourceSpec
+from tests.writing_files import encoded, write
 
 
 def png(seed: int, size: tuple[int, int] = (16, 12)) -> bytes:
     """A PNG whose pixels a seed decides."""
     pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     return encoded(Image.fromarray(pixels), "PNG")
-
-
-def encoded(image: Image.Image, format_: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format_, **options)
-    return buffer.getvalue()
 
 
 def png_chunks(*chunks: tuple[bytes, bytes]) -> bytes:
@@ -46,49 +36,6 @@ def text_bomb(megabytes: int = 80) -> bytes:
     header = struct.pack(">IIBBBBB", 4, 4, 8, 2, 0, 0, 0)
     bomb = b"Comment\0\0" + zlib.compress(b"a" * megabytes * 1_000_000)
     return png_chunks((b"IHDR", header), (b"zTXt", bomb), (b"IDAT", zlib.compress((b"\0" + b"\x7f" * 12) * 4)), (b"IEND", b""))
-
-
-def write(path: Path, data: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    return path
-
-
-def write_json(path: Path, records: Sequence[Any]) -> Path:
-    return write(path, json.dumps(records).encode())
-
-
-def write_jsonl(path: Path, records: Sequence[Any]) -> Path:
-    return write(path, b"".join(r + b"\n" if isinstance(r, bytes) else json.dumps(r).encode() + b"\n" for r in records))
-
-
-def write_tsv(path: Path, lines: Sequence[Mapping[str, str]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(lines[0]), delimiter="\t")
-        writer.writeheader()
-        writer.writerows(lines)
-    return path
-
-
-def write_parquet(path: Path, records: Sequence[Mapping[str, Any]], row_group: int = 4) -> Path:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(list(records)), path, row_group_size=row_group)
-    return path
-
-
-def write_tar(path: Path, members: Mapping[str, bytes | dict[str, Any]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w") as tar:
-        for name, held in members.items():
-            data = held if isinstance(held, bytes) else json.dumps(held).encode()
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return path
 
 
 def llava(image: Any, question: Any = "<image>\nWhat is it?", answer: Any = "A cat.", **more: Any) -> dict[str, Any]:

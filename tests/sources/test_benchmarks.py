@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making_sources import png, write, write_tsv
+from making_sources import png
 
 from sources.benchmark import BenchmarkSpec, InHouseScorer, PromptForm, Scoring, same_items
 from sources.benchmark_data import BenchmarkData, read_benchmark
 from sources.formats.tsv import read_table
 from sources.problems import Problem, SourceError
 from sources.sample import ImageRef
+from tests.writing_files import write, write_tsv
 
 PNG = base64.b64encode(png(0, (32, 32))).decode()
 OTHER = base64.b64encode(png(1, (32, 32))).decode()

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from making_sources import encoded, good_rows, llava, llava_source, pair, png, write, write_json, write_parquet
+from making_sources import good_rows, llava, llava_source, pair, png
 from PIL import Image
 
 from sources.answer_types import answer_choices
@@ -16,6 +16,7 @@ from sources.problems import Problem, SourceError
 from sources.sampling import SourcePool
 from sources.spec import Licence, SourceSpec
 from sources.split import Holdout, split_holdout
+from tests.writing_files import encoded, write, write_json, write_parquet
 
 
 def test_report_finds_what_was_planted(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from making_sources import data_url, encoded, llava, pair, png, write, write_json, write_jsonl, write_parquet, write_tar
+from making_sources import data_url, llava, pair, png
 from PIL import Image
 
 from sources.check import check_source
@@ -19,6 +19,7 @@ from sources.reader import Row
 from sources.sample import Sample
 from sources.sampling import SourcePool
 from sources.spec import SourceSpec
+from tests.writing_files import encoded, write, write_json, write_jsonl, write_parquet, write_tar
 
 
 def rows_of(path: Path, root: Path | None = None, **options: str) -> list[Row]:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from making_sources import encoded, pixel_bomb, png, text_bomb, write
+from making_sources import pixel_bomb, png, text_bomb
 from PIL import Image, ImageFile
 
 from sources.images import IMAGE_POLICY, ImagePolicy, check_image, decode_image, image_facts, load_image, read_image_bytes
 from sources.problems import Problem, RowError
 from sources.sample import ImageRef
+from tests.writing_files import encoded, write
 
 
 def problem_of(ref: ImageRef) -> Problem:

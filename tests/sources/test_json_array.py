@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from making_sources import pair, write
+from making_sources import pair
 
 from sources.formats.json_records import JsonRecords
 from sources.problems import Problem, RowError
+from tests.writing_files import write
 
 Break = Callable[[bytes, float], bytes]
 

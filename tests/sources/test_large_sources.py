@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from making_sources import good_rows, llava, llava_source, pair, png, write, write_json, write_jsonl, write_parquet, write_tar
+from making_sources import good_rows, llava, llava_source, pair, png
 from test_sampling import cut_image_behind, digests, hostile_rows
 
 from sources import columns
@@ -29,6 +29,7 @@ from sources.problems import Problem
 from sources.reader import walk
 from sources.sampling import SourcePool
 from sources.spec import SourceSpec
+from tests.writing_files import write, write_json, write_jsonl, write_parquet, write_tar
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 import imagehash
 import numpy as np
 import pytest
-from making_sources import llava, llava_source, write, write_json
+from making_sources import llava, llava_source
 from PIL import Image, ImageFilter
 
 from sources.benchmark import Item
@@ -21,6 +21,7 @@ from sources.overlap.texts import BenchmarkTexts, RowWords
 from sources.problems import Problem
 from sources.sample import ImageRef
 from sources.sampling import SourcePool
+from tests.writing_files import write, write_json
 
 LONG = (
     "A farmer has seventeen sheep and sells nine of them at the market on Tuesday before buying four more from his neighbour, who in turn "

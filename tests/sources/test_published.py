@@ -3,11 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from making_sources import llava, png, write_json, write_parquet
+from making_sources import llava, png
 
 from sources.catalogue import find_catalogue, offline_help, resolve_source
 from sources.problems import SourceError
 from sources.published import published_spec
+from tests.writing_files import write_json, write_parquet
 
 SUBSETS = ("ai2d_merged", "sharegpt4v(coco)")
 

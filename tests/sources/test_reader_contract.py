@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from making_sources import data_url, llava, png, write, write_json, write_jsonl, write_parquet, write_tar, write_tsv
+from making_sources import data_url, llava, png
 
 from sources.fingerprint import fingerprint
 from sources.formats import detect_format, find_reader, open_rows, reader_names
 from sources.problems import Problem, SourceError
 from sources.sample import ImageRef, Role, Sample, Turn
 from sources.spec import SourceSpec
+from tests.writing_files import write, write_json, write_jsonl, write_parquet, write_tar, write_tsv
 
 
 def chat(content: Any, answer: Any = "A cat.", **more: Any) -> dict[str, Any]:

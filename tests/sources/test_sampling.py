@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from making_sources import data_url, good_rows, llava, llava_source, pair, pixel_bomb, png, text_bomb, write, write_json, write_jsonl
+from making_sources import data_url, good_rows, llava, llava_source, pair, pixel_bomb, png, text_bomb
 
 from sources.canonical import hash_bytes
 from sources.mixture import Mixture, largest_remainder
@@ -17,6 +17,7 @@ from sources.ordering import RowOrder, seeded_key, stratified
 from sources.problems import Problem, SourceError
 from sources.sampling import DrawnRow, SourcePool, draw_mixture, training_order
 from sources.spec import SourceSpec
+from tests.writing_files import write, write_json, write_jsonl
 
 WEIGHTS = st.dictionaries(st.text(min_size=1, max_size=3), st.floats(0, 1e6), min_size=1, max_size=8).filter(
     lambda w: sum(w.values()) > 1e-6

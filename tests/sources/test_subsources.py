@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from making_sources import llava, png, write, write_json
+from making_sources import llava, png
 
 from sources.catalogue import resolve_source
 from sources.problems import SourceError
 from sources.sampling import SourcePool
 from sources.spec import SourceSpec
 from sources.subsources import find_subsource, subsource_slug
+from tests.writing_files import write, write_json
 
 ODD = {"iam(cauldron)": "iam-cauldron", "PMC figures": "PMC-figures", "docs/pdfa": "docs-pdfa", "ocr_vqa": "ocr_vqa", "": "unnamed"}
 

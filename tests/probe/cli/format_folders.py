@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import base64
-import io
-import json
-import tarfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+
+from tests.writing_files import encoded, write, write_json, write_jsonl, write_parquet, write_tar
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 170, 60), "blue": (30, 60, 220), "yellow": (235, 215, 40)}
 NAMES = tuple(COLOURS)
@@ -42,43 +41,7 @@ def picture(source: str, number: int, kind: str = "JPEG") -> bytes:
     shade = zlib.crc32(f"{source}{number}".encode())
     image = Image.new("RGB", (44, 40), (150 + shade % 60, 150 + (shade >> 8) % 60, 150 + (shade >> 16) % 60))
     image.paste(COLOURS[answer(number)], (6 + shade % 9, 8, 26 + shade % 9, 30))
-    held = io.BytesIO()
-    image.save(held, kind)
-    return held.getvalue()
-
-
-def put(path: Path, data: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    return path
-
-
-def put_lines(path: Path, records: Iterable[Any]) -> Path:
-    return put(path, "".join(json.dumps(record) + "\n" for record in records).encode())
-
-
-def put_array(path: Path, records: Sequence[Any]) -> Path:
-    return put(path, json.dumps(records, indent=1).encode())
-
-
-def put_parquet(path: Path, records: Sequence[Mapping[str, Any]]) -> Path:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(list(records)), path, row_group_size=4)
-    return path
-
-
-def put_tar(path: Path, members: Mapping[str, bytes | dict[str, Any]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w") as tar:
-        for name, held in members.items():
-            data = held if isinstance(held, bytes) else json.dumps(held).encode()
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return path
+    return encoded(image, kind)
 
 
 def data_url(data: bytes) -> str:
@@ -107,17 +70,17 @@ def llava_665k(folder: Path) -> Shaped:
     rows = []
     for number in range(12):
         name = f"{trees[number % 6]}/{number}.jpg"
-        put(folder / "data" / name, picture("llava", number, "GIF" if "ocr_vqa" in name else "JPEG"))
+        write(folder / "data" / name, picture("llava", number, "GIF" if "ocr_vqa" in name else "JPEG"))
         rows.append(llava(name, number))
     rows += [llava(None, number, "Name a colour.", model="") for number in range(3)]
-    put(folder / "data" / "ocr_vqa/images/gone.gif", picture("llava", 98, "GIF"))  # as the official script downloads it
-    put(folder / "data" / "vg/VG_100K_2/empty.jpg", b"")
-    put(folder / "data" / "ocr_vqa/images/1437717772.jpg", picture("llava", 99)[:80])
+    write(folder / "data" / "ocr_vqa/images/gone.gif", picture("llava", 98, "GIF"))  # as the official script downloads it
+    write(folder / "data" / "vg/VG_100K_2/empty.jpg", b"")
+    write(folder / "data" / "ocr_vqa/images/1437717772.jpg", picture("llava", 99)[:80])
     bad = ("ocr_vqa/images/gone.jpg", "vg/VG_100K_2/empty.jpg", "ocr_vqa/images/1437717772.jpg")
     rows += [llava(name, number) for number, name in enumerate(bad)]
     excluded = {"missing_image": 1, "empty_image": 1, "undecodable_image": 1}
     parts = {"coco": 2, "gqa": 2, "ocr_vqa": 2, "textvqa": 2, "vg": 4, "text": 3}
-    return Shaped("llava", put_array(folder / "llava_v1_5_mix665k.json", rows), 18, 15, 12, folder / "data", excluded, parts)
+    return Shaped("llava", write_json(folder / "llava_v1_5_mix665k.json", rows, indent=1), 18, 15, 12, folder / "data", excluded, parts)
 
 
 SHAREGPT4V_TREES = (
@@ -138,10 +101,10 @@ def sharegpt4v(folder: Path) -> Shaped:
     for number in range(18):
         name = f"{SHAREGPT4V_TREES[number % 9]}/{number}.jpg"
         if name != "sam/images/10.jpg":  # half of SAM is missing
-            put(folder / "data" / name, picture("sharegpt4v", number))
+            write(folder / "data" / name, picture("sharegpt4v", number))
         rows.append(llava(name, number, "<image>\nDescribe it in one word."))
     parts = {name.partition("/")[0]: 1 if "sam" in name else 2 for name in SHAREGPT4V_TREES}
-    path = put_array(folder / "sharegpt4v_instruct_gpt4-vision_cap100k.json", rows)
+    path = write_json(folder / "sharegpt4v_instruct_gpt4-vision_cap100k.json", rows, indent=1)
     return Shaped("llava", path, 18, 17, 17, folder / "data", {"missing_image": 1}, parts)
 
 
@@ -149,25 +112,27 @@ def allava(folder: Path) -> Shaped:
     rows = []
     for number in range(8):
         name = f"allava_laion/images/{number}.jpeg" if number % 2 else f"allava_vflan/images/images_191task_1k/{number}.png"
-        put(folder / name, picture("allava", number, "JPEG" if number % 2 else "PNG"))
+        write(folder / name, picture("allava", number, "JPEG" if number % 2 else "PNG"))
         rows += [llava(name, number, url="https://example.org/1.jpeg"), llava(name, number, "<image>\nWhich colour do you see?")]
-    return Shaped("llava", put_array(folder / "ALLaVA.json", rows), 16, 16, 8, None, {}, {"allava_laion": 8, "allava_vflan": 8})
+    return Shaped("llava", write_json(folder / "ALLaVA.json", rows, indent=1), 16, 16, 8, None, {}, {"allava_laion": 8, "allava_vflan": 8})
 
 
 def onevision_json(folder: Path) -> Shaped:
     rows = []
     for number in range(10):
-        put(folder / f"{number}.png", picture("onevision-json", number, "PNG"))
+        write(folder / f"{number}.png", picture("onevision-json", number, "PNG"))
         rows.append(llava(f"{number}.png", number, f"{ASKED}\n<image>", data_source="iam(cauldron)" if number % 2 else "magpie pro"))
     rows += [{**llava(None, 1, "Name a colour."), "image": empty, "data_source": "magpie pro"} for empty in (None, "", [])]
-    return Shaped("llava", put_lines(folder / "onevision.jsonl", rows), 13, 13, 10, None, {}, {"iam-cauldron": 5, "magpie-pro": 8})
+    return Shaped("llava", write_jsonl(folder / "onevision.jsonl", rows), 13, 13, 10, None, {}, {"iam-cauldron": 5, "magpie-pro": 8})
 
 
 def onevision_parquet(folder: Path) -> Shaped:
     rows = [llava(inline("onevision", number), number, data_source="iam(cauldron)") for number in range(8)]
-    put_parquet(folder / "iam(cauldron)" / "train-00000-of-00001.parquet", rows)
-    alone: list[dict[str, Any]] = [{**llava(None, number, "Name a colour."), "image": None} for number in range(4)]
-    put_parquet(folder / "magpie_pro(l3_80b_st)" / "train-00000-of-00001.parquet", [{**row, "data_source": "magpie_pro"} for row in alone])
+    write_parquet(folder / "iam(cauldron)" / "train-00000-of-00001.parquet", rows)
+    alone = [{**llava(None, number, "Name a colour."), "image": None, "data_source": "magpie_pro"} for number in range(4)]
+    write_parquet(
+        folder / "magpie_pro(l3_80b_st)" / "train-00000-of-00001.parquet", [{**row, "data_source": "magpie_pro"} for row in alone]
+    )
     return Shaped("parquet", folder, 12, 12, 8, None, {}, {"iam-cauldron": 8, "magpie_pro": 4})
 
 
@@ -176,15 +141,15 @@ def finevision(folder: Path) -> Shaped:
     rows = [{"images": [inline("finevision", n)], "texts": texts(n), "source": "ai2d_merged", **ratings} for n in range(10)]
     broken = {"images": [{"bytes": b"\xff\xd8\xff not a jpeg", "path": None}], "texts": texts(0), "source": "ai2d_merged", **ratings}
     silent = {**rows[0], "texts": [{"user": "", "assistant": ""}]}
-    put_parquet(folder / "train-00000-of-00002.parquet", [*rows[:6], broken])
-    put_parquet(folder / "train-00001-of-00002.parquet", [*rows[6:], silent])
+    write_parquet(folder / "train-00000-of-00002.parquet", [*rows[:6], broken])
+    write_parquet(folder / "train-00001-of-00002.parquet", [*rows[6:], silent])
     return Shaped("parquet", folder, 12, 10, 10, None, {"undecodable_image": 1, "no_answer": 1})
 
 
 def cauldron(folder: Path) -> Shaped:
     for part, start in (("ai2d", 0), ("clevr", 5)):
         rows = [{"images": [inline("cauldron", n)], "texts": texts(n, source=part)} for n in range(start, start + 5)]
-        put_parquet(folder / part / "train-00000-of-00001.parquet", rows)
+        write_parquet(folder / part / "train-00000-of-00001.parquet", rows)
     return Shaped("parquet", folder, 10, 10, 10, None, {}, {"ai2d": 5, "clevr": 5})
 
 
@@ -193,8 +158,8 @@ def docmatix(folder: Path) -> Shaped:
         {"images": [inline("docmatix", n + page) for page in range(1 + n % 3)], "texts": texts(n, source=f"PDFA key: {244 + n}")}
         for n in range(9)
     ]
-    put_parquet(folder / "data" / "train-00000-of-00200.parquet", rows)
-    put_parquet(folder / "pdf" / "train-00000-of-00100.parquet", [{"pdf": b"%PDF-1.4", "texts": texts(n)} for n in range(3)])
+    write_parquet(folder / "data" / "train-00000-of-00200.parquet", rows)
+    write_parquet(folder / "pdf" / "train-00000-of-00100.parquet", [{"pdf": b"%PDF-1.4", "texts": texts(n)} for n in range(3)])
     return Shaped("parquet", folder, 12, 9, 11, None, {"unsupported_modality": 3})
 
 
@@ -203,15 +168,15 @@ def m4_instruct(folder: Path) -> Shaped:
     for number in range(9):
         names = [f"dreamsim/{number}_{place}.jpg" for place in range(1 + number % 3)]
         for place, name in enumerate(names):
-            put(folder / "m4" / name, picture("m4", 10 * number + place))
+            write(folder / "m4" / name, picture("m4", 10 * number + place))
         rows.append(llava(names if number % 3 else names[0], number, "<image>\n" * len(names) + "What colour is the first block?"))
     rows.append(llava(["dreamsim/1_0.jpg", "dreamsim/1_1.jpg"], 1))
-    return Shaped("llava", put_array(folder / "m4_instruct.json", rows), 10, 9, 18, folder / "m4", {"placeholder_mismatch": 1})
+    return Shaped("llava", write_json(folder / "m4_instruct.json", rows, indent=1), 10, 9, 18, folder / "m4", {"placeholder_mismatch": 1})
 
 
 def ms_swift(folder: Path) -> Shaped:
     for number in range(12):
-        put(folder / "images" / f"{number}.png", picture("ms-swift", number, "PNG"))
+        write(folder / "images" / f"{number}.png", picture("ms-swift", number, "PNG"))
     rows = [messages(n, images=[str(folder / "images" / f"{n}.png")], channel="chart") for n in range(4)]
     rows += [messages(n, ASKED, images=[data_url(picture("ms-swift", 20 + n))], channel="photo") for n in range(4)]
     rows += [messages(n, images=[{"bytes": None, "path": f"{n}.png"}], channel="chart") for n in range(4, 8)]
@@ -221,13 +186,13 @@ def ms_swift(folder: Path) -> Shaped:
     rows += [messages(9, said="<bbox>", images=["9.png"], objects={"ref": [], "bbox": [[1, 2, 3, 4]]}, channel="chart")]
     rows += [messages(10, images=["https://example.org/10.png"]), messages(11, images=["/etc/passwd"])]
     excluded = {"unsupported_modality": 1, "remote_image": 1, "unsafe_path": 1}
-    return Shaped("chat", put_lines(folder / "swift.jsonl", rows), 16, 13, 13, folder / "images", excluded, {"chart": 9, "photo": 4})
+    return Shaped("chat", write_jsonl(folder / "swift.jsonl", rows), 16, 13, 13, folder / "images", excluded, {"chart": 9, "photo": 4})
 
 
 def factory_images(folder: Path, source: str) -> list[str]:
     names = [f"mllm_demo_data/{number}.jpg" for number in range(10)]
     for number, name in enumerate(names):
-        put(folder / name, picture(source, number))
+        write(folder / name, picture(source, number))
     return names
 
 
@@ -235,7 +200,7 @@ def factory_sharegpt(folder: Path) -> Shaped:
     names = factory_images(folder, "factory-sharegpt")
     rows = [messages(n, images=[name]) for n, name in enumerate(names)]
     rows += [messages(0, said="Write <image> there.", images=[names[0]]), messages(1, f"<image><image>{ASKED}", images=[names[1]])]
-    return Shaped("chat", put_array(folder / "mllm_demo.json", rows), 12, 11, 10, None, {"placeholder_mismatch": 1})
+    return Shaped("chat", write_json(folder / "mllm_demo.json", rows, indent=1), 12, 11, 10, None, {"placeholder_mismatch": 1})
 
 
 def factory_alpaca(folder: Path) -> Shaped:
@@ -244,7 +209,7 @@ def factory_alpaca(folder: Path) -> Shaped:
         {"instruction": f"<image>{ASKED}", "input": "One word.", "output": answer(n), "images": [name]} for n, name in enumerate(names)
     ]
     rows.append({**rows[0], "output": ""})
-    return Shaped("chat", put_array(folder / "alpaca.json", rows), 11, 10, 10, None, {"no_answer": 1})
+    return Shaped("chat", write_json(folder / "alpaca.json", rows, indent=1), 11, 10, 10, None, {"no_answer": 1})
 
 
 def factory_v1(folder: Path) -> Shaped:
@@ -255,26 +220,26 @@ def factory_v1(folder: Path) -> Shaped:
         for turn, weight in zip(row["messages"], (0.0, 1.0), strict=True):
             turn["loss_weight"] = weight
         rows.append(row)
-    return Shaped("chat", put_lines(folder / "v1_multimodal_demo.jsonl", rows), 10, 10, 10)
+    return Shaped("chat", write_jsonl(folder / "v1_multimodal_demo.jsonl", rows), 10, 10, 10)
 
 
 def qwen_vl(folder: Path) -> Shaped:
     rows = []
     for number in range(10):
-        put(folder / "images" / f"{number}.jpg", picture("qwen", number))
+        write(folder / "images" / f"{number}.jpg", picture("qwen", number))
         rows.append(llava([f"{number}.jpg"] if number % 2 else f"{number}.jpg", number))
     rows.append(llava(["0.jpg", "1.jpg"], 0))
     for row in rows:
         del row["id"]
-    return Shaped("llava", put_lines(folder / "qwen.jsonl", rows), 11, 10, 10, folder / "images", {"placeholder_mismatch": 1})
+    return Shaped("llava", write_jsonl(folder / "qwen.jsonl", rows), 11, 10, 10, folder / "images", {"placeholder_mismatch": 1})
 
 
 def qwen_vl_packed(folder: Path) -> Shaped:
     for number in range(10):
-        put(folder / "images" / f"{number}.jpg", picture("qwen-packed", number))
+        write(folder / "images" / f"{number}.jpg", picture("qwen-packed", number))
     rows = [llava(f"{number}.jpg", number) for number in range(10)]
     packed = [rows[:3], rows[3:7], [*rows[7:], llava("gone.jpg", 0)]]
-    return Shaped("llava", put_array(folder / "packed.json", packed), 11, 10, 10, folder / "images", {"missing_image": 1})
+    return Shaped("llava", write_json(folder / "packed.json", packed, indent=1), 11, 10, 10, folder / "images", {"missing_image": 1})
 
 
 def asked_in_parts(url: Any) -> list[dict[str, Any]]:
@@ -288,7 +253,7 @@ def openai(folder: Path) -> Shaped:
         messages(0, asked_in_parts({"url": "data:image/png;base64,&&&"})),
         messages(0, asked_in_parts({"url": "https://example.org/a"})),
     ]
-    return Shaped("chat", put_lines(folder / "chat.jsonl", rows), 12, 10, 10, None, {"undecodable_image": 1, "remote_image": 1})
+    return Shaped("chat", write_jsonl(folder / "chat.jsonl", rows), 12, 10, 10, None, {"undecodable_image": 1, "remote_image": 1})
 
 
 def openai_parquet(folder: Path) -> Shaped:
@@ -296,16 +261,16 @@ def openai_parquet(folder: Path) -> Shaped:
         messages(n, asked_in_parts({"url": data_url(picture("openai-parquet", n))}), [{"type": "text", "text": answer(n)}])
         for n in range(10)
     ]
-    return Shaped("parquet", put_parquet(folder / "chat.parquet", rows), 10, 10, 10)
+    return Shaped("parquet", write_parquet(folder / "chat.parquet", rows), 10, 10, 10)
 
 
 def trl(folder: Path) -> Shaped:
     rows = []
     for number in range(10):
-        put(folder / f"{number}.jpg", picture("trl", number))
+        write(folder / f"{number}.jpg", picture("trl", number))
         rows.append(messages(number, [{"type": "image"}, {"type": "text", "text": ASKED}], images=[f"{number}.jpg"]))
-    put_lines(folder / "shards" / "train-0.jsonl", rows[:5])
-    put_lines(folder / "shards" / "train-1.jsonl", rows[5:])
+    write_jsonl(folder / "shards" / "train-0.jsonl", rows[:5])
+    write_jsonl(folder / "shards" / "train-1.jsonl", rows[5:])
     return Shaped("chat", folder / "shards", 10, 10, 10, folder)
 
 
@@ -317,8 +282,8 @@ def webdataset(folder: Path) -> Shaped:
             members |= {f"{key}.jpg": picture("webdataset", number), f"{key}.txt": f"A {answer(number)} block.".encode()}
             members[f"{key}.json"] = {"caption": "x", "status": "success", "url": "https://example.org/a.jpg"}
         members[f"{shard}99.json"] = {"caption": "A block.", "status": "failed_to_download"}
-        put_tar(folder / f"{shard:05}.tar", members)
-        put(folder / f"{shard:05}_stats.json", b"{}")
+        write_tar(folder / f"{shard:05}.tar", members)
+        write(folder / f"{shard:05}_stats.json", b"{}")
     return Shaped("webdataset", folder, 12, 10, 10, None, {"missing_image": 2})
 
 
@@ -330,12 +295,12 @@ def energon(folder: Path) -> Shaped:
                 f"{number}.png": picture("energon", number, "PNG"),
                 f"{number}.json": {"q": ASKED, "a": ["grey", answer(number)], "w": [0, 1]},
             }
-        put_tar(folder / "shards" / f"shard_{shard:03}.tar", members)
+        write_tar(folder / "shards" / f"shard_{shard:03}.tar", members)
     kind = "sample_type: {__module__: megatron.energon, __class__: VQASample}\n"
     fields = "field_map: {image: jpg;png, context: 'json[q]', answers: 'json[a]', answer_weights: 'json[w]'}\n"
-    put(folder / ".nv-meta" / "dataset.yaml", (kind + fields).encode())
+    write(folder / ".nv-meta" / "dataset.yaml", (kind + fields).encode())
     split = "split_parts: {train: ['shards/shard_{000..001}.tar'], val: [shards/shard_002.tar], test: []}\nexclude: []\n"
-    put(folder / ".nv-meta" / "split.yaml", split.encode())
+    write(folder / ".nv-meta" / "split.yaml", split.encode())
     return Shaped("webdataset", folder, 10, 10, 10)
 
 
@@ -346,7 +311,7 @@ def tsv(folder: Path) -> Shaped:
         lines.append([str(number), held, ASKED, *NAMES, "ABCD"[number % 4], "colour"])
     lines.append(["10", "0", ASKED, *NAMES, "", "colour"])
     return Shaped(
-        "tsv", put(folder / "MMBench.tsv", "".join("\t".join(line) + "\n" for line in lines).encode()), 11, 10, 8, None, {"no_answer": 1}
+        "tsv", write(folder / "MMBench.tsv", "".join("\t".join(line) + "\n" for line in lines).encode()), 11, 10, 8, None, {"no_answer": 1}
     )
 
 
@@ -381,4 +346,4 @@ def benchmark_tsv(path: Path) -> Path:
     for number in range(12):
         held = base64.b64encode(picture("benchmark", number)).decode()
         lines.append([str(number), held, ASKED, *NAMES, "ABCD"[number % 4]])
-    return put(path, "".join("\t".join(line) + "\n" for line in lines).encode())
+    return write(path, "".join("\t".join(line) + "\n" for line in lines).encode())

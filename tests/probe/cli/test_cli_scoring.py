@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+
+from probe.workspace import Workspace
 
 RUN = ("run", "--source", "mine", "--samples", "320", "--seeds", "1", "--workers", "1", "--device", "cpu")
 
@@ -79,8 +83,6 @@ def test_a_study_ranks_by_what_is_written(probe, mine, vqa, texts, tsv):
 
 
 def mine_adapters():
-    from pathlib import Path
-
     return sorted(Path(".probe/adapters").iterdir())
 
 
@@ -117,6 +119,22 @@ def test_an_edited_scorer_scores_again_and_a_broken_one_costs_its_own_scores(pro
     own.write_text("def same(item, answer): return 0.125\n")
     assert probe("run", "--source", "mine", "--workers", "1", "--device", "cpu").code == 0
     assert accuracies(probe) == second
+
+
+def test_a_new_study_is_planned_after_its_scorer_was_edited(probe, mine, tsv, own):
+    """What a source is kept clean of are a benchmark's items, which are the same whatever judges the answers."""
+    add(probe, "own", tsv, "--scorer", "own:same", "--answer-tokens", "4")
+    for number, body in enumerate(("0.25", "0.5")):
+        own.write_text(f"def same(item, answer): return {body}\n")
+        ended = probe(*RUN, "--study", f"study{number}")
+        assert ended.code == 0, ended.err
+        found = probe("rank", "--study", f"study{number}", "--json").json()["sources"][0]["benchmarks"]
+        assert found["own"]["accuracy"] == float(body)
+        with Workspace(Path(".probe")).open_store() as store:
+            assert store.study(f"study{number}").clean_of == ("own",)
+    assert len(list(Path(".probe/indexes").glob("contamination-*.json"))) == 1, "found once, whatever the scorer is"
+    tsv.write_text(tsv.read_text().replace("which color", "what color"))
+    assert "Benchmark own cannot be read as it was" in probe(*RUN, "--study", "study2", "--dry-run").err
 
 
 def accuracies(probe):

@@ -59,6 +59,39 @@ def test_a_source_of_the_hub_is_added_lost_named_and_fetched_again(hub, command,
     assert command("sources", "split", "iam", "--holdout", "0.2", HF_HUB_OFFLINE="1").returncode == 0
 
 
+def test_rows_that_were_lost_are_fetched_again_by_optimize_and_export(hub, command, tmp_path):
+    from making_repos import finevision
+
+    for name in ("ai2d", "chartqa"):
+        finevision(hub.root, name, shards=2, rows=30)
+    for name in ("ai2d", "chartqa"):
+        assert command("sources", "add", name, "--hub", "org/fine", "--subset", name, "--pool-rows", 40).returncode == 0
+    assert command("sources", "split", "ai2d", "--holdout", "0.3").returncode == 0
+    run = ("--design", "swarm", "--mixtures", 6, "--seeds", 1, "--samples", 16, "--workers", 1, "--device", "cpu")
+    trained = command("run", "--source", "ai2d", "--source", "chartqa", *run)
+    assert trained.returncode == 0, trained.stderr
+    files = sorted((tmp_path / ".probe" / "pools").rglob("*.parquet"))
+    held = {file: file.read_bytes() for file in files}
+
+    files[0].unlink()
+    least = ("--least", "ai2d=0.2,chartqa=0.2")
+    chosen = command("optimize", "--no-confirm", "--trials", 10, "--samples", 30, *least, "--json")
+    assert chosen.returncode == 0, chosen.stderr
+    assert {file: file.read_bytes() for file in files} == held
+    decided = json.loads(chosen.stdout)
+    entries = {entry["slug"]: entry for entry in json.loads(Path(tmp_path, decided["manifest"]).read_text())["sources"]}
+    assert entries["chartqa"]["drawn"] == {"split": "train", "rows": 40, "seed": 0, "file": ""}
+
+    for file in files:
+        file.unlink()
+    offline = command("export", decided["manifest"], "--trainer", "jsonl", "--out", "out", HF_HUB_OFFLINE="1")
+    assert offline.returncode == 1
+    assert not (tmp_path / "out").exists()
+    exported = command("export", decided["manifest"], "--trainer", "jsonl", "--out", "out")
+    assert exported.returncode == 0, exported.stderr
+    assert {file: file.read_bytes() for file in files} == held
+
+
 def test_a_source_of_the_catalogue_is_streamed_by_its_name(hub, command, tmp_path):
     from making_repos import finevision
 

@@ -1,4 +1,6 @@
 import dataclasses
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,21 +10,27 @@ from probe.manifest import (
     BudgetEntry,
     ConfirmedGain,
     Decision,
+    DrawEntry,
     EvidenceEntry,
     OptimiserEntry,
     Provenance,
+    ReaderEntry,
     benchmark_entry,
     build_manifest,
+    manifest_lines,
+    mixture_markdown,
     phase_counts,
     read_manifest,
     write_manifest,
 )
+from probe.manifest.build import source_entry
+from probe.manifest.show import origin_text
 from proxy_training.jobs import ProxySpec, Recipe
 from sources.benchmark import BenchmarkSpec
 from sources.estimate import Estimate
 from sources.images import IMAGE_POLICY
 from sources.mixture import Curriculum, Mixture, Phase
-from sources.spec import Licence, SourceSpec
+from sources.spec import Licence, SourceSpec, Stream
 
 CURRICULUM = Curriculum((Phase(Mixture.of({"a": 0.7, "b": 0.3}), 0.25), Phase(Mixture.of({"a": 0.1, "b": 0.9}), 0.75)))
 GAIN = Estimate(np.float32(0.25), np.float64(0.01), 0, 0.5, np.int64(900))
@@ -45,7 +53,7 @@ def build(tmp_path, **changes):
     benchmark = BenchmarkRecord(
         BenchmarkSpec("bench", "ocr", path=str(tmp_path)), "fp", 3, np.zeros(3, np.int32), np.array([0, 0, 1], np.int8)
     )
-    records = [
+    records = changes.pop("sources", None) or [
         SourceRecord(SourceSpec(slug, "llava", str(tmp_path), licence=Licence("MIT")), slug * 32, 200, (("no_answer", 2),))
         for slug in "bca"
     ]
@@ -113,3 +121,34 @@ def test_an_unreadable_estimate_is_not_hidden(tmp_path):
     doc = dataclasses.replace(build(tmp_path), weights={"a": dataclasses.replace(GAIN, n=1.5)})
     with pytest.raises(ValueError, match=r"weights\.a\.n should be int"):
         _ = doc.hash
+
+
+def test_how_a_streamed_source_was_drawn_and_what_a_part_is_of_are_kept_and_told(tmp_path):
+    place = tmp_path / "pools" / "0"
+    stream = Stream("https://data.example.org/x", "*.parquet", "validation", 500, 7, version="v", fixed=True)
+    streamed = SourceSpec("a", "parquet", str(place), hub_id="org/fine", subset="ai2d", revision="9" * 40, stream=stream)
+    part = SourceSpec("c", "llava").part("ocr(vqa)")
+    records = [SourceRecord(spec, "f" * 32, 200, ()) for spec in (streamed, SourceSpec("b", "llava"), part)]
+    doc = build(tmp_path, sources=records)
+    path = write_manifest(doc, tmp_path / "out")
+    again = read_manifest(path)
+    assert again.hash == doc.hash
+    assert again.source("a").drawn == DrawEntry("validation", 500, 7, "*.parquet")
+    assert (again.source("c/ocr-vqa").part_of, again.source("c/ocr-vqa").part) == ("c", "ocr-vqa")
+    plain = {entry["slug"]: set(entry) for entry in json.loads(path.read_text())["sources"]}
+    assert plain["a"] - plain["b"] == {"drawn"}
+    assert plain["c/ocr-vqa"] - plain["b"] == {"part_of", "part"}
+    for text in (path.read_text(), "\n".join(manifest_lines(doc)), mixture_markdown(doc)):
+        assert "data.example.org" not in text
+        assert str(tmp_path) not in text
+    told = [" ".join(line.split()) for line in manifest_lines(doc)]
+    assert f"a org/fine ai2d {'9' * 40}; at most 500 rows of split validation, files *.parquet, seed 7" in told
+    assert "c/ocr-vqa part ocr-vqa of c" in told
+    other = replace(streamed, stream=replace(stream, seed=8))
+    assert build(tmp_path, sources=[SourceRecord(other, "f" * 32, 200, ()), *records[1:]]).hash != doc.hash
+
+
+def test_a_part_that_was_added_under_another_name_says_only_which_part_it_is(tmp_path):
+    record = SourceRecord(SourceSpec("mine", "llava", options=(("subsource", "coco"),)), "f" * 32, 200, ())
+    entry = source_entry(record, ReaderEntry("llava", 1), {})
+    assert (entry.part_of, entry.part, origin_text(entry)) == ("", "coco", "part coco")

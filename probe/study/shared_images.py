@@ -6,18 +6,16 @@ from collections.abc import Iterable, Sequence
 
 from db.values import Arm, BenchmarkRecord
 from probe.study.draws import Draws
-from probe.study.items import read_eval_set
-from sources.canonical import hash_bytes
-from sources.images import read_image_bytes
-from sources.problems import RowError, SourceError
+from probe.study.items import BenchmarkReader
+from sources.problems import SourceError
 
 
-def shared_images(draws: Draws, arms: Sequence[Arm], benchmarks: Sequence[BenchmarkRecord]) -> list[str]:
+def shared_images(draws: Draws, arms: Sequence[Arm], benchmarks: Sequence[BenchmarkRecord], reader: BenchmarkReader) -> list[str]:
     """Return a sentence for every source and benchmark that share images, by their bytes, in what the arms' first repeat draws."""
     drawn = _drawn_images(draws, arms)
     found = []
     for record in benchmarks:
-        images = _benchmark_images(record)
+        images = _benchmark_images(record, reader)
         for slug, hashes in drawn.items():
             if shared := len(images & hashes):
                 found.append(
@@ -44,16 +42,9 @@ def _drawn_images(draws: Draws, arms: Iterable[Arm]) -> dict[str, set[str]]:
     return drawn
 
 
-def _benchmark_images(record: BenchmarkRecord) -> set[str]:
+def _benchmark_images(record: BenchmarkRecord, reader: BenchmarkReader) -> set[str]:
     """Return the hashes of a benchmark's images; none where it cannot be read any more, which is told where it is scored."""
     try:
-        items = read_eval_set(record.spec).items
+        return reader.read(record.spec).image_digests()
     except SourceError:
         return set()
-    hashes = set()
-    for ref in {ref.identity(): ref for item in items for ref in item.images}.values():
-        try:
-            hashes.add(hash_bytes(read_image_bytes(ref)))
-        except RowError:
-            continue
-    return hashes
