@@ -22,6 +22,7 @@ import base64
 import io
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -182,9 +183,10 @@ def one_arm(arm: str, form: str, path: Path, jobs: int) -> dict[str, Any]:
     if arm == "library":
         found["rows"] = sum(1 for _ in library_rows(form, path))
     elif arm == "check":
-        with tempfile.TemporaryDirectory(dir=path.parent) as cache:
-            pool = SourcePool.open(spec, Path(cache), heard() if jobs > 1 else None, jobs)
-            found |= {"rows": pool.usable, "content": pool.content, "index_bytes": folder_bytes(Path(cache))}
+        cache = path.parent / "index"  # kept where this is interrupted, so that the same command goes on
+        pool = SourcePool.open(spec, cache, heard() if jobs > 1 else None, jobs)
+        found |= {"rows": pool.usable, "content": pool.content, "index_bytes": folder_bytes(cache)}
+        shutil.rmtree(cache)
     else:
         fingerprint(spec) if arm == "hash" else None
         found["rows"] = 0
