@@ -7,7 +7,10 @@ Rows are generated: a question and an answer of their own, about one of 64 small
 thread, all arms of a format interleaved in each repetition; figures are CPU-seconds of the work, without imports. `library` is a plain
 loop over the format's usual library that touches each row (json.load, json.loads a line, `datasets` streamed, tarfile, csv.DictReader);
 `read` gives samples, `hash` their identity too, `check` builds the whole index (every file's hash, every distinct image decoded).
-Memory is the most a check holds at 100,000 and 1,000,000 rows, imports included, and by `--check-only --rows 10000000` at more.
+Memory is the most that one process of a check holds at 100,000 and 1,000,000 rows, imports included, and by `--check-only --rows
+10000000` at more: `mb` is all that was resident at once (the system's own high-water mark), `private_mb` what of it belongs to the
+process alone (RssAnon), `mapped_mb` pages of mapped files, which the system takes back when it needs room (RssFile); both sampled every
+20 ms, so a peak shorter than that can go unseen.
 With --out, finished arms are kept and the
 same command goes on.
 """
@@ -19,12 +22,14 @@ import base64
 import io
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -178,9 +183,10 @@ def one_arm(arm: str, form: str, path: Path, jobs: int) -> dict[str, Any]:
     if arm == "library":
         found["rows"] = sum(1 for _ in library_rows(form, path))
     elif arm == "check":
-        with tempfile.TemporaryDirectory(dir=path.parent) as cache:
-            pool = SourcePool.open(spec, Path(cache), heard() if jobs > 1 else None, jobs)
-            found |= {"rows": pool.usable, "content": pool.content, "index_bytes": folder_bytes(Path(cache))}
+        cache = path.parent / "index"  # kept where this is interrupted, so that the same command goes on
+        pool = SourcePool.open(spec, cache, heard() if jobs > 1 else None, jobs)
+        found |= {"rows": pool.usable, "content": pool.content, "index_bytes": folder_bytes(cache)}
+        shutil.rmtree(cache)
     else:
         fingerprint(spec) if arm == "hash" else None
         found["rows"] = 0
@@ -217,14 +223,36 @@ def run_arm(arm: str, form: str, rows: int, folder: Path, jobs: int = 1) -> dict
     with tempfile.TemporaryFile("w+") as out:
         environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(HERE.parent)}
         process = subprocess.Popen(command, stdout=out, env=environment)
-        _, status, used = os.wait4(process.pid, 0)
+        most: Counter[str] = Counter()
+        while not (waited := os.wait4(process.pid, os.WNOHANG))[0]:
+            for one in family(process.pid):
+                most |= held_by(one)
+            time.sleep(0.02)
+        _, status, used = waited
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         if process.returncode:
             raise SystemExit(f"{' '.join(command)} failed ({process.returncode})")
         said: dict[str, Any] = json.loads(out.read().strip().splitlines()[-1])
     said |= {"arm": arm, "form": form, "size": rows, "jobs": jobs, "cpu_all_s": used.ru_utime + used.ru_stime}
-    return said
+    return said | {name: most[kind] // 1024 for name, kind in (("private_mb", "RssAnon"), ("mapped_mb", "RssFile")) if most}
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and its children, none where the system does not tell."""
+    try:
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    except OSError:
+        return []
+
+
+def held_by(pid: int) -> Counter[str]:
+    """Return the kinds of memory that a process holds now (kB); nothing of one that has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return Counter()
+    return Counter({line.split(":")[0]: int(line.split()[1]) for line in lines if line.startswith(("RssAnon", "RssFile"))})
 
 
 def summary(done: list[dict[str, Any]]) -> dict[str, Any]:
@@ -240,7 +268,11 @@ def summary(done: list[dict[str, Any]]) -> dict[str, Any]:
             arm: spread([turn[arm] / turn["library"] for turn in by_turn.values() if {arm, "library"} <= turn.keys()]) for arm in ARMS[1:]
         }
     memory = {
-        form: {one["size"]: one["mb"] for one in done if one["form"] == form and one["kind"] == "memory"}
+        form: {
+            one["size"]: {name: one.get(name) for name in ("mb", "private_mb", "mapped_mb")}
+            for one in done
+            if one["form"] == form and one["kind"] == "memory"
+        }
         for form in FILES
         if any(one["form"] == form and one["kind"] == "memory" for one in done)
     }

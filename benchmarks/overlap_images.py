@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 Pixels = NDArray[np.float64]
 WORDS = Path(__file__).read_text(encoding="utf-8").lower().replace("_", " ").split()  # this file's own
+EASY_COLOURS = ("#ff0000", "#00ff00", "#0000ff", "#ffff00", "#a52a2a", "#000000", "#008080", "#808080")
 
 
 def rng_of(*parts: int) -> np.random.Generator:
@@ -136,6 +137,26 @@ def chart(seed: int) -> Image.Image:
         draw.line([(60 + step * i, 250 - value) for i, value in enumerate(values)], fill=colour, width=3)
     for i in range(count):
         draw.text((52 + step * i, 256), _words(rng, 1)[:6], fill="black", font=font)
+    return image
+
+
+def like_easy(seed: int) -> Image.Image:
+    """One shape of one of easy-VQA's eight colours on one of its light grounds, in its sizes: as that set's images look, by its pixels."""
+    rng = rng_of(5, seed)
+    image = Image.new("RGB", (64, 64), tuple(int(n) for n in rng.integers(230, 256, 3)))
+    draw, colour = ImageDraw.Draw(image), EASY_COLOURS[int(rng.integers(8))]
+    width, height = (int(n) for n in rng.integers(10, 35, 2))
+    shape = int(rng.integers(3))
+    if shape == 0:
+        height = width
+    left, top = int(rng.integers(0, 64 - width)), int(rng.integers(0, 64 - height))
+    box = (left, top, left + width - 1, top + height - 1)
+    if shape == 0:
+        draw.ellipse(box, fill=colour)
+    elif shape == 1:
+        draw.rectangle(box, fill=colour)
+    else:
+        draw.polygon([(left + width / 2, top), (left, top + height - 1), (left + width - 1, top + height - 1)], fill=colour)
     return image
 
 

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import accumulate, islice
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,7 +140,7 @@ def check_pool(
 
     spec, index = pool.spec, pool.index
     facts = _facts(pool)
-    lengths = [count_tokens(row.sample) for row in islice(pool.order(seed), min(TOKEN_SAMPLE, pool.usable))] if count_tokens else []
+    lengths = [count_tokens(row.sample) for row in pool.sampled(TOKEN_SAMPLE, seed)] if count_tokens else []
     known = [float(length) for length in lengths if length is not None]
     report = CheckReport(
         slug=spec.slug,

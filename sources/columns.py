@@ -6,8 +6,8 @@ What grows with the rows of a source lies on disk; a step holds one block of a c
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, overload
 
@@ -93,19 +93,24 @@ def number_distinct(hashes: Path, ids: Path, table: Path, first: Path | None = N
     if first is not None:
         first.unlink(missing_ok=True)
     base = 0
-    for places, values in _buckets(hashes, n):
-        distinct, at, inverse = np.unique(values, return_index=True, return_inverse=True)
-        number[places] = (base + inverse).astype(np.int32)
+    held = column(hashes, HASH)
+    for places in _buckets(held):
+        distinct, at = _distinct(held, places)
+        for start, stop in blocks(len(places)):
+            block = places[start:stop]
+            number[block] = base + np.searchsorted(distinct, held[block])
         append(table, distinct)
         if first is not None:
-            append(first, places[at])
+            append(first, at)
         base += len(distinct)
     return base
 
 
 def repeats(hashes: Path) -> Iterator[tuple[int, int]]:
     """Yield (place, how many equal hashes stand before it) for every entry that is not the first of its kind."""
-    for places, values in _buckets(hashes, _size(hashes)):
+    held = column(hashes, HASH)
+    for places in _buckets(held):
+        values = held[places]
         order = np.argsort(values, kind="stable")
         ranked = values[order]
         begins = np.flatnonzero(np.concatenate(([True], ranked[1:] != ranked[:-1])))
@@ -116,15 +121,15 @@ def repeats(hashes: Path) -> Iterator[tuple[int, int]]:
 
 def count_distinct(hashes: Path) -> int:
     """Return how many distinct hashes a column holds."""
-    return sum(len(np.unique(values)) for _, values in _buckets(hashes, _size(hashes)))
+    held = column(hashes, HASH)
+    return sum(len(_distinct(held, places)[0]) for places in _buckets(held))
 
 
 def sorted_digest(hashes: Array, chosen: Array | None = None) -> str:
     """Return `hash_bytes` of the sorted hashes of a column, or of the chosen places of it."""
     digest = hashlib.blake2b(digest_size=HASH_BYTES)
-    n = len(hashes) if chosen is None else len(chosen)
-    for low, high in _borders(n):
-        values = np.sort(np.concatenate([_between(block, low, high)[1] for _, block in _blocks_of(hashes, chosen)] or [hashes[:0]]))
+    for places in _buckets(hashes, chosen):
+        values = np.sort(hashes[places if chosen is None else chosen[places]])
         framed = np.empty((len(values), 8 + HASH_BYTES), dtype=np.uint8)
         framed[:, :8] = np.frombuffer(HASH_BYTES.to_bytes(8, "little"), dtype=np.uint8)
         framed[:, 8:] = np.frombuffer(values.tobytes(), dtype=np.uint8).reshape(-1, HASH_BYTES)
@@ -134,8 +139,9 @@ def sorted_digest(hashes: Array, chosen: Array | None = None) -> str:
 
 def smallest_distinct(hashes: Path, wanted: Array | None, most: int) -> Array:
     """Return the smallest distinct hashes of a column, at most so many; `wanted` (a mask) says which entries count."""
-    held = np.empty(0, dtype=HASH)
-    for start, block in _blocks_of(column(hashes, HASH), None):
+    all_of, held = column(hashes, HASH), np.empty(0, dtype=HASH)
+    for start, stop in blocks(_size(hashes)):
+        block = all_of[start:stop]
         values = block if wanted is None else block[wanted[start : start + len(block)].astype(bool)]
         held = np.unique(np.concatenate((held, values)))[:most]
     return held
@@ -151,28 +157,47 @@ def _size(hashes: Path) -> int:
     return hashes.stat().st_size // HASH_BYTES if hashes.exists() else 0
 
 
-def _buckets(hashes: Path, n: int) -> Iterator[tuple[Array, Array]]:
-    """Yield the places and values of the hashes of each bucket, buckets in the order of hashes, places in theirs."""
-    for low, high in _borders(n):
-        found = [(start, *_between(block, low, high)) for start, block in _blocks_of(column(hashes, HASH), None)]
-        yield np.concatenate([start + at for start, at, _ in found]), np.concatenate([values for _, _, values in found])
+def _distinct(hashes: Array, places: Array) -> tuple[Array, Array]:
+    """Return the distinct hashes at some places, sorted, and the first place of each; equal ones may be many."""
+    distinct, first = np.empty(0, dtype=HASH), np.empty(0, dtype=np.int64)
+    for start, stop in blocks(len(places)):
+        block = places[start:stop]
+        distinct, at = np.unique(np.concatenate((distinct, hashes[block])), return_index=True)
+        first = np.concatenate((first, block))[at]
+    return distinct, first
 
 
-def _borders(n: int) -> list[tuple[int, int]]:
-    """Return ranges of the first four bytes of hashes, so many that about `_BUCKET` of `n` hashes are in each."""
-    count = max(1, -(-n // _BUCKET))
-    edges = [round(bucket * 2**32 / count) for bucket in range(count + 1)]
-    return list(pairwise(edges)) if n else []
+def _buckets(hashes: Array, chosen: Array | None = None) -> Iterator[Array]:
+    """Yield the places of the hashes of each bucket (places in `chosen` where given), buckets in the order of hashes, places in theirs.
+
+    Where there is more than one bucket the places lie in a temporary file, brought into order in two passes.
+    """
+    n = len(hashes) if chosen is None else len(chosen)
+    count = -(-n // _BUCKET)
+    if count < 2:
+        yield from [np.arange(n)] * count
+        return
+
+    def parts() -> Iterator[tuple[int, Array]]:
+        for start, stop in blocks(n):
+            yield start, _bucket_of(hashes[start:stop] if chosen is None else hashes[chosen[start:stop]], count)
+
+    sizes = sum((np.bincount(part, minlength=count) for _, part in parts()), np.zeros(count, dtype=np.int64))
+    ends = np.cumsum(sizes)
+    filled = ends - sizes
+    with tempfile.TemporaryFile(prefix="probe-buckets-") as file:
+        file.truncate(n * 8)
+        order = np.memmap(file, dtype=np.int64, mode="r+")
+        for start, part in parts():
+            sorted_places = start + np.argsort(part, kind="stable")
+            for bucket, some in enumerate(np.split(sorted_places, np.cumsum(np.bincount(part, minlength=count))[:-1])):
+                order[filled[bucket] : filled[bucket] + len(some)] = some
+                filled[bucket] += len(some)
+        for stop, size in zip(ends.tolist(), sizes.tolist(), strict=True):
+            yield np.asarray(order[stop - size : stop])
 
 
-def _blocks_of(hashes: Array, chosen: Array | None) -> Iterator[tuple[int, Array]]:
-    for start, stop in blocks(len(hashes) if chosen is None else len(chosen), 1 << 20):
-        yield start, np.asarray(hashes[start:stop] if chosen is None else hashes[chosen[start:stop]])
-
-
-def _between(block: Array, low: int, high: int) -> tuple[Array, Array]:
-    if (low, high) == (0, 2**32):
-        return np.arange(len(block)), np.array(block)
-    heads = np.ascontiguousarray(block).view(">u4").reshape(-1, HASH_BYTES // 4)[:, 0]
-    places = np.flatnonzero((heads >= low) & (heads < high))
-    return places, block[places]
+def _bucket_of(hashes: Array, count: int) -> Array:
+    """Return which of `count` equal ranges of their first four bytes each hash is in."""
+    heads = np.ascontiguousarray(hashes).view(">u4").reshape(-1, HASH_BYTES // 4)[:, 0]
+    return ((heads.astype(np.uint64) * np.uint64(count)) >> np.uint64(32)).astype(np.int64)

@@ -84,7 +84,7 @@ def name_images(
 def _place_images(columns: Path, n: int) -> None:
     """Say of each image in which row and place it first stands, and list images in that order."""
     first, ids = column(columns / "first", np.int64), column(columns / "place_images", np.int32)
-    numbers, ends = column(columns / "numbers", np.int64), np.cumsum(column(columns / "counts", np.int32), dtype=np.int64)
+    numbers, ends = column(columns / "numbers", np.int64), _row_ends(columns)
     for start, stop in blocks(n):
         at = first[start:stop]
         row = np.searchsorted(ends, at, side="right")
@@ -95,9 +95,22 @@ def _place_images(columns: Path, n: int) -> None:
         append(columns / "by_row", block[first[block] == np.arange(start, stop)])
 
 
+def _row_ends(columns: Path) -> Array:
+    """Write and return the column of how many places there are up to the end of each row."""
+    counts, before = column(columns / "counts", np.int32), 0
+    for start, stop in blocks(len(counts)):
+        ends = before + np.cumsum(counts[start:stop], dtype=np.int64)
+        append(columns / "row_ends", ends)
+        before = int(ends[-1])
+    return column(columns / "row_ends", np.int64)
+
+
 def _at_path(columns: Path) -> Array:
     first, paths = column(columns / "first", np.int64), column(columns / "place_paths", np.int64)
-    return np.asarray(paths[first] != INLINE) if len(first) else np.empty(0, dtype=bool)
+    found = np.empty(len(first), dtype=bool)
+    for start, stop in blocks(len(first)):
+        found[start:stop] = paths[first[start:stop]] != INLINE
+    return found
 
 
 def _begin(columns: Path, files: Path, n: int, by_path: bool) -> None:

@@ -71,7 +71,12 @@ def subsource_counts(index: RowIndex, chosen: npt.NDArray[np.int64] | None) -> C
     """Return how many rows each sub-source has among the chosen ones; None chooses all."""
     import numpy as np
 
-    counts = np.bincount(index.strata if chosen is None else index.strata[chosen], minlength=len(index.names))
+    from sources.columns import blocks
+
+    counts = np.zeros(len(index.names), dtype=np.int64)
+    for start, stop in blocks(len(index.strata) if chosen is None else len(chosen)):
+        places = slice(start, stop) if chosen is None else chosen[start:stop]
+        counts += np.bincount(index.strata[places], minlength=len(index.names))
     return Counter({name: count for name, count in zip(index.names, counts.tolist(), strict=True) if count})
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -224,7 +223,7 @@ def _not_exported(pool: SourcePool) -> Iterator[str]:
     from probe.export.conversation import inexpressible
 
     if pool.usable > MOST_READ_AGAIN:
-        reasons = Counter(inexpressible(row.sample) for row in islice(pool.order(0), ROWS_SAMPLED))
+        reasons = Counter(inexpressible(row.sample) for row in pool.sampled(ROWS_SAMPLED, 0))
         among = f" of {sum(reasons.values()):,} drawn"
     else:
         reasons, among = Counter(inexpressible(sample) for _, sample in pool.numbered_samples()), ""

@@ -10,13 +10,13 @@ import bisect
 import json
 import mmap
 import re
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from sources.formats.json_array import Data, Span, array_spans
+from sources.offsets import Offsets
 from sources.problems import Problem, RowError, SourceError
 
 MAX_RECORD_BYTES = 256 * 1024 * 1024
@@ -27,11 +27,20 @@ _PACKED = re.compile(rb"\s*+\[\s*+\{")
 
 
 class JsonRecords:
-    """The records of some files by number, file after file. Holds two integers a record."""
+    """The records of some files by number, file after file. Two integers a record are kept, in `Offsets`."""
 
     def __init__(self, files: Sequence[Path]) -> None:
-        self._files = [_JsonFile(file) for file in files]
-        self._ends = list(accumulate(len(file) for file in self._files))
+        self._files = files
+        self._starts, self._stops = Offsets(), Offsets()
+        self._ends: list[int] = []  # records up to the end of each file
+        self._rests: set[int] = set()  # which are no records but what could not be split
+        for file in files:
+            for span in _file_spans(file):
+                if span.rest:
+                    self._rests.add(len(self._starts))
+                self._starts.append(span.start)
+                self._stops.append(span.end)
+            self._ends.append(len(self._starts))
         if not self._ends[-1]:
             raise SourceError(no_records_message(files[0]))
 
@@ -39,55 +48,30 @@ class JsonRecords:
         return self._ends[-1]
 
     def __iter__(self) -> Iterator[dict[str, Any] | RowError]:
-        for file in self._files:
-            yield from file
-
-    def walk(self, start: int, stop: int) -> Iterator[dict[str, Any] | RowError]:
-        """Walk some records in order."""
-        for file, end in zip(self._files, self._ends, strict=True):
-            begin = end - len(file)
-            if begin < stop and start < end:
-                yield from file.walk(max(start, begin) - begin, min(stop, end) - begin)
-
-    def get(self, number: int) -> dict[str, Any] | RowError:
-        """Return one record, or why it is none."""
-        place = bisect.bisect_right(self._ends, number)
-        return self._files[place].get(number - (self._ends[place] - len(self._files[place])))
-
-
-class _JsonFile:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._starts, self._ends = array("q"), array("q")
-        self._has_rest = False  # the last span is no record but what could not be split
-        for span in _file_spans(path):
-            self._starts.append(span.start)
-            self._ends.append(span.end)
-            self._has_rest = span.rest
-
-    def __len__(self) -> int:
-        return len(self._starts)
-
-    def __iter__(self) -> Iterator[dict[str, Any] | RowError]:
         return self.walk(0, len(self))
 
     def walk(self, start: int, stop: int) -> Iterator[dict[str, Any] | RowError]:
-        with self.path.open("rb") as file:
-            for number in range(start, stop):
-                yield self._record(file, number)
+        """Walk some records in order."""
+        for place, end in enumerate(self._ends):
+            begin = self._ends[place - 1] if place else 0
+            if begin < stop and start < end:
+                with self._files[place].open("rb") as file:
+                    for number in range(max(start, begin), min(stop, end)):
+                        yield self._record(file, number)
 
     def get(self, number: int) -> dict[str, Any] | RowError:
-        with self.path.open("rb") as file:
+        """Return one record, or why it is none."""
+        with self._files[bisect.bisect_right(self._ends, number)].open("rb") as file:
             return self._record(file, number)
 
     def _record(self, file: BinaryIO, number: int) -> dict[str, Any] | RowError:
-        start, end = self._starts[number], self._ends[number]
+        start, end = self._starts[number], self._stops[number]
         try:
             file.seek(start)
             return parse_record(file.read(min(end - start, MAX_RECORD_BYTES + 1)))
         except RowError as error:
-            if self._has_rest and number == len(self) - 1:
-                return RowError(Problem.UNSPLIT, f"the last {end - start} bytes of {self.path.name}: {error.detail}")
+            if number in self._rests:
+                return RowError(Problem.UNSPLIT, f"the last {end - start} bytes of {Path(file.name).name}: {error.detail}")
             return error
         except OSError as error:
             return RowError(Problem.MALFORMED, str(error))

@@ -16,6 +16,7 @@ from typing import Any
 
 from sources.formats.json_records import MAX_RECORD_BYTES, parse_record
 from sources.images import IMAGE_POLICY
+from sources.offsets import Offsets
 from sources.problems import Problem, RowError
 from sources.reader import Row
 from sources.sample import ImageRef, Sample
@@ -45,7 +46,7 @@ ReadRow = Callable[["Members", int], Sample]
 class TarRows:
     """Rows by number; `read` makes a sample of one, rows named in `without` (`shard/key`) are passed over, `most` members are looked at.
 
-    Held are a place, a size and a field number for each member.
+    A place, a size and a field number of each member are kept, in `Offsets`.
     """
 
     def __init__(self, files: list[Path], path: Path, read: ReadRow, without: Container[str] = (), most: int = 0) -> None:
@@ -55,8 +56,8 @@ class TarRows:
         self._without = without
         self._names: dict[str, int] = {}  # of fields
         self._folders: dict[str, int] = {}
-        self._member_at, self._member_size, self._member_field = array("q"), array("q"), array("i")
-        self._first, self._folder_of = array("q"), array("i")  # of each row: its first member, its folder
+        self._member_at, self._member_size, self._member_field = Offsets(), Offsets(), Offsets()
+        self._first, self._folder_of = Offsets(), Offsets()  # of each row: its first member, its folder
         self._cut: dict[int, str] = {}  # row -> why the rest of its tar cannot be read
         self._ends = array("q")  # rows up to the end of each file
         for file in files:
@@ -121,7 +122,7 @@ class TarRows:
 class Members:
     """The members of one row, read when they are asked for."""
 
-    def __init__(self, file: Path, names: list[str], at: array[int], sizes: array[int], fields: array[int], places: range) -> None:
+    def __init__(self, file: Path, names: list[str], at: Offsets, sizes: Offsets, fields: Offsets, places: range) -> None:
         self._file = file
         self._where = {names[fields[place]]: (at[place], sizes[place]) for place in places}
         if len(self._where) < len(places):

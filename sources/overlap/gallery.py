@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sources.overlap.bands import BandedIndex
-from sources.overlap.look import COLOUR_SIDE, SIDE, WINDOWS, Look, is_flat, is_simple
+from sources.overlap.look import COLOUR_SIDE, SIDE, WINDOWS, Look, is_flat
 from sources.overlap.pixels import BATCH, agreement, same_drawing
 
 Ints = NDArray[np.int64]
@@ -47,7 +47,7 @@ class Gallery:
             np.array([look.grey for look in looks], np.uint8).reshape(n, SIDE, SIDE),
             np.array([look.colour for look in looks], np.uint8).reshape(n, 2, COLOUR_SIDE, COLOUR_SIDE),
             hashes,
-            np.array([is_simple(look.grey) for look in looks], np.bool_),
+            np.array([look.simple for look in looks], np.bool_),
             np.array([is_flat(look) for look in looks], np.bool_),
         )
 

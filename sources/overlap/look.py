@@ -40,6 +40,11 @@ class Look:
     colour: NDArray[np.uint8]
     hashes: NDArray[np.uint64]
 
+    @property
+    def simple(self) -> bool:
+        """Whether it is a simple drawing, which has the hash of the whole only."""
+        return len(self.hashes) == 1
+
 
 def look_at(image: Image) -> Look:
     """Return what is kept of an RGB image."""

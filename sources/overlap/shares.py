@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,8 @@ from sources.estimate import Estimate
 from sources.ordering import seeded_key
 from sources.overlap import look
 from sources.overlap.contamination import same_images
-from sources.overlap.scanning import named_images, scan_images
+from sources.overlap.hits import Hits, RowFacts
+from sources.overlap.scanning import PART, named_images, scan_images
 from sources.overlap.texts import LONG_WORDS, RowWords
 from sources.sample import ImageRef, Sample
 from sources.sampling import SourcePool
@@ -26,6 +27,7 @@ RULE = 1  # raised when other shares would be found
 SAMPLE_ROWS = 20_000
 LEVEL = 0.95
 _EXAMPLES = 5
+_PORTION = 4 * PART  # images of the other source that are held at once
 Progress = Callable[[int, int], None]
 
 
@@ -43,14 +45,6 @@ class Overlap:
     by_text: Estimate
     by_both: Estimate
     examples: tuple[tuple[int, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    number: int
-    images: tuple[str, ...]
-    text: str  # hash of the words of a long conversation, else empty
-    pairs: frozenset[str]  # hashes of the words of questions with their answers
 
 
 def overlap(
@@ -73,52 +67,45 @@ def overlap(
 
 
 def _measure(pool: SourcePool, other: SourcePool, cache_dir: Path | None, progress: Progress | None, most: int) -> Overlap:
-    inside = pool.content == other.content
+    """Walk the other source twice: for its images, a portion at a time, then for its rows; what is held of it are its images' names."""
     refs: dict[str, ImageRef] = {}
-    other_refs: dict[str, ImageRef] = {}
     numbers = sorted(sorted(pool.numbers(), key=lambda number: seeded_key(0, "overlap", number))[:most])
     mine = [_row(pool, number, pool.sample(number), refs) for number in numbers]
-    others = [_row(other, number, sample, other_refs) for number, sample in other.numbered_samples()]
+    same: dict[str, set[str]] = {}
     looks = scan_images(refs, cache_dir, progress)
-    same = same_images(looks, looks if refs == other_refs else scan_images(other_refs, cache_dir, progress))
-    by_image, by_text = _places(others, lambda row: row.images), _places(others, lambda row: [row.text] if row.text else [])
-    hits = [_hit(row, same, by_image, by_text, inside) for row in mine]
-    pairs = [(row.number, places[0].number) for row, hit in zip(mine, hits, strict=True) for places in hit if places]
-    share = [_share([bool(hit[kind]) for hit in hits], pool.usable) for kind in range(3)]
-    return Overlap(pool.spec.slug, other.spec.slug, len(mine), share[0], share[1], share[2], tuple(dict.fromkeys(pairs))[:_EXAMPLES])
+    for portion in _portions(other):
+        for digest, twins in same_images(looks, scan_images(portion, cache_dir, progress)).items():
+            same.setdefault(digest, set()).update(twins)
+    hits = Hits(mine, same, inside=pool.content == other.content)
+    for number, sample in other.numbered_samples():
+        hits.meet(_row(other, number, sample, {}))
+    share = [_share([hit is not None for hit in found], pool.usable) for found in (hits.by_image, hits.by_text, hits.by_both)]
+    return Overlap(pool.spec.slug, other.spec.slug, len(mine), share[0], share[1], share[2], hits.examples(_EXAMPLES))
 
 
-def _row(pool: SourcePool, number: int, sample: Sample, refs: dict[str, ImageRef]) -> _Row:
+def _portions(pool: SourcePool) -> Iterator[dict[str, ImageRef]]:
+    """Yield a source's images, each once, some thousands at a time."""
+    seen: set[bytes] = set()
+    portion: dict[str, ImageRef] = {}
+    for _, sample in pool.numbered_samples():
+        shown: dict[str, ImageRef] = {}
+        named_images(pool, sample, shown)
+        for digest, ref in shown.items():
+            if (name := bytes.fromhex(digest)) not in seen:
+                seen.add(name)
+                portion[digest] = ref
+        if len(portion) >= _PORTION:
+            yield portion
+            portion = {}
+    yield portion
+
+
+def _row(pool: SourcePool, number: int, sample: Sample, refs: dict[str, ImageRef]) -> RowFacts:
     digests = named_images(pool, sample, refs)
     row = RowWords.of(sample)
     words = row.all
     pairs = frozenset(hash_bytes(" ".join(asked).encode(), " ".join(answered).encode()) for asked, answered in row.pairs)
-    return _Row(number, digests, hash_bytes(" ".join(words).encode()) if len(words) >= LONG_WORDS else "", pairs)
-
-
-def _places(rows: Sequence[_Row], keys: Callable[[_Row], Iterable[str]]) -> dict[str, list[_Row]]:
-    places: dict[str, list[_Row]] = {}
-    for row in rows:
-        for key in keys(row):
-            places.setdefault(key, []).append(row)
-    return places
-
-
-def _hit(
-    row: _Row, same: Mapping[str, set[str]], by_image: Mapping[str, list[_Row]], by_text: Mapping[str, list[_Row]], inside: bool
-) -> tuple[list[_Row], list[_Row], list[_Row]]:
-    """Return the rows that share an image with a row, its long text, and both an image and a question with its answer."""
-    shown = [
-        other
-        for digest in row.images
-        for twin in sorted(same.get(digest, ()))
-        for other in by_image.get(twin, ())
-        if not inside or other.number != row.number
-    ]
-    read = [other for other in by_text.get(row.text, ()) if not inside or other.number != row.number]
-    both = [other for other in shown if row.pairs & other.pairs]
-    copies = [other for other in shown if not inside or not set(row.images) & set(other.images)]
-    return copies, read, both
+    return RowFacts(number, digests, hash_bytes(" ".join(words).encode()) if len(words) >= LONG_WORDS else "", pairs)
 
 
 def _share(hits: Sequence[bool], usable: int) -> Estimate:

@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from sources.benchmark import Item
@@ -19,7 +20,9 @@ from sources.sample import Role, Sample
 LONG_WORDS = 25  # of a benchmark item's own words, at least: a text that can match by itself
 RUN = 8  # words that stand in the same order
 LEAST_SHARED = 0.8  # of an item's runs
+_PAIRS_KEPT = 10_000
 _COMMON = 3  # items of a benchmark that have a run: in more it is the benchmark's own wording
+_SHORT = 120  # characters: short texts come again and again, so what is known of the last few thousand is kept
 _WORD = re.compile(r"\w+")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 Words = tuple[str, ...]
@@ -27,6 +30,15 @@ Words = tuple[str, ...]
 
 def words(text: str) -> Words:
     """Return a text's words without case, punctuation and form of writing."""
+    return _short_words(text) if len(text) <= _SHORT else _words(text)
+
+
+@lru_cache(maxsize=1 << 14)
+def _short_words(text: str) -> Words:
+    return _words(text)
+
+
+def _words(text: str) -> Words:
     return tuple(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
 
 
@@ -68,12 +80,15 @@ class BenchmarkTexts:
     """The questions and long texts of a benchmark's items, made to be looked up."""
 
     def __init__(self, items: Sequence[Item]) -> None:
-        self._asked = [_Asked(words(item.question), words(item.answer), _letter(item)) for item in items]
-        self._by_start: dict[Words, list[int]] = {}
+        self._items: dict[_Asked, list[int]] = {}  # many items may ask the same
+        for number, item in enumerate(items):
+            self._items.setdefault(_Asked(words(item.question), words(item.answer), _letter(item)), []).append(number)
+        self._by_start: dict[Words, list[_Asked]] = {}
         self._lengths: set[int] = set()
-        for number, asked in enumerate(self._asked):
+        self._found: dict[tuple[Words, Words], frozenset[int]] = {}  # of the short pairs last seen
+        for asked in self._items:
             if asked.question:
-                self._by_start.setdefault(asked.question[:RUN], []).append(number)
+                self._by_start.setdefault(asked.question[:RUN], []).append(asked)
                 self._lengths.add(min(RUN, len(asked.question)))
         self._runs: dict[Words, list[int]] = {}
         self._needed: dict[int, int] = {}
@@ -82,11 +97,18 @@ class BenchmarkTexts:
     def asked_in(self, row: RowWords) -> set[int]:
         """Return the items whose question a conversation asks, maybe among other words, and gives its answer to."""
         found: set[int] = set()
-        for question, answer in row.pairs:
-            for number in self._candidates(question):
-                asked = self._asked[number]
-                if asked.answered_by(answer) and _holds(question, asked.question):
-                    found.add(number)
+        for pair in row.pairs:
+            known = self._found.get(pair)
+            found |= self._answered(*pair) if known is None else known
+        return found
+
+    def _answered(self, question: Words, answer: Words) -> frozenset[int]:
+        held = [asked for asked in self._candidates(question) if asked.answered_by(answer) and _holds(question, asked.question)]
+        found = frozenset(number for asked in held for number in self._items[asked])
+        if len(question) + len(answer) <= LONG_WORDS:
+            if len(self._found) >= _PAIRS_KEPT:
+                self._found.clear()
+            self._found[question, answer] = found
         return found
 
     def copied_in(self, row: RowWords) -> set[int]:
@@ -98,9 +120,9 @@ class BenchmarkTexts:
             hits.update(self._runs.get(run, ()))
         return {number for number, count in hits.items() if count >= self._needed[number]}
 
-    def _candidates(self, question: Words) -> set[int]:
-        """Return the items whose question begins somewhere in a row's; one of under three words must be all of it."""
-        found: set[int] = set()
+    def _candidates(self, question: Words) -> set[_Asked]:
+        """Return what items ask that begins somewhere in a row's question; a question of under three words must be all of it."""
+        found: set[_Asked] = set()
         for length in self._lengths:
             starts = range(len(question) - length + 1) if length >= 3 else range(int(len(question) == length))
             for start in starts:

@@ -7,6 +7,8 @@ from typing import Any
 import imagehash
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from making_sources import llava, llava_source
 from PIL import Image, ImageFilter
 
@@ -14,10 +16,11 @@ from sources.benchmark import Item
 from sources.overlap.bands import RADIUS, BandedIndex
 from sources.overlap.contamination import Held, contaminated_rows
 from sources.overlap.gallery import Gallery, repeated, shared
+from sources.overlap.hits import Hits, RowFacts
 from sources.overlap.look import is_simple, look_at
 from sources.overlap.scanning import scan_images
 from sources.overlap.shares import overlap
-from sources.overlap.texts import BenchmarkTexts, RowWords
+from sources.overlap.texts import BenchmarkTexts, RowWords, words
 from sources.problems import Problem
 from sources.sample import ImageRef
 from sources.sampling import SourcePool
@@ -181,3 +184,71 @@ def test_overlap_of_two_sources_has_known_shares(tmp_path: Path) -> None:
     assert some.by_image.low <= 0.5 <= some.by_image.high
     inside = overlap(other, other)
     assert (inside.by_image.value, inside.by_both.value) == (0.0, 0.0)
+
+
+NAMES = st.sampled_from("abcdef")
+FACTS = st.lists(
+    st.tuples(st.lists(NAMES, max_size=2), st.sampled_from(["", "", "one", "two"]), st.frozensets(st.sampled_from(["p", "q"]))), max_size=8
+)
+
+
+def facts_of(rows: list[tuple[list[str], str, frozenset[str]]]) -> list[RowFacts]:
+    return [RowFacts(number, tuple(images), text, pairs) for number, (images, text, pairs) in enumerate(rows)]
+
+
+@given(FACTS, FACTS, st.dictionaries(NAMES, st.sets(NAMES)), st.booleans())
+@settings(max_examples=300)
+def test_rows_that_pass_by_are_compared_as_all_pairs_would_be(
+    mine: list[tuple[list[str], str, frozenset[str]]],
+    others: list[tuple[list[str], str, frozenset[str]]],
+    same: dict[str, set[str]],
+    inside: bool,
+) -> None:
+    held, met = facts_of(mine), facts_of(mine if inside else others)
+    hits = Hits(held, same, inside)
+    for other in met:
+        hits.meet(other)
+    for place, row in enumerate(held):
+        twins = {twin for digest in row.images for twin in same.get(digest, ())}
+        there = [other for other in met if not (inside and other.number == row.number)]
+        shown = [other for other in there if twins & set(other.images)]
+        copies = [other.number for other in shown if not inside or not set(row.images) & set(other.images)]
+        read = [other.number for other in there if row.text and other.text == row.text]
+        both = [other.number for other in shown if row.pairs & other.pairs]
+        assert hits.by_image[place] == (copies[0] if copies else None)
+        assert hits.by_text[place] == (read[0] if read else None)
+        assert hits.by_both[place] == (both[0] if both else None)
+
+
+def test_images_of_another_source_are_compared_a_portion_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(6):
+        write(tmp_path / "a" / f"{i}.jpg", jpeg(picture(i), 90))
+        write(tmp_path / "b" / f"{i}.jpg", jpeg(picture(i), 50))
+    rows = [llava(f"{i}.jpg", "<image>\nQ?", f"{i}") for i in range(6)]
+    one, other = source(tmp_path / "a", rows), source(tmp_path / "b", rows[::-1])
+    whole = overlap(one, other)
+    monkeypatch.setattr("sources.overlap.shares._PORTION", 2)
+    assert overlap(one, other) == whole
+    assert (whole.by_image.value, whole.by_both.value) == (1.0, 1.0)
+
+
+def test_items_that_ask_the_same_are_all_found_and_no_other() -> None:
+    """By its definition, whatever was asked before: what is known of short pairs must not be another pair's."""
+    colours, shapes = ("red", "blue"), ("cube", "cone")
+    asked = [("What colour is it?", colours), ("Which shape is it?", shapes), ("Which shape is it in the end?", shapes)]
+    items = [
+        item(f"{n}", None, question, choices[n % 2], choices if n % 3 else ()) for n in range(18) for question, choices in [asked[n % 3]]
+    ]
+    texts = BenchmarkTexts(items)
+    for _ in range(2):
+        for question, choices in asked:
+            for answer in (*choices, "A", "b", "It is red.", "green"):
+                said = RowWords(((words(f"Look. {question}"), words(answer)),), ())
+                found = {
+                    n
+                    for n, one in enumerate(items)
+                    if words(one.question) == words(question) or one.question[:-1] in question
+                    if words(one.answer)[0] in words(answer)
+                    or (one.choices and len(words(answer)) == 1 and words(answer)[0] == "ab"[one.choices.index(one.answer)])
+                }
+                assert texts.asked_in(said) == found, (question, answer)
