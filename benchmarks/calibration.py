@@ -10,7 +10,7 @@ Real: POOL is a folder of `calibration_pool.py`; see `calibration_real.py`.
 
 Figures have `value`, `low`, `high` (95 %): `coverage` of the 90 % intervals, `false_positive_rate` (any false verdict in a study),
 `power` (verdict right at twice the minimum detectable effect), `width_ratio` (median width over that of an oracle which makes the same
-estimate and knows its variance: z instead of t), `split_ties` (any two truly equal sources in different tiers; all sources equal).
+estimate and knows its variance: z instead of t), `split_ties` (any two truly equal sources in different tiers).
 """
 
 from __future__ import annotations
@@ -67,9 +67,8 @@ def _lines(path: Path | None) -> list[Record]:
     return found
 
 
-def share(records: Sequence[Record], name: str, *, null_only: bool = False) -> dict[str, float]:
-    parts = [Share(**r["shares"][name]) for r in records if name in r["shares"] and not (null_only and r["cell"]["real"])]
-    return figure(parts)
+def share(records: Sequence[Record], name: str) -> dict[str, float]:
+    return figure([Share(**record["shares"][name]) for record in records if name in record["shares"]])
 
 
 def met(name: str, found: dict[str, float]) -> bool:
@@ -84,16 +83,14 @@ def met(name: str, found: dict[str, float]) -> bool:
 
 def figures(records: Sequence[Record]) -> dict[str, dict[str, float]]:
     compared = [record for record in records if record["cell"]["kind"] == "compare"]
-    found = {name: share(compared, key, null_only=name == "split_ties") for name, key in SHARES.items()}
+    found = {name: share(compared, key) for name, key in SHARES.items()}
     found["width_ratio"] = median_figure([width for record in compared for width in record["widths"]])
     return {name: values for name, values in found.items() if values["studies"]}
 
 
 def more_figures(records: Sequence[Record]) -> dict[str, dict[str, float]]:
-    names = sorted({name for record in records for name in record["shares"]} - {"coverage", "false_verdict", "power"})
+    names = sorted({name for record in records for name in record["shares"]} - set(SHARES.values()))
     found = {name: share(records, name) for name in names}
-    found["split_ties_beside_real_effects"] = share([r for r in records if r["cell"]["real"]], "split_ties")
-    found.pop("split_ties", None)
     return {name: values for name, values in found.items() if values["studies"]}
 
 
