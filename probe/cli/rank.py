@@ -85,7 +85,12 @@ def print_ranking(ranking: Ranking, capability: str | None, form: str, parsed: P
     twice = len({row.source for row in rows}) < len(rows)  # probed in two designs: their arms tell them apart
     places, listing = _places(ranking, rows), []
     for row in rows:
-        line: dict[str, Any] = {"tier": row.tier, "rank": _shown(places.get(row.arm)), "source": row.arm if twice else row.source, "effect": interval(row.effect)}
+        line: dict[str, Any] = {
+            "tier": row.tier,
+            "rank": _shown(places.get(row.arm)),
+            "source": row.arm if twice else row.source,
+            "effect": interval(row.effect),
+        }
         line["accuracy"] = round(row.accuracy, 3)
         if any(r.verdict for r in rows):
             line["verdict"] = _verdict(row)
@@ -132,8 +137,7 @@ def ranking_json(ranking: Ranking, capability: str | None, not_new: Mapping[str,
     rows = rows_at(ranking, capability)
     places = _places(ranking, rows)
     sources = [
-        _source_json(ranking, row, parsed or {})
-        | {"rank": _place_json(places.get(row.arm)), "not_new_to_proxy": not_new.get(row.source)}
+        _source_json(ranking, row, parsed or {}) | {"rank": _place_json(places.get(row.arm)), "not_new_to_proxy": not_new.get(row.source)}
         for row in rows
     ]
     pairs = [
