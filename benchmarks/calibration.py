@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """Measure whether the statistics keep their promises: on simulated studies of known truth, and on real probes.
 
-    python benchmarks/calibration.py [--quick] [--json] [--out cells.jsonl] [--studies 2000] [--only TEXT] [--real POOL]
+    python benchmarks/calibration.py [--quick] [--json] [--out cells.jsonl] [--studies 2000] [--kept] [--only TEXT] [--real POOL]
 
 Simulated: seven noise shapes x 3, 5, 8 seeds x 4, 12, 40 sources x nil and real effects, at least 2,000 studies a cell (--quick: a few
 hundred in all, on a few cells), each put through the tool's own `compare`; and cells of four benchmarks through `rank_study`. Cells
-are deterministic. With --out each finished cell is kept, and the same command goes on; --only takes the cells whose name holds TEXT.
+are deterministic. With --out each finished cell is kept, and the same command goes on; --kept reports on the
+finished ones and runs none; --only takes the cells whose name holds TEXT.
 Real: POOL is a folder of `calibration_pool.py`; see `calibration_real.py`.
 
 Figures have `value`, `low`, `high` (95 %): `coverage` of the 90 % intervals, `false_positive_rate` (any false verdict in a study),
 `power` (verdict right at twice the minimum detectable effect), `width_ratio` (median width over that of an oracle which makes the same
-estimate and knows its variance: z instead of t), `split_ties` (any two truly equal sources in different tiers; all sources equal).
+estimate and knows its variance: z instead of t), `split_ties` (any two truly equal sources in different tiers).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ SHARES = {"coverage": "coverage", "false_positive_rate": "false_verdict", "power
 
 def simulate(wanted: Sequence[Cell], studies: int, out: Path | None) -> list[Record]:
     """Run the cells that `out` does not hold yet with so many studies."""
-    kept = {record["name"]: record for record in _lines(out) if record["studies"] >= studies}
+    kept = finished(out, studies)
     records, began, made = [], time.monotonic(), 0
     for number, cell in enumerate(wanted, 1):
         if cell.name() not in kept:
@@ -50,8 +51,14 @@ def simulate(wanted: Sequence[Cell], studies: int, out: Path | None) -> list[Rec
                     file.flush()
                     os.fsync(file.fileno())
         records.append(kept[cell.name()])
-        print(f"{number} of {len(wanted)}: {cell.name()}, {(time.monotonic() - began) / max(made, 1):.0f} s a cell", file=sys.stderr)
+        if made:
+            print(f"{number} of {len(wanted)}: {cell.name()}, {(time.monotonic() - began) / made:.0f} s a cell", file=sys.stderr)
     return records
+
+
+def finished(out: Path | None, studies: int) -> dict[str, Record]:
+    """Return the kept cells of at least so many studies, by name."""
+    return {record["name"]: record for record in _lines(out) if record["studies"] >= studies}
 
 
 def _lines(path: Path | None) -> list[Record]:
@@ -67,9 +74,8 @@ def _lines(path: Path | None) -> list[Record]:
     return found
 
 
-def share(records: Sequence[Record], name: str, *, null_only: bool = False) -> dict[str, float]:
-    parts = [Share(**r["shares"][name]) for r in records if name in r["shares"] and not (null_only and r["cell"]["real"])]
-    return figure(parts)
+def share(records: Sequence[Record], name: str) -> dict[str, float]:
+    return figure([Share(**record["shares"][name]) for record in records if name in record["shares"]])
 
 
 def met(name: str, found: dict[str, float]) -> bool:
@@ -84,16 +90,14 @@ def met(name: str, found: dict[str, float]) -> bool:
 
 def figures(records: Sequence[Record]) -> dict[str, dict[str, float]]:
     compared = [record for record in records if record["cell"]["kind"] == "compare"]
-    found = {name: share(compared, key, null_only=name == "split_ties") for name, key in SHARES.items()}
+    found = {name: share(compared, key) for name, key in SHARES.items()}
     found["width_ratio"] = median_figure([width for record in compared for width in record["widths"]])
     return {name: values for name, values in found.items() if values["studies"]}
 
 
 def more_figures(records: Sequence[Record]) -> dict[str, dict[str, float]]:
-    names = sorted({name for record in records for name in record["shares"]} - {"coverage", "false_verdict", "power"})
+    names = sorted({name for record in records for name in record["shares"]} - set(SHARES.values()))
     found = {name: share(records, name) for name in names}
-    found["split_ties_beside_real_effects"] = share([r for r in records if r["cell"]["real"]], "split_ties")
-    found.pop("split_ties", None)
     return {name: values for name, values in found.items() if values["studies"]}
 
 
@@ -147,13 +151,18 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--studies", type=int)
+    parser.add_argument("--kept", action="store_true", help="report on the cells that --out holds, run none")
     parser.add_argument("--only", default="")
     parser.add_argument("--real", type=Path, help="a pool of calibration_pool.py")
     wanted = parser.parse_args()
-    asked = [cell for cell in (QUICK if wanted.quick else cells()) if wanted.only in cell.name()]
+    asked, studies = QUICK if wanted.quick else cells(), wanted.studies or (QUICK_STUDIES if wanted.quick else 2000)
+    if wanted.kept:
+        kept = finished(wanted.out, studies)
+        asked = [cell for cell in asked if cell.name() in kept]
+    asked = [cell for cell in asked if wanted.only in cell.name()]
     if not asked:
-        parser.error(f"no cell's name holds {wanted.only!r}")
-    found = {"simulated": report(simulate(asked, wanted.studies or (QUICK_STUDIES if wanted.quick else 2000), wanted.out))}
+        parser.error(f"no cell that is asked for has a name that holds {wanted.only!r}")
+    found = {"simulated": report(simulate(asked, studies, wanted.out))}
     if wanted.real:
         from calibration_real import real_figures
 

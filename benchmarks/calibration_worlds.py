@@ -23,6 +23,7 @@ from probe.decide.effects import contrasts, effects, family_prior  # noqa: E402
 from probe.decide.levels import LevelPanel  # noqa: E402
 from probe.decide.panel import Panel, benchmark_panel  # noqa: E402
 from probe.decide.ranking import rank_study  # noqa: E402
+from probe.decide.tiers import ranks  # noqa: E402
 
 SHAPES = {
     "plain": World(),
@@ -165,6 +166,13 @@ def judge(tally: Tally, found: LevelResult, truth: np.ndarray, oracle: np.ndarra
         tally.add("split_ties", bool((apart & equal).any()))
         tally.add("split_tie_pairs", apart[equal])
     tally.add("split_undecided", bool((apart & ~decided).any()))
+    tally.add("decided_pair_in_two_tiers", apart[decided])
+    better = [
+        pair if one.value > 0 else pair[::-1] for pair, one, sure in zip(found.pairs, found.differences, decided, strict=True) if sure
+    ]
+    places = ranks([str(arm) for arm in arms], [(str(one), str(other)) for one, other in better])
+    tally.add("wrong_rank", any(truth[one] <= truth[other] for one, other in better))
+    tally.add("places_left", [(last - first + 1) / len(arms) for first, last in places.values()])
     if oracle is not None:
         tally.widths.append(float(np.median((high - low) / 2 / oracle)))
         twice = np.abs(np.resize(PATTERN, len(arms))) == 2.0

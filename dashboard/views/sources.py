@@ -13,7 +13,10 @@ ALL = "all"
 
 def show() -> None:
     """Place the page."""
-    parts.heading("Which sources help?", "Sources in one tier are not told apart: a rank inside a tier would be noise.")
+    parts.heading(
+        "Which sources help?",
+        "Sources of different tiers are told apart; inside a tier, the pairs below say which are.",
+    )
     view = chosen_study()
     if view is None:
         return
@@ -80,7 +83,7 @@ def _ranking(view: reading.Snapshot, effects: pd.DataFrame, design: str, capabil
             key=f"ranking-{design}-{capability}",
             alt="sources by tier, with effects, intervals and cost",
             column_config={
-                "tier": st.column_config.NumberColumn("Tier", width=50, help="1 is best; the same tier means not told apart"),
+                "tier": st.column_config.NumberColumn("Tier", width=50, help="1 is best; different tiers mean told apart"),
                 "open": st.column_config.LinkColumn("Source", display_text=r"[?&]source=([^&]+)", width=145),
                 "effect": st.column_config.TextColumn("Effect [interval]", width=175),
                 "verdict": st.column_config.TextColumn("Verdict", width=135),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,9 +84,14 @@ def print_ranking(ranking: Ranking, capability: str | None, form: str, parsed: P
     capabilities = list(dict.fromkeys(row.name for row in ranking.effects if row.level == "capability"))
     effects = {(row.arm, row.level, row.name): row for row in ranking.effects}
     twice = len({row.source for row in rows}) < len(rows)  # probed in two designs: their arms tell them apart
-    listing = []
+    places, listing = _places(ranking, rows), []
     for row in rows:
-        line: dict[str, Any] = {"tier": row.tier, "source": row.arm if twice else row.source, "effect": interval(row.effect)}
+        line: dict[str, Any] = {
+            "tier": row.tier,
+            "rank": _shown(places.get(row.arm)),
+            "source": row.arm if twice else row.source,
+            "effect": interval(row.effect),
+        }
         line["accuracy"] = round(row.accuracy, 3)
         if any(r.verdict for r in rows):
             line["verdict"] = _verdict(row)
@@ -100,7 +105,7 @@ def print_ranking(ranking: Ranking, capability: str | None, form: str, parsed: P
         metric = rows[0].metric if rows else ranking.metric
         say(
             f"Study {ranking.study} on proxy {ranking.proxy}: effect on {metric} against {ranking.reference}, {scope}; "
-            f"{ranking.level:.0%} intervals. Same tier: not told apart.\n"
+            f"{ranking.level:.0%} intervals. Different tiers: told apart; rank: the places a source may have.\n"
         )
     print_listing(listing, form, empty="No source has been scored yet: probe run --source S.")
     if form == "table":
@@ -131,7 +136,11 @@ def ranking_json(ranking: Ranking, capability: str | None, not_new: Mapping[str,
     """
     level, name = ("overall", "overall") if capability is None else ("capability", capability)
     rows = rows_at(ranking, capability)
-    sources = [_source_json(ranking, row, parsed or {}) | {"not_new_to_proxy": not_new.get(row.source)} for row in rows]
+    places = _places(ranking, rows)
+    sources = [
+        _source_json(ranking, row, parsed or {}) | {"rank": _place_json(places.get(row.arm)), "not_new_to_proxy": not_new.get(row.source)}
+        for row in rows
+    ]
     pairs = [
         {
             "a": pair.a_source,
@@ -185,6 +194,27 @@ def _source_json(ranking: Ranking, row: EffectRow, parsed: ParseRates) -> dict[s
         "capabilities": level_map("capability"),
         "benchmarks": benchmarks,
     }
+
+
+def _places(ranking: Ranking, rows: Sequence[EffectRow]) -> dict[str, tuple[int, int]]:
+    """Return the places that each arm of a level may have among those of its design, where the design has tiers."""
+    from probe.decide.tiers import ranks
+
+    tiered = [row for row in rows if row.tier is not None]
+    found: dict[str, tuple[int, int]] = {}
+    for design in {row.verdict_from for row in tiered}:
+        arms = {row.arm: row for row in tiered if row.verdict_from == design}
+        pairs = [p for p in ranking.pairs if p.decided and p.a in arms and (p.level, p.name) == (arms[p.a].level, arms[p.a].name)]
+        found |= ranks(arms, [(p.a, p.b) if p.difference.value > 0 else (p.b, p.a) for p in pairs])
+    return found
+
+
+def _shown(place: tuple[int, int] | None) -> str:
+    return "-" if place is None else "-".join(str(end) for end in dict.fromkeys(place))
+
+
+def _place_json(place: tuple[int, int] | None) -> dict[str, int] | None:
+    return None if place is None else {"low": place[0], "high": place[1]}
 
 
 def _verdict(row: EffectRow) -> str:

@@ -221,4 +221,5 @@ def family_prior(panel: Panel, arms: Sequence[int], reference: int | None = None
     several = [a for a in arms if done[a].sum() > 1]
     shared = done[several].all(axis=0)
     cap = pooled_degrees_of_freedom(panel.means[several][:, shared], centred=reference is None)
-    return fit_prior(found.seed_variance, found.seed_df, max(cap, float(found.seed_df.max())))
+    members = pairs if reference is None else None
+    return fit_prior(found.seed_variance, found.seed_df, max(cap, float(found.seed_df.max())), members)

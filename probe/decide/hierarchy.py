@@ -43,10 +43,13 @@ def plan(questions: Sequence[Question]) -> Plan:
     places = {question: k for k, question in enumerate(dict.fromkeys(questions))}
     arms = list(dict.fromkeys(question.arm for question in places))
     weights, passed = np.zeros(len(places)), np.zeros((len(places), len(places)))
-    tops = {arm: _layers([q for q in places if q.arm == arm])[0] for arm in arms}
-    for arm in arms:
-        layers = _layers([question for question in places if question.arm == arm])
-        elsewhere = [places[top] for other in arms if other != arm for top in tops[other]] or [places[top] for top in tops[arm]]
+    own: dict[Hashable, list[Question]] = {arm: [] for arm in arms}
+    for question in places:
+        own[question.arm].append(question)
+    layers_of = {arm: _layers(questions) for arm, questions in own.items()}
+    tops = {arm: [places[top] for top in layers[0]] for arm, layers in layers_of.items()}
+    for arm, layers in layers_of.items():
+        elsewhere = [top for other in arms if other != arm for top in tops[other]] or tops[arm]
         for depth, layer in enumerate(layers):
             share = 1.0 if len(layers) == 1 else FIRST_SHARE if depth == 0 else (1 - FIRST_SHARE) / (len(layers) - 1)
             for question in layer:

@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+# How far log-variances of contrasts are expected to differ before any is seen, as a variance: about 1, hardly above 2.4. The bundled
+# proxy's probes have 1.1 on the mean of three benchmarks (`calibration_pool.py`), arms that are equal 0, log-deviations of .8 have 1.3.
+EXPECTED_EXCESS, EXCESS_VARIANCE = 1.0, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +36,50 @@ class VariancePrior:
         return posterior, np.maximum(np.minimum(total, self.pooled_df), own_df)
 
 
-def fit_prior(variances: ArrayLike, df: ArrayLike, pooled_df: float) -> VariancePrior:
+def fit_prior(variances: ArrayLike, df: ArrayLike, pooled_df: float, members: ArrayLike | None = None) -> VariancePrior:
     """Estimate the prior from variances by the moments of log s^2 (Smyth 2004, sec. 6.2); no moderation from fewer than two.
 
-    Tiny variances are raised to 1e-5 of the median as limma does, so that a zero does not rule the logarithms.
+    How far true variances differ, `excess`, is hardly known from a few arms with two degrees of freedom each; taken at its estimate, a
+    third of studies of very unequal arms would pool them as if equal, and call too much. So it is a compromise of the estimate and of
+    what is expected (`EXPECTED_EXCESS`), each weighed by its precision: the estimate's variance is about 2 trigamma(d/2)^2 for each free
+    arm. With many arms or seeds the data rule. `members[k]` are the two arms of contrast k, see `_scatter`; without, contrasts are free
+    of one another. Tiny variances are raised to 1e-5 of the median as limma does, so that a zero does not rule the logarithms.
     """
     from scipy.special import digamma, polygamma
 
     s2, d = np.broadcast_arrays(np.asarray(variances, dtype=np.float64), np.asarray(df, dtype=np.float64))
-    s2, d = s2[d > 0], d[d > 0]
+    known = d > 0
+    s2, d = s2[known], d[known]
     if len(s2) < 2 or not np.any(s2 > 0):
         return VariancePrior(float(s2.mean()) if len(s2) else 0.0, 0.0, float(pooled_df))
     pooled = float((d * s2).sum() / d.sum())
     s2 = np.maximum(s2, 1e-5 * max(float(np.median(s2)), 1e-12 * pooled))
     e = np.log(s2) - digamma(d / 2) + np.log(d / 2)
-    excess = float(e.var(ddof=1) - polygamma(1, d / 2).mean())
-    if excess <= 0 or d.max() == 1:  # single degrees of freedom cannot tell variances apart
+    noise = float(polygamma(1, d / 2).mean())
+    found, free = _scatter(e, None if members is None else np.asarray(members)[known])
+    doubt = 2 * noise**2 / EXCESS_VARIANCE
+    excess = (doubt * EXPECTED_EXCESS + free * (found - noise)) / (doubt + free)
+    if excess <= 0:
         return VariancePrior(pooled, float("inf"), float(pooled_df))
     d0 = 2.0 * _inverse_trigamma(excess)
     return VariancePrior(float(np.exp(e.mean() + digamma(d0 / 2) - np.log(d0 / 2))), d0, float(pooled_df))
+
+
+def _scatter(values: Floats, members: NDArray[np.int64] | None) -> tuple[float, int]:
+    """Return the variance of contrasts' values, and from how many free arms it is.
+
+    Contrasts that share an arm are alike, and a plain sample variance would come out too small. So it is half the mean square of the
+    differences between contrasts that share none (a U-statistic: Hoeffding 1948, Ann. Math. Statist. 19, 293-325); 0 arms where there
+    are none such.
+    """
+    count = free = len(values)
+    apart, couples = count * (values**2).sum() - values.sum() ** 2, count * (count - 1) / 2
+    if members is not None:
+        arms, places = np.unique(members, return_inverse=True)
+        ends, twice, free = places.reshape(-1, 2).T.ravel(), np.concatenate([values, values]), len(arms)
+        n, sums, squares = np.bincount(ends), np.bincount(ends, twice), np.bincount(ends, twice**2)
+        apart, couples = apart - (n * squares - sums**2).sum(), couples - (n * (n - 1)).sum() / 2
+    return (float(apart / couples / 2), free - 1) if couples > 0 else (0.0, 0)
 
 
 def _inverse_trigamma(value: float) -> float:

@@ -75,17 +75,22 @@ def seeds_to_decide(found: Effects, margin: ArrayLike, given: Judged, *, most: i
     More seeds shrink the seed part of the variance alone; the item part stays. Each comparison is asked at the level that it still has.
     """
     margins = np.broadcast_to(np.asarray(margin, dtype=np.float64), found.value.shape)
-    levels = zip(given.apart.tolist(), given.inside.tolist(), strict=True)
-    return tuple(
-        _more_seeds(found, k, float(margins[k]), alphas, most) if verdict is Verdict.UNDECIDED and found.seeds_known[k] else None
-        for k, (verdict, alphas) in enumerate(zip(given.verdicts, levels, strict=True))
-    )
+    asked = np.array([verdict is Verdict.UNDECIDED for verdict in given.verdicts], dtype=bool) & found.seeds_known
+    least, enough = np.zeros(asked.shape, dtype=np.int64), np.full(asked.shape, most)  # decided is between the first and the second
+    if not asked.any():
+        return (None,) * len(asked)
+    possible = asked & _would_decide(found, margins, given, enough)
+    while (enough - least > 1).any():
+        middle = (least + enough) // 2
+        done = _would_decide(found, margins, given, middle)
+        least, enough = np.where(done, least, middle), np.where(done, middle, enough)
+    return tuple(int(more) if can else None for more, can in zip(enough.tolist(), possible.tolist(), strict=True))
 
 
-def _more_seeds(found: Effects, k: int, margin: float, alphas: tuple[float, float], most: int) -> int | None:
-    more, tails = np.arange(1, most + 1), (found.share_left * alphas[0] / 2, found.share_left * alphas[1])
-    seeds, items = found.seed_variance[k] / (found.repeats[k] + more), np.full(most, found.item_variance[k])
-    apart, inside = (half_width(1 - tail, seeds, found.seed_df[k] + more, items, found.item_df[k]) for tail in tails)
-    size = abs(float(found.value[k]))
-    done = (size > apart) | (size + inside < margin)
-    return int(more[np.argmax(done)]) if done.any() else None
+def _would_decide(found: Effects, margins: Floats, given: Judged, more: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Say which effects would be decided with so many more seeds each; one that is decided stays so with still more."""
+    seeds, seed_df = found.seed_variance / (found.repeats + more), found.seed_df + more
+    tails = found.share_left * given.apart / 2, found.share_left * given.inside
+    apart, inside = (half_width(1 - tail, seeds, seed_df, found.item_variance, found.item_df) for tail in tails)
+    size = np.abs(found.value)
+    return np.asarray((size > apart) | (size + inside < margins))

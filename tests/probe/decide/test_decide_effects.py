@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 from decide_worlds import World, calibration, null_studies, paired_effects
@@ -193,6 +195,23 @@ def test_moderation_recovers_a_known_prior():
     prior = fit_prior(variances * rng.chisquare(4, 4000) / 4, np.full(4000, 4.0), 1e9)
     assert prior.df == pytest.approx(10, rel=0.25)
     assert prior.variance == pytest.approx(2.0, rel=0.05)
+
+
+def test_contrasts_that_share_an_arm_do_not_make_variances_look_alike():
+    rng = np.random.default_rng(2)
+    shared, pairs = [], list(combinations(range(40), 2))
+    for _ in range(20):  # arms' variances spread as lognormal of deviation 1.2, known all but exactly
+        own = np.exp(rng.normal(0, 1.2, 40))
+        variances = np.array([own[a] + own[b] for a, b in pairs])
+        shared.append(fit_prior(variances, np.full(len(pairs), 1e4), 1e9, pairs).df)
+    alone = np.exp(rng.normal(0, 1.2, (20000, 2))).sum(axis=1)
+    assert np.mean(shared) == pytest.approx(fit_prior(alone, np.full(20000, 1e4), 1e9).df, rel=0.1)
+
+
+def test_few_arms_and_seeds_do_not_overrule_that_variances_may_differ():
+    alike = fit_prior(np.ones(10), np.full(10, 2.0), 1e9, list(combinations(range(5), 2)))
+    assert 2 < alike.df < 12
+    assert fit_prior(np.ones(10), np.full(10, 30.0), 1e9, list(combinations(range(5), 2))).df > 50
 
 
 def test_no_prior_is_the_plain_variance():

@@ -5,6 +5,7 @@ import pytest
 from decide_worlds import World, study
 
 from db.values import Design, Verdict
+from probe.cli.rank import ranking_json
 from probe.decide.confirm import confirm
 from probe.decide.levels import STANDARDISED, combination, level_panels
 from probe.decide.ranking import best_first, rank_study
@@ -99,6 +100,20 @@ def test_only_solved_benchmarks_are_still_ranked():
     inputs = solo({"q": {"a": 0.9, "b": 0.5}})
     inputs.benchmarks[0].values[2] = 1.0
     assert rows(rank_study(inputs))["a"].tier == 1
+
+
+def test_the_listing_gives_the_places_that_pairs_leave_to_each_source():
+    rng = np.random.default_rng(3)
+    world = World(seed=0.01)
+    truth = np.array([0.0, 0.5, 0.5, -0.5])
+    ranking = rank_study(study({"x": world.scores(rng, 4, 5, truth)}, ["base", "a", "b", "c"], world.groups(), design=Design.ADD_ONE))
+    listed = {source["source"]: source for source in ranking_json(ranking, None, {})["sources"]}
+    assert {name: source["rank"] for name, source in listed.items()} == {
+        "a": {"low": 1, "high": 2},
+        "b": {"low": 1, "high": 2},
+        "c": {"low": 3, "high": 3},
+    }
+    assert [listed[name]["tier"] for name in "abc"] == [1, 1, 2]
 
 
 def test_null_arms_share_one_tier_and_undecided_says_how_many_seeds():

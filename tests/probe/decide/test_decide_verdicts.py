@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 from decide_worlds import World
@@ -5,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.values import Verdict
-from probe.decide.effects import Effects, contrasts, effects, family_prior
+from probe.decide.effects import Effects, contrasts, effects, family_prior, half_width
 from probe.decide.multiplicity import hochberg, holm
 from probe.decide.panel import benchmark_panel
-from probe.decide.tiers import tiers
+from probe.decide.tiers import ranks, tiers
 from probe.decide.verdicts import judge, minimum_detectable_effect, seeds_to_decide, verdicts
 
 
@@ -116,4 +118,42 @@ def test_tiers_open_only_at_a_decided_gap():
 @given(st.permutations(["a", "b", "c", "d"]))
 def test_tiers_do_not_depend_on_the_order_given(names):
     values = {"a": 1.0, "b": 1.0, "c": 0.5, "d": 0.2}
-    assert tiers({name: values[name] for name in names}, {("a", "d")}) == {"a": 1, "b": 1, "c": 1, "d": 2}
+    below = {(better, "d") for better in "abc"}
+    assert tiers({name: values[name] for name in names}, below) == {"a": 1, "b": 1, "c": 1, "d": 2}
+
+
+PAIRS = list(combinations(range(5), 2))
+DECIDED = st.sets(st.sampled_from([(str(a), str(b)) for a, b in PAIRS]))
+
+
+@given(DECIDED)
+def test_different_tiers_are_decided_pairs_and_no_border_is_left_out(below):
+    found = tiers({str(k): -float(k) for k in range(5)}, below)
+    for a, b in PAIRS:
+        assert found[str(a)] == found[str(b)] or (str(a), str(b)) in below
+    full = [k for k in range(1, 5) if all((str(a), str(b)) in below for a in range(k) for b in range(k, 5))]
+    assert max(found.values()) == 1 + len(full)
+
+
+@given(DECIDED)
+def test_the_true_place_is_inside_the_ranks_when_no_pair_is_wrong(below):
+    found = ranks([str(k) for k in range(5)], below)
+    assert all(found[str(k)][0] <= k + 1 <= found[str(k)][1] for k in range(5))
+    assert ranks(["a", "b"], {("b", "a")}) == {"a": (2, 2), "b": (1, 1)}
+
+
+@given(st.integers(0, 1000), st.floats(0, 0.3))
+def test_more_seeds_are_the_fewest_that_decide(seed, margin):
+    rng = np.random.default_rng(seed)
+    found = known(rng.normal(0, 0.2, 4).tolist(), 0.05, df=float(rng.choice([4, 30])), items=float(rng.choice([0, 0.001])))
+    given_now = judge(found, margin)
+    levels = zip(given_now.apart, given_now.inside, strict=True)
+    for k, ((apart, inside), more) in enumerate(zip(levels, seeds_to_decide(found, margin, given_now), strict=True)):
+        enough = []
+        for extra in range(1, 65):
+            parts = 0.05 / (5 + extra), found.seed_df[k] + extra, found.item_variance[k], found.item_df[k]
+            size = abs(found.value[k])
+            if size > half_width(1 - apart / 2, *parts) or size + half_width(1 - inside, *parts) < margin:
+                enough.append(extra)
+        undecided = given_now.verdicts[k] is Verdict.UNDECIDED
+        assert more == (enough[0] if undecided and enough else None)
