@@ -80,3 +80,19 @@ def outside_json(doc: Manifest) -> list[dict[str, Any]]:
         }
         for entry in doc.outside
     ]
+
+
+def fidelity_line(doc: Manifest) -> str:
+    """Say how well the proxy agrees with full scale, or how to learn it."""
+    from probe.study.fidelity import nothing_recorded
+
+    return doc.fidelity.said if doc.fidelity else nothing_recorded(doc.study.name)
+
+
+def fidelity_entry_json(doc: Manifest) -> dict[str, Any] | None:
+    """Return the same as an object; null where no full-scale result is recorded."""
+    found = doc.fidelity
+    if found is None:
+        return None
+    estimates = {"agreement": estimate_json(found.agreement), "rank": estimate_json(found.rank)}
+    return {"outcomes": found.outcomes, "pairs": found.pairs, "said": found.said, **estimates}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from probe.cli.confirmation_options import against_of, confirmation_options, outside_json, outside_lines
+from probe.cli.confirmation_options import against_of, confirmation_options, fidelity_entry_json, fidelity_line, outside_json, outside_lines
 from probe.cli.mixture_questions import answer_front, answer_suggest, flat_lines
 from probe.cli.optimize_options import constraint_options, constraints_of, parse_weights, question, question_options
 from probe.cli.output import estimate_json, interval, print_json, print_table, say
@@ -139,6 +139,7 @@ def print_decision(doc: Manifest, path: Path) -> None:
         say(f"{claim_text(doc).capitalize()}.")
     for line in outside_lines(doc):
         say(line)
+    say(fidelity_line(doc))
     for warning in doc.warnings:
         say(f"Note: {warning}")
     say(f"\nManifest: {path}")
@@ -193,6 +194,7 @@ def optimize_json(doc: Manifest, path: Path) -> dict[str, Any]:
         "confirmed_gain": {name: {**(estimate_json(c.gain) or {}), "held": c.held} for name, c in confirmed.items()} or None,
         "beats_all": doc.beats_all() if confirmed else None,
         "outside": outside_json(doc),
+        "fidelity": fidelity_entry_json(doc),
         "warnings": list(doc.warnings),
     }
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from probe.decide.confirm import Confirmation
     from probe.decide.flat_optimum import FlatOptimum
     from probe.decide.surrogates import Choice
-    from probe.manifest.document import BenchmarkEntry, EvidenceEntry, Manifest, OptimiserEntry, OutsideEntry
+    from probe.manifest.document import BenchmarkEntry, EvidenceEntry, FidelityEntry, Manifest, OptimiserEntry, OutsideEntry
 
 
 def make_manifest(workspace: Workspace, store: Store, found: Search, plan: ConfirmationPlan, confirmed: Confirmation | None) -> Manifest:
@@ -54,6 +54,7 @@ def make_manifest(workspace: Workspace, store: Store, found: Search, plan: Confi
         sampling_seed=found.request.seed,
         warnings=(*found.notes, *_same_as_candidate(plan.arms), *_earlier_looks(plan if confirmed else None), *_losses(confirmed)),
         outside=_outside(store, found, confirmed),
+        fidelity=_fidelity(store, found),
     )
     code = code_version()
     return build_manifest(
@@ -175,6 +176,18 @@ def _outside(store: Store, found: Search, confirmed: Confirmation | None) -> tup
         )
         for one in (confirmed.outside if confirmed else ())
     )
+
+
+def _fidelity(store: Store, found: Search) -> FidelityEntry | None:
+    """Return how well the proxy agrees with full scale; None where no full-scale result is recorded."""
+    from probe.manifest.document import FidelityEntry
+    from probe.study.fidelity import fidelity
+
+    known = fidelity(store, found.study.name)
+    if not known.outcomes:
+        return None
+    one = known.overall
+    return FidelityEntry(known.outcomes, one.pairs if one else 0, known.said, one.agreement if one else None, one.rank if one else None)
 
 
 def _losses(confirmed: Confirmation | None) -> Iterator[str]:
