@@ -85,7 +85,7 @@ def list_(workspace: Workspace, study: str | None, form: str) -> None:
 
 @command.command()
 @click.argument("name")
-@click.option("--study", default="main", show_default=True)
+@click.option("--study", default="main", show_default=True, help="The study that it checks.")
 @click.pass_obj
 def remove(workspace: Workspace, name: str, study: str) -> None:
     """Forget a full-scale result."""

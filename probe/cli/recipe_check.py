@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 @click.command("check")
-@click.option("--study", default="main", show_default=True)
+@click.option("--study", default="main", show_default=True, help="The study whose recipe is checked.")
 @click.option("--source", "sources", multiple=True, metavar="S", help="Check with these alone.  [default: all that the study trained]")
 @click.option("--seeds", type=click.IntRange(2, 64), default=2, show_default=True, help="Repeats of every training.")
-@click.option("--workers", type=click.IntRange(1), default=None)
-@click.option("--device", default=None)
+@click.option("--workers", type=click.IntRange(1), default=None, help="Processes.  [default: one a core, or one a GPU]")
+@click.option("--device", default=None, help="cpu, cuda, cuda:1, ...; found by itself.")
 @click.option("--dry-run", is_flag=True, help="Print what it costs; store nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj

@@ -1,4 +1,4 @@
-"""Whether a proxy's learning rate and budget decide the answer: the order of sources over a small grid, and the chosen rate's rank in it."""
+"""Whether a proxy's learning rate and budget decide the answer: the order of sources over a small grid, and other rates' gains."""
 
 from __future__ import annotations
 

@@ -157,7 +157,5 @@ def _about_rate(found: Sequence[CellJudged], rate: float, metric: str) -> str:
     figures = f"{best.gain.value:+.3f} [{best.gain.low:+.3f}, {best.gain.high:+.3f}] {metric}, mean over sources"
     other = f"{rate * best.cell.rate:g}"
     if best.better:
-        return (
-            f"The learning rate {rate:g} is dominated: {other} scores {figures}, beyond doubt. Use --learning-rate {other} in a new study."
-        )
+        return f"The learning rate {rate:g} is dominated: {other} scores {figures}, beyond doubt; use --learning-rate {other}."
     return f"The learning rate {rate:g} is not shown to be worse than another: at best {other} scores {figures}."
