@@ -152,13 +152,13 @@ def _of_lines(workspace: Workspace, first: Line, lines: Sequence[Line]) -> Given
 def _trained(workspace: Workspace, manifest: str, mixture: str, neither: str) -> tuple[Curriculum, str]:
     """Return what was trained, and the hash of its manifest where it has one."""
     from probe.cli.manifest import load_manifest
-    from probe.study.base import parse_base
+    from probe.study.base import parse_shares
     from sources.mixture import Curriculum, Mixture, Phase
 
     if bool(manifest) == bool(mixture):
         raise UsageError(f"{neither}, one of the two.")
     if mixture:
-        return Curriculum.static(parse_base(mixture, "--mixture")), ""
+        return Curriculum.static(parse_shares("--mixture", mixture)), ""
     doc = load_manifest(workspace, manifest)
     return Curriculum(tuple(Phase(Mixture.of(phase.weights), phase.share) for phase in doc.phases)), doc.hash
 

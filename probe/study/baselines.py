@@ -88,7 +88,8 @@ def source_verdicts(store: Store, study: StudyRecord) -> dict[str, Verdict]:
             return {}
     found: dict[str, Verdict] = {}
     for row in ranking.effects:
-        if row.level == "overall" and row.verdict is not None and found.get(row.source) is not Verdict.HURTS:
+        judged = row.level == "overall" and row.verdict is not None and row.verdict_from in JUDGED
+        if judged and row.verdict and found.get(row.source) is not Verdict.HURTS:
             found[row.source] = row.verdict
     return found
 

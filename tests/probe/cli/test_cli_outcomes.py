@@ -1,17 +1,19 @@
 """`probe outcomes` by the command line."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from probe.manifest import write_manifest
 from probe.manifest.example import example_manifest
+from probe.study.run import RunRequest, plan_run, store_plan
+from probe.workspace import Workspace
 
 
 def test_a_result_is_recorded_listed_and_removed(probe, study, mine):
-    ended = probe(
-        "outcomes", "add", "--mixture", f"{mine}=1", "--score", "bench=0.41", "--stderr", "bench=0.01", "--name", "one", "--note", "8B"
-    )
+    words = ("--mixture", f"{mine}=1", "--score", "bench=0.41", "--stderr", "bench=0.01", "--name", "one", "--note", "8B")
+    ended = probe("outcomes", "add", *words)
     assert ended.code == 0, ended.err
     assert "too few to tell (1 outcome" in ended.out
     (row,) = probe("outcomes", "list", "--json").json()
@@ -75,16 +77,9 @@ def test_a_recipe_check_tells_its_cost_and_needs_two_sources(probe, study, mine)
 
 def test_a_recipe_check_is_planned_in_studies_of_its_own(probe, study, mine, llava, images):
     assert probe("sources", "add", "second", "--path", llava, "--images", images).code == 0
-    from pathlib import Path
-
-    from probe.study.run import RunRequest, plan_run, store_plan
-    from probe.workspace import Workspace
-
     workspace = Workspace(Path(".probe"))
-    store_plan(
-        workspace,
-        plan_run(workspace, RunRequest((mine, "second"), study="two", samples=16, seeds=2, benchmarks=("bench",)), lambda line: None),
-    )
+    request = RunRequest((mine, "second"), study="two", samples=16, seeds=2, benchmarks=("bench",))
+    store_plan(workspace, plan_run(workspace, request, lambda line: None))
     ended = probe("proxies", "check", "--study", "two", "--dry-run", "--json")
     assert ended.code == 0, ended.err
     assert "2 sources at 3 learning rates and 3 budgets: 36 trainings" in ended.err

@@ -27,9 +27,8 @@ def grid(tmp_path: Path, truth) -> RecipeCheck:  # type: ignore[no-untyped-def]
     groups, splits = np.arange(ITEMS, dtype=np.int32), np.arange(ITEMS, dtype=np.int8) % 2
     record = BenchmarkRecord(BenchmarkSpec("bench", "skill"), "f1", ITEMS, groups, splits, 0.25)
     store.put_benchmark(record)
-    study = StudyRecord(
-        "s", ProxySpec("p", "/p", "w", "idefics3"), Recipe(), Mixture.of(dict.fromkeys(SOURCES, 1.0)), False, BudgetUnit.SAMPLES, 100
-    )
+    base = Mixture.of(dict.fromkeys(SOURCES, 1.0))
+    study = StudyRecord("s", ProxySpec("p", "/p", "w", "idefics3"), Recipe(), base, False, BudgetUnit.SAMPLES, 100)
     plans = []
     for rate in FACTORS:
         own = replace(study, name=study_name("s", rate))
