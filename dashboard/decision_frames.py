@@ -43,6 +43,24 @@ def gains_frame(doc: Manifest) -> pd.DataFrame:
     return pd.DataFrame(confirmed + [_gain(name, "predicted", gain, "") for name, gain in doc.predicted.items()])
 
 
+def outside_frame(doc: Manifest) -> pd.DataFrame:
+    """Return one row a benchmark outside the objective and baseline, and whether the mixture is worse there beyond doubt."""
+    return pd.DataFrame(
+        [
+            {
+                "benchmark": entry.name,
+                "capability": entry.capability,
+                "against": name,
+                "gain": interval_text(one.gain),
+                "metric": entry.metric,
+                "lost": "yes" if one.lost else "no",
+            }
+            for entry in doc.outside
+            for name, one in entry.gains.items()
+        ]
+    )
+
+
 def main_gain(doc: Manifest) -> tuple[str, str, str]:
     """Return what the headline says: confirmed or predicted, the gain with its interval, and against which baseline."""
     kind = "confirmed" if doc.confirmed else "predicted"

@@ -15,6 +15,7 @@ import streamlit as st
 from dashboard.decorators import kept_values
 from db.errors import StoreError
 from db.values import Arm, BenchmarkRecord, ManifestRecord, ProbeRecord, Ranking, SourceRecord, StudyProgress, StudyRecord
+from probe.study.fidelity import kept_sentence
 from probe.study.proxy_quality import ProxyQuality
 from probe.study.study_quality import StudyQuality
 from probe.workspace import Workspace
@@ -34,6 +35,7 @@ class Snapshot:
     benchmarks: tuple[BenchmarkRecord, ...]
     sources: tuple[SourceRecord, ...]
     manifests: tuple[ManifestRecord, ...]
+    fidelity: str = ""  # the sentence on how well the proxy agrees with full scale
 
     def ranking_is_old(self) -> bool:
         """Say whether probes finished after the ranking was computed."""
@@ -126,7 +128,13 @@ def _snapshot(place: Workspace, stamp: Stamp, study: str) -> Snapshot:
         if record is None:
             raise StoreError(f"there is no study {study!r}: see `probe studies list`")
         return Snapshot(
-            record, store.arms(study), store.ranking(study), store.study_benchmarks(study), store.sources(), store.manifests(study)
+            record,
+            store.arms(study),
+            store.ranking(study),
+            store.study_benchmarks(study),
+            store.sources(),
+            store.manifests(study),
+            kept_sentence(store, record),
         )
 
 

@@ -291,3 +291,39 @@ class NoteRow(Base):
     text: Mapped[str] = mapped_column(sa.Text)
     author: Mapped[str]
     created_at: Mapped[str]
+
+
+class OutcomeRow(Base):
+    """A full-scale result. No foreign key: it cost more than the study that it checks, and outlives it."""
+
+    __tablename__ = "outcomes"
+    study: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    curriculum: Mapped[Curriculum] = mapped_column(Document(Curriculum))
+    seeds: Mapped[int]
+    manifest: Mapped[str]
+    note: Mapped[str] = mapped_column(sa.Text)
+    created_at: Mapped[str]
+
+
+class OutcomeScoreRow(Base):
+    """One score of a full-scale result."""
+
+    __tablename__ = "outcome_scores"
+    __table_args__ = (sa.ForeignKeyConstraint(["study", "outcome"], ["outcomes.study", "outcomes.name"], ondelete="CASCADE"),)
+    study: Mapped[str] = mapped_column(primary_key=True)
+    outcome: Mapped[str] = mapped_column(primary_key=True)
+    level: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int]
+    value: Mapped[float] = mapped_column(Real, nullable=True)
+    stderr: Mapped[float] = mapped_column(Real, nullable=True)
+
+
+class FidelityRow(Base):
+    """How well a study's proxy agrees with its full-scale results, kept for the pages; `digest` says from what it was computed."""
+
+    __tablename__ = "fidelities"
+    study: Mapped[str] = _study_key(primary_key=True)
+    digest: Mapped[str]
+    json: Mapped[str] = mapped_column(sa.Text)

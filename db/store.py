@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from db import decisions, leases, queries, rankings, registry, results
+from db import outcomes as outcome_tables
 from db import plan as planning
 from db import studies as study_tables
 from db.clock import iso_time
@@ -31,9 +32,11 @@ from db.values import (
     BenchmarkRecord,
     BenchmarkScores,
     Claim,
+    KeptFidelity,
     ManifestRecord,
     MeanScore,
     Note,
+    Outcome,
     PlannedProbe,
     ProbeRecord,
     Ranking,
@@ -323,6 +326,31 @@ class Store:
         """Return all manifests, or a study's, newest first."""
         with self._read() as connection:
             return decisions.manifests(connection, study)
+
+    def add_outcomes(self, records: Sequence[Outcome]) -> None:
+        """Record full-scale results, all or none; refused for a study that is not there and a name that is taken."""
+        with self._write() as connection:
+            outcome_tables.add_outcomes(connection, records, self._stamp())
+
+    def outcomes(self, study: str | None = None) -> tuple[Outcome, ...]:
+        """Return all full-scale results, or a study's, oldest first; they outlive their study."""
+        with self._read() as connection:
+            return outcome_tables.outcomes(connection, study)
+
+    def remove_outcome(self, study: str, name: str) -> None:
+        """Forget a full-scale result."""
+        with self._write() as connection:
+            outcome_tables.remove_outcome(connection, study, name)
+
+    def put_fidelity(self, record: KeptFidelity) -> None:
+        """Keep how well a study's proxy agrees with full scale, in place of what was kept."""
+        with self._write() as connection:
+            outcome_tables.put_fidelity(connection, record)
+
+    def fidelity(self, study: str) -> KeptFidelity | None:
+        """Return what is kept of how well a study's proxy agrees with full scale; its digest says from what."""
+        with self._read() as connection:
+            return outcome_tables.fidelity(connection, study)
 
     def add_note(self, study: str, text: str, author: str = "") -> None:
         """Add a note to a study."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -268,6 +269,39 @@ class ManifestRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class OutcomeScore:
+    """What a full-scale run scored, 0..1 and higher is better; `level` is `benchmark`, `capability` or `overall`, NaN an unknown error."""
+
+    level: str
+    name: str
+    value: float
+    stderr: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A result of full-scale training on a mixture that a study decided on or could have; `seeds` runs are behind its scores."""
+
+    study: str
+    name: str  # unique in the study
+    curriculum: Curriculum
+    scores: tuple[OutcomeScore, ...]
+    seeds: int = 1
+    manifest: str = ""  # hash of the manifest that it was trained on; empty where none was
+    note: str = ""
+    created_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFidelity:
+    """How well a study's proxy agrees with its outcomes, as JSON of whoever computed it; `digest` says from what."""
+
+    study: str
+    digest: str
+    json: str
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """What somebody wrote or decided about a study."""
 
@@ -305,9 +339,12 @@ __all__ = [
     "Cost",
     "Design",
     "EffectRow",
+    "KeptFidelity",
     "ManifestRecord",
     "MeanScore",
     "Note",
+    "Outcome",
+    "OutcomeScore",
     "PairRow",
     "PlannedProbe",
     "ProbeRecord",

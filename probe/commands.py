@@ -21,6 +21,7 @@ COMMANDS = {
     "rank": "sources with effects, intervals and tiers",
     "curve": "how a source's score grows with size, with forecasts",
     "optimize": "search the mixture, confirm it, write a manifest",
+    "outcomes": "record full-scale results, which tell how well the proxy agrees",
     "manifest": "show and verify manifests",
     "export": "write a manifest's mixture for a trainer",
     "dashboard": "open the pages in a browser",

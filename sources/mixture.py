@@ -26,6 +26,11 @@ def largest_remainder(total: int, weights: Mapping[str, float]) -> dict[str, int
     return counts
 
 
+def equal_shares(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Say whether two mixtures are the same to a hundred-thousandth."""
+    return all(abs(one.get(slug, 0.0) - other.get(slug, 0.0)) <= 1e-5 for slug in {*one, *other})
+
+
 @dataclass(frozen=True, slots=True)
 class Mixture:
     """Shares over sources, sorted by slug; they sum to 1 and zero shares are dropped."""

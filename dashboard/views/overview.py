@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import charts, link_state, parts, reading, theme
-from dashboard.decision_frames import coverage_frame, gains_frame, headline, main_gain, mixture_frame, read_decision
+from dashboard.decision_frames import coverage_frame, gains_frame, headline, main_gain, mixture_frame, outside_frame, read_decision
 from dashboard.frames import metric_text
 from dashboard.live import progress_bar
 from dashboard.navigation import chosen_study
@@ -26,6 +26,9 @@ def show() -> None:
     if decision is not None:
         _mixture(decision, view)
         _gains(decision)
+        _outside(decision)
+    st.text(view.fidelity)
+    if decision is not None:
         _terms(decision)
     _coverage(view)
     parts.sentences(view.ranking.warnings if view.ranking else (), "Before you believe the ranking")
@@ -89,6 +92,15 @@ def _gains(doc: Manifest) -> None:
     if doc.confirmed is None:
         st.info("Nothing is confirmed yet. This confirms it with fresh seeds:")
         parts.commands(parts.command("probe", "optimize", "--study", doc.study.name))
+
+
+def _outside(doc: Manifest) -> None:
+    frame = outside_frame(doc)
+    if frame.empty:
+        return
+    st.subheader("Beside the objective", anchor=False)
+    st.caption("Benchmarks that the objective does not hold, on confirmation items with the same seeds: no part of the claim.")
+    st.dataframe(frame, hide_index=True, alt="gains on benchmarks outside the objective")
 
 
 def _terms(doc: Manifest) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from probe.cli.confirmation_options import against_of, confirmation_options, fidelity_entry_json, fidelity_line, outside_json, outside_lines
 from probe.cli.mixture_questions import answer_front, answer_suggest, flat_lines
 from probe.cli.optimize_options import constraint_options, constraints_of, parse_weights, question, question_options
 from probe.cli.output import counting, estimate_json, interval, print_json, print_table, say
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     help="Score weighted sums of the single-source adapters, without training, for the surrogate.  [default: where all are there]",
 )
 @click.option("--no-confirm", is_flag=True, help="Search only: the manifest then makes no claim.")
+@confirmation_options
 @click.option("--workers", type=click.IntRange(1), default=None)
 @click.option("--device", default=None)
 @click.option("--gpus-per-probe", type=click.IntRange(1, 64), default=1, show_default=True, help="More: shard a proxy too big for one GPU.")
@@ -82,6 +84,7 @@ def optimize(
     from probe.manifest.write import manifest_json
     from probe.study.confirmation import confirmation, confirmation_plan, plan_confirmation
     from probe.study.decision import keep_manifest, make_manifest
+    from probe.study.devices import default_workers
     from probe.study.merged_search import merger
     from probe.study.mixture_search import search
     from probe.study.streaming import bring_here
@@ -105,9 +108,10 @@ def optimize(
             make_manifest(workspace, store, found, plan, None)
         )  # whatever keeps it from being written is said before the confirmation
         if request.confirm:
-            plan_confirmation(workspace, store, found, plan, tell)
+            cost = plan_confirmation(workspace, store, found, plan, tell)
     if request.confirm:
-        tell(f"Confirming with {request.seeds} fresh seeds on the items that were set aside.")
+        processes = workers or default_workers(settings.device, settings.gpus_per_probe)
+        tell(f"Confirming on the items that were set aside: {cost.sentence(processes)}.")
         if unscored := run_waiting(workspace, request.study, workers, settings):
             raise ProbeError(unscored)
     with workspace.open_store() as store:
@@ -147,13 +151,16 @@ def print_decision(doc: Manifest, path: Path) -> None:
     same = doc.same_as()
     for name, title in _baselines(doc).items():
         if name in same:
-            say(f"Gain against {title:<13} none: the chosen mixture is this baseline itself.")
+            say(f"Gain against {title:<21} none: the chosen mixture is this baseline itself.")
             continue
         estimate, claim = doc.predicted[name], (doc.confirmed or {}).get(name)
         confirmed = f"confirmed {interval(claim.gain)}{'' if claim.held else ', not beyond doubt'}" if claim else "not confirmed"
-        say(f"Gain against {title:<13} predicted {interval(estimate)}; {confirmed}.")
+        say(f"Gain against {title:<21} predicted {interval(estimate)}; {confirmed}.")
     if doc.confirmed:
         say(f"{claim_text(doc).capitalize()}.")
+    for line in outside_lines(doc):
+        say(line)
+    say(fidelity_line(doc))
     for warning in doc.warnings:
         say(f"Note: {warning}")
     say(f"\nManifest: {path}")
@@ -175,7 +182,7 @@ def surrogate_line(doc: Manifest) -> str:
 
 def _baselines(doc: Manifest) -> dict[str, str]:
     """Return the baselines to show with their titles; those of one mixture are shown once: `base (= proportional)`."""
-    from probe.manifest.document import equal_shares
+    from sources.mixture import equal_shares
 
     groups: list[list[str]] = []
     for name in doc.predicted:
@@ -208,6 +215,8 @@ def optimize_json(doc: Manifest, path: Path) -> dict[str, Any]:
         "metric": doc.objective.metric,
         "confirmed_gain": {name: {**(estimate_json(c.gain) or {}), "held": c.held} for name, c in confirmed.items()} or None,
         "beats_all": doc.beats_all() if confirmed else None,
+        "outside": outside_json(doc),
+        "fidelity": fidelity_entry_json(doc),
         "warnings": list(doc.warnings),
     }
 
@@ -230,4 +239,6 @@ def _request(options: dict[str, Any]) -> OptimizeRequest:
         seed=options["seed"],
         seeds=options["seeds"],
         confirm=not options["no_confirm"],
+        against=against_of(options),
+        outside=tuple(options["outside"]),
     )

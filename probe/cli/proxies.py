@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from probe.cli import recipe_check
 from probe.cli.output import bytes_text, counting, listing_options, print_fields, print_listing, say
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ COLUMNS = ("name", "family", "parameters", "images", "max_length", "default_budg
 
 @click.group()
 def command() -> None:
-    """List and show base models; build the bundled one."""
+    """List, show and check base models; build the bundled one."""
+
+
+command.add_command(recipe_check.check)
 
 
 @command.command("list")

@@ -32,6 +32,7 @@ def command(workspace: Workspace, study: str, capability: str | None, level: flo
     Pages and manifests keep showing the ranking with the default level and margin.
     """
     from probe.cli.order_slopes import slope_lines, slopes_json
+    from probe.study.fidelity import fidelity, fidelity_json, fidelity_lines
     from probe.study.ranking import LEVEL, computed_ranking, not_new_sources, parse_rates, rank
 
     with workspace.open_store() as store:
@@ -41,12 +42,14 @@ def command(workspace: Workspace, study: str, capability: str | None, level: flo
         not_new, parsed = not_new_sources(store, study), parse_rates(store, study)
         quality = study_qualities(store, study, kept) if form == "json" else {}
         slopes = slopes_json(store, study) if form == "json" else slope_lines(store, study)
+        agreed = fidelity(store, study)
     if form == "json":
-        print_json(ranking_json(ranking, capability, not_new, parsed) | {"benchmark_quality": quality, "order_slopes": slopes})
+        more = {"benchmark_quality": quality, "order_slopes": slopes, "fidelity": fidelity_json(agreed)}
+        print_json(ranking_json(ranking, capability, not_new, parsed) | more)
         return
     print_ranking(ranking, capability, form, parsed)
     if form == "table":
-        for told in slopes:
+        for told in (*slopes, *fidelity_lines(agreed)):
             say(str(told))
 
 

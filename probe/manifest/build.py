@@ -13,9 +13,11 @@ from probe.manifest.document import (
     ConfirmedGain,
     DrawEntry,
     EvidenceEntry,
+    FidelityEntry,
     Manifest,
     ObjectiveEntry,
     OptimiserEntry,
+    OutsideEntry,
     PhaseEntry,
     Provenance,
     ProxyEntry,
@@ -46,13 +48,15 @@ class Decision:
     counts: Sequence[Mapping[str, int]]  # a phase, rows by source; see `phase_counts`
     budget: BudgetEntry
     weights: Mapping[str, Estimate]  # bootstrap intervals; n is the number of replicates
-    baselines: Mapping[str, Mapping[str, float]]  # base, uniform, proportional, best single
+    baselines: Mapping[str, Mapping[str, float]]  # the confirmation list, by name
     predicted: Mapping[str, Estimate]
     confirmed: Mapping[str, ConfirmedGain] | None
     optimiser: OptimiserEntry
     evidence: EvidenceEntry
     sampling_seed: int = 0
     warnings: tuple[str, ...] = ()
+    outside: tuple[OutsideEntry, ...] = ()
+    fidelity: FidelityEntry | None = None
 
 
 def build_manifest(
@@ -115,6 +119,8 @@ def build_manifest(
         provenance=provenance,
         warnings=_warnings(decision, illustration_only),
         sampling_seed=decision.sampling_seed,
+        outside=decision.outside,
+        fidelity=decision.fidelity,
     )
 
 

@@ -18,10 +18,12 @@ from typing import Any
 from probe.manifest.typed_json import to_plain
 from sources.canonical import content_hash
 from sources.estimate import Estimate
+from sources.mixture import equal_shares
 from sources.spec import Licence
 
 SCHEMA_VERSION = 1
-NEWER_OF_STUDY = ("clean_of",)  # than the schema's version: absent where empty
+NEWER = ("outside", "fidelity")  # than the schema's version: not written where they are empty
+NEWER_OF_STUDY = ("clean_of",)
 NEWER_OF_SOURCE = ("drawn", "part_of", "part")
 
 
@@ -176,6 +178,39 @@ class ConfirmedGain:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchedGain:
+    """A gain on a benchmark outside the objective; `lost` says whether the mixture is worse there beyond doubt."""
+
+    gain: Estimate
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideEntry:
+    """A benchmark outside the objective, and the gains on its confirmation items with the claim's seeds; no part of the claim."""
+
+    name: str
+    capability: str
+    fingerprint: str
+    metric: str
+    gains: Mapping[str, WatchedGain]
+
+
+@dataclass(frozen=True, slots=True)
+class FidelityEntry:
+    """How often the proxy and recorded full-scale results order two mixtures alike.
+
+    `said` is the sentence that is shown everywhere; `agreement` and `rank` (Kendall's tau) are null with too few results.
+    """
+
+    outcomes: int
+    pairs: int
+    said: str
+    agreement: Estimate | None = None
+    rank: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EvidenceEntry:
     """Training ids that the decision rests on, and those that confirmed it.
 
@@ -229,6 +264,8 @@ class Manifest:
     provenance: Provenance
     warnings: tuple[str, ...] = ()
     sampling_seed: int = 0
+    outside: tuple[OutsideEntry, ...] = ()
+    fidelity: FidelityEntry | None = None
     schema_version: int = SCHEMA_VERSION
 
     @cached_property
@@ -238,7 +275,7 @@ class Manifest:
 
     def plain(self) -> dict[str, Any]:
         """Return the document as JSON values; newer fields only where they say something, so that older manifests keep their hashes."""
-        plain = to_plain(self)
+        plain = {name: value for name, value in to_plain(self).items() if value or name not in NEWER}
         for held, newer in ((plain["study"], NEWER_OF_STUDY), *((entry, NEWER_OF_SOURCE) for entry in plain["sources"])):
             for name in newer:
                 if not held[name]:
@@ -276,8 +313,3 @@ class Manifest:
             for slug, count in phase.counts.items():
                 totals[slug] = totals.get(slug, 0) + count
         return totals
-
-
-def equal_shares(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-    """Say whether two mixtures are the same to a hundred-thousandth."""
-    return all(abs(one.get(slug, 0.0) - other.get(slug, 0.0)) <= 1e-5 for slug in {*one, *other})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from probe.manifest.document import Manifest
-from probe.manifest.show import claim_text, estimate_text, gain_text, origin_text
+from probe.manifest.show import claim_text, estimate_text, gain_text, origin_text, watched_text
 
 
 def mixture_markdown(doc: Manifest) -> str:
@@ -61,6 +61,19 @@ def _gains(doc: Manifest) -> Iterator[str]:
     if doc.confirmed:
         yield ""
         yield f"On confirmation items: {claim_text(doc)}."
+    yield from _outside(doc)
+    if doc.fidelity:
+        yield ""
+        yield escaped(doc.fidelity.said)
+
+
+def _outside(doc: Manifest) -> Iterator[str]:
+    if not doc.outside:
+        return
+    yield from ("", "Outside the objective, no part of the claim:", "", "| benchmark | against | gain |", "|---|---|---|")
+    for entry in doc.outside:
+        for name, gain in entry.gains.items():
+            yield f"| {escaped(entry.name)} | {escaped(name)} | {watched_text(gain)} |"
 
 
 def _terms(doc: Manifest) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from probe.manifest.document import ConfirmedGain, DrawEntry, Manifest, SourceEntry
+from probe.manifest.document import ConfirmedGain, DrawEntry, Manifest, SourceEntry, WatchedGain
 from sources.estimate import Estimate
 
 
@@ -22,6 +22,11 @@ def estimate_text(estimate: Estimate, *, signed: bool = False) -> str:
 def gain_text(gain: ConfirmedGain) -> str:
     """Return a confirmed gain with its interval and whether the claim held."""
     return f"{estimate_text(gain.gain, signed=True)}  {'held' if gain.held else 'did not hold'}"
+
+
+def watched_text(gain: WatchedGain) -> str:
+    """Return a gain outside the objective, and whether it is a loss beyond doubt."""
+    return f"{estimate_text(gain.gain, signed=True)}{'  lost' if gain.lost else ''}"
 
 
 def claim_text(doc: Manifest) -> str:
@@ -84,10 +89,20 @@ def _gains(doc: Manifest) -> Iterator[str]:
         yield f"confirmed gain against ({level}; confirmation items, fresh seeds)"
         yield from _aligned({name: gain_text(gain) for name, gain in doc.confirmed.items()})
         yield claim_text(doc)
+        yield from _outside(doc)
     yield f"predicted gain against ({level}; the items searched on: no claim)"
     yield from _aligned({name: estimate_text(gain, signed=True) for name, gain in doc.predicted.items()})
     if doc.confirmed is None:
         yield "not confirmed"
+    if doc.fidelity:
+        yield ""
+        yield doc.fidelity.said
+
+
+def _outside(doc: Manifest) -> Iterator[str]:
+    for entry in doc.outside:
+        yield f"outside the objective: {entry.name} ({entry.capability}, {entry.metric}), no part of the claim"
+        yield from _aligned({name: watched_text(one) for name, one in entry.gains.items()})
 
 
 def _licences(doc: Manifest) -> Iterator[str]:

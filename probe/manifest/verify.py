@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probe.manifest.document import Manifest, ReaderEntry, SourceEntry
+from probe.manifest.document import BenchmarkEntry, Manifest, OutsideEntry, ReaderEntry, SourceEntry
 from probe.manifest.readers import current_reader
 from probe.manifest.typed_json import plain_value
 from sources.problems import RowError, SourceError
@@ -94,8 +94,9 @@ def verify_manifest(
         findings += _check_benchmarks(doc, benchmark_fingerprint)
     findings += _check_policy(doc, image_policy)
     optional = {"rows and their images": read_rows, "benchmarks": benchmark_fingerprint}
+    benchmarks = len(doc.objective.benchmarks) + len(doc.outside) if benchmark_fingerprint else 0
     not_checked = tuple(what for what, how in optional.items() if how is None)
-    return VerifyReport(tuple(findings), len(doc.sources), len(doc.objective.benchmarks) if benchmark_fingerprint else 0, not_checked)
+    return VerifyReport(tuple(findings), len(doc.sources), benchmarks, not_checked)
 
 
 def _check_source(
@@ -142,7 +143,8 @@ def _compare_rows(entry: SourceEntry, found: RowsNow) -> Iterator[Finding]:
 
 
 def _check_benchmarks(doc: Manifest, fingerprint: Callable[[str], str]) -> Iterator[Finding]:
-    for entry in doc.objective.benchmarks:
+    known: list[BenchmarkEntry | OutsideEntry] = [*doc.objective.benchmarks, *doc.outside]
+    for entry in known:
         try:
             now = fingerprint(entry.name)
         except (SourceError, OSError, KeyError, ValueError) as error:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import TYPE_CHECKING
 
-from db.values import Arm, ArmRole, Split, StudyPlan
+from db.values import Arm, ArmRole, ProbeState, Split, StudyPlan
 from probe.errors import ProbeError
 from probe.study import designs
 from probe.study.decontamination import study_draws
 from probe.study.mixture_search import Search
 from probe.study.ranking import benchmark_arrays
-from probe.study.run import SEED_STRIDE, plan_probes
+from probe.study.run import SEED_STRIDE, Say, plan_probes
 from probe.workspace import Workspace
 from sources.canonical import content_hash
-from sources.mixture import Mixture
+from sources.estimate import Estimate
+from sources.mixture import Mixture, equal_shares
 
 if TYPE_CHECKING:
     from db.store import Store
     from probe.decide.confirm import Confirmation
+    from probe.decide.study_scores import BenchmarkArrays
 
 CANDIDATE = "optimum"
 SMALLEST_CONFIRMED_SHARE = 1e-6
@@ -43,14 +47,39 @@ class ConfirmationPlan:
         return range(self.first_seed, self.first_seed + self.seeds)
 
 
+@dataclass(frozen=True, slots=True)
+class ConfirmationCost:
+    """What a confirmation trains: different mixtures, seeds each, trainings that are new, and the seconds that one takes a process."""
+
+    mixtures: int
+    seeds: int
+    new: int
+    seconds: float  # mean of the study's trainings so far; NaN where none is known
+
+    def sentence(self, processes: int) -> str:
+        """Return what is said before anything is trained."""
+        trained = self.mixtures * self.seeds
+        told = f"{self.mixtures} mixtures x {self.seeds} fresh seeds = {trained} trainings, {self.new} of them new"
+        if not self.new or not math.isfinite(self.seconds):
+            return told
+        hours = self.new * self.seconds / max(1, processes) / 3600
+        about = f"{hours:.1f} hours" if hours >= 1 else f"{max(1, round(60 * hours))} minutes"
+        return f"{told}: about {about} at {self.seconds:.1f} s a training, as in this study so far"
+
+
 def confirmation_arms(found: Search) -> dict[str, Arm]:
-    """Return the candidate and its baselines as arms; a baseline that is the same mixture as another shares its trainings."""
+    """Return the arm of the candidate and of each baseline, by name; names of the same mixture share one arm."""
     mixtures = {CANDIDATE: found.mixture()} | {name: _mixture(weights) for name, weights in found.optimum.baselines.items()}
-    arms = {}
+    arms: dict[str, Arm] = {}
     for name, mixture in mixtures.items():
-        arm = designs.confirm_arms({name: mixture})[0]
-        arms[name] = Arm(f"{arm.name}/{content_hash(mixture)[:6]}", arm.role, arm.design, arm.curriculum)
+        same = (arm for arm in arms.values() if equal_shares(arm.curriculum.phases[0].mixture.weights(), mixture.weights()))
+        arms[name] = next(same, None) or _arm(name, mixture)
     return arms
+
+
+def _arm(name: str, mixture: Mixture) -> Arm:
+    arm = designs.confirm_arms({name: mixture})[0]
+    return replace(arm, name=f"{arm.name}/{content_hash(mixture)[:6]}")
 
 
 def confirmation_plan(store: Store, found: Search) -> ConfirmationPlan:
@@ -76,41 +105,97 @@ def _looks_elsewhere(store: Store, found: Search) -> int:
     return sum(_is_candidate(arm) for name in shared for arm in store.arms(name))
 
 
-def plan_confirmation(workspace: Workspace, store: Store, found: Search, plan: ConfirmationPlan, say: Callable[[str], None]) -> None:
-    """Plan the probes of the candidate and of every baseline."""
+def plan_confirmation(workspace: Workspace, store: Store, found: Search, plan: ConfirmationPlan, say: Say) -> ConfirmationCost:
+    """Plan the probes of the candidate and of every baseline, and return what they cost."""
     draws = study_draws(store, found.study, workspace.indexes)
-    arms = tuple(plan.arms.values())
+    arms = tuple(dict.fromkeys(plan.arms.values()))
     probes = plan_probes(draws, arms, plan.repeats(), say)
     store.put_plan(StudyPlan(found.study, (), store.study_benchmarks(found.study.name), arms, tuple(probes)))
+    known = store.probes(found.study.name)
+    waiting = {p.training_id for p in known if p.state is not ProbeState.DONE} & {p.training_id for p in probes}
+    costs = [p.cost.train_wall_s + p.cost.eval_wall_s for p in known if p.state is ProbeState.DONE and p.rows]
+    return ConfirmationCost(len(arms), found.request.seeds, len(waiting), fmean(costs) if costs else math.nan)
 
 
 def confirmation(store: Store, found: Search, plan: ConfirmationPlan) -> Confirmation | None:
     """Compare the candidate with every other mixture on confirmation items; None when no baseline differs from it.
 
+    Benchmarks outside the objective are compared too, and told apart. A baseline whose draws are another's (two mixtures so near that
+    their rows are the same) is that one's training: it enters the statistics once, and one that is the candidate's has gained nothing.
+
     Raises:
         ProbeError: a confirmation probe is missing.
     """
-    from probe.decide.confirm import confirm
+    from probe.decide.confirm import confirm, outside_gains
 
-    candidate = plan.arms[CANDIDATE].curriculum
-    others = [name for name, arm in plan.arms.items() if arm.curriculum != candidate]
+    candidate = plan.arms[CANDIDATE]
+    others = [name for name, arm in plan.arms.items() if arm != candidate]
     if not others:
         return None
-    names = [CANDIDATE, *others]
+    stands_for = _same_trainings(store, found.study.name, plan, others)
+    names = [CANDIDATE, *dict.fromkeys(one for one in stands_for.values() if one != CANDIDATE)]
+    inside, outside = _arrays(store, found, plan, names)
+    if len(names) == 1:
+        return _nothing_gained(found, others, inside)
+    try:
+        confirmed = confirm(names, inside, CANDIDATE, found.objective, level=found.request.level)
+        beside = outside_gains(names, outside, CANDIDATE, level=found.request.level)
+    except ValueError as error:
+        raise ProbeError(f"the mixture cannot be confirmed: {error}; see `probe status`.") from None
+    return replace(
+        confirmed,
+        gains={name: confirmed.gains.get(stands_for[name], _none(confirmed.gains)) for name in others},
+        holds={name: confirmed.holds.get(stands_for[name], False) for name in others},
+        outside=tuple(
+            replace(
+                one,
+                gains={name: one.gains.get(stands_for[name], _none(one.gains)) for name in others},
+                lost={name: one.lost.get(stands_for[name], False) for name in others},
+            )
+            for one in beside
+        ),
+    )
+
+
+def _none(gains: Mapping[str, Estimate]) -> Estimate:
+    """Return no gain at all, on as many items as the others."""
+    return Estimate(0.0, 0.0, 0.0, 0.0, next(iter(gains.values())).n)
+
+
+def _nothing_gained(found: Search, others: Sequence[str], inside: Sequence[BenchmarkArrays]) -> Confirmation:
+    from probe.decide.confirm import Confirmation
+
+    none = Estimate(0.0, 0.0, 0.0, 0.0, sum(arrays.values.shape[-1] for arrays in inside))
+    return Confirmation(found.objective.metric, dict.fromkeys(others, none), dict.fromkeys(others, False))
+
+
+def _same_trainings(store: Store, study: str, plan: ConfirmationPlan, others: Sequence[str]) -> dict[str, str]:
+    """Return for each name the first one whose arm was trained by the same trainings."""
+    by_arm: dict[str, list[tuple[int, str]]] = {}
+    for probe in store.probes(study):
+        if probe.repeat in plan.repeats():
+            by_arm.setdefault(probe.arm, []).append((probe.repeat, probe.training_id))
+    first: dict[tuple[tuple[int, str], ...], str] = {}
+    return {name: first.setdefault(tuple(sorted(by_arm.get(plan.arms[name].name, []))), name) for name in (CANDIDATE, *others)}
+
+
+def _arrays(
+    store: Store, found: Search, plan: ConfirmationPlan, names: Sequence[str]
+) -> tuple[list[BenchmarkArrays], list[BenchmarkArrays]]:
+    """Return the fresh scores on confirmation items: of the objective's benchmarks, and of the others that were scored."""
     used = {term.benchmark for term in found.objective.terms}
-    arrays = []
+    inside, outside = [], []
     for record in store.study_benchmarks(found.study.name):
-        if record.spec.name not in used:
-            continue
         scores = store.scores(found.study.name, record.spec.name, (ArmRole.CONFIRM,))
         places = [next(i for i, arm in enumerate(scores.arms) if arm.name == plan.arms[name].name) for name in names]
         fresh = [r for r, repeat in enumerate(scores.repeats) if repeat in plan.repeats()]
         chosen = benchmark_arrays(scores, places, Split.CONFIRMATION)
-        arrays.append(replace(chosen, values=chosen.values[:, :, fresh]))
-    try:
-        return confirm(names, arrays, CANDIDATE, found.objective, level=found.request.level)
-    except ValueError as error:
-        raise ProbeError(f"the mixture cannot be confirmed: {error}; see `probe status`.") from None
+        arrays = replace(chosen, values=chosen.values[:, :, fresh])
+        if record.spec.name in used:
+            inside.append(arrays)
+        elif arrays.scored():
+            outside.append(arrays)
+    return inside, outside
 
 
 def _mixture(weights: Mapping[str, float]) -> Mixture:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from probe.decide.confirm import Confirmation
     from probe.decide.flat_optimum import FlatOptimum
     from probe.decide.surrogates import Choice
-    from probe.manifest.document import BenchmarkEntry, EvidenceEntry, Manifest, OptimiserEntry
+    from probe.manifest.document import BenchmarkEntry, EvidenceEntry, FidelityEntry, Manifest, OptimiserEntry, OutsideEntry
 
 
 def make_manifest(workspace: Workspace, store: Store, found: Search, plan: ConfirmationPlan, confirmed: Confirmation | None) -> Manifest:
@@ -52,7 +52,9 @@ def make_manifest(workspace: Workspace, store: Store, found: Search, plan: Confi
         optimiser=_optimiser(found),
         evidence=_evidence(store, found, plan),
         sampling_seed=found.request.seed,
-        warnings=(*found.notes, *_same_as_candidate(plan.arms), *_earlier_looks(plan if confirmed else None)),
+        warnings=(*found.notes, *_same_as_candidate(plan.arms), *_earlier_looks(plan if confirmed else None), *_losses(confirmed)),
+        outside=_outside(store, found, confirmed),
+        fidelity=_fidelity(store, found),
     )
     code = code_version()
     return build_manifest(
@@ -160,6 +162,44 @@ def _benchmarks(store: Store, found: Search) -> list[BenchmarkEntry]:
     terms = {term.benchmark: term for term in found.objective.terms}
     records = [r for r in store.study_benchmarks(found.study.name) if r.spec.name in terms]
     return [benchmark_entry(r, terms[r.spec.name].weight, terms[r.spec.name].unit) for r in records]
+
+
+def _outside(store: Store, found: Search, confirmed: Confirmation | None) -> tuple[OutsideEntry, ...]:
+    from probe.manifest.document import OutsideEntry, WatchedGain
+
+    records = {record.spec.name: record for record in store.study_benchmarks(found.study.name)}
+    return tuple(
+        OutsideEntry(
+            one.benchmark,
+            records[one.benchmark].spec.capability,
+            records[one.benchmark].fingerprint,
+            one.metric,
+            {name: WatchedGain(gain, one.lost[name]) for name, gain in one.gains.items()},
+        )
+        for one in (confirmed.outside if confirmed else ())
+    )
+
+
+def _fidelity(store: Store, found: Search) -> FidelityEntry | None:
+    """Return how well the proxy agrees with full scale; None where no full-scale result is recorded."""
+    from probe.manifest.document import FidelityEntry
+    from probe.study.fidelity import fidelity
+
+    known = fidelity(store, found.study.name)
+    if not known.outcomes:
+        return None
+    one = known.overall
+    return FidelityEntry(known.outcomes, one.pairs if one else 0, known.said, one.agreement if one else None, one.rank if one else None)
+
+
+def _losses(confirmed: Confirmation | None) -> Iterator[str]:
+    for one in confirmed.outside if confirmed else ():
+        if lost := [name for name, is_lost in one.lost.items() if is_lost]:
+            worst = min((one.gains[name] for name in lost), key=lambda gain: gain.value)
+            yield (
+                f"on {one.benchmark}, which the objective does not hold, the mixture is worse than {', '.join(lost)} beyond doubt "
+                f"(by up to {-worst.value:.3f} [{-worst.high:.3f}, {-worst.low:.3f}] {one.metric}): weigh that before training"
+            )
 
 
 def _earlier_looks(plan: ConfirmationPlan | None) -> Iterator[str]:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.values import BudgetUnit, StudyRecord
-from probe.decide.levels import Combination, combination
+from probe.decide.levels import BenchmarkPanel, Combination, combination
 from probe.errors import ProbeError, UsageError
+from probe.study.baselines import Against, confirmation_list, source_verdicts
 from probe.study.constraints import Constraints, Setting, licence_notes, prior_shares, region_of
 from probe.study.observations import Observations, Targets, observations, run_variance, targets
 from probe.study.ranking import known_study
@@ -46,6 +47,8 @@ class OptimizeRequest:
     seeds: int = 3
     confirm: bool = True
     level: float = 0.90
+    against: Against = field(default_factory=Against)
+    outside: tuple[str, ...] = ()  # benchmarks that are no part of the objective
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +96,7 @@ def search(
     Raises:
         ProbeError: too few mixtures were trained, or no mixture keeps the constraints.
     """
+    from probe.decide.baselines import against
     from probe.decide.search import SearchSettings, search_mixture
 
     fit = fit_runs(store, request, merge=merge)
@@ -112,7 +116,10 @@ def search(
         )
     except ValueError as error:
         raise ProbeError(f"{error}: loosen a floor.") from None
-    return Search(**{f.name: getattr(fit, f.name) for f in fields(fit)}, optimum=optimum, flat=_flat(fit, optimum))
+    rows, verdicts = _rows(store, fit.seen.sources), source_verdicts(store, fit.study)
+    listed = confirmation_list(request.against, optimum.baselines, rows, setting.usable, verdicts, fit.study.name)
+    known = {f.name: getattr(fit, f.name) for f in fields(fit)} | {"notes": (*fit.notes, *listed.notes)}
+    return Search(**known, optimum=against(optimum, fit.surface, listed.shares, request.level), flat=_flat(fit, optimum))
 
 
 def _flat(fit: Fit, optimum: Optimum) -> FlatOptimum:
@@ -155,10 +162,11 @@ def fit_runs(store: Store, request: OptimizeRequest, also: Sequence[str] = (), m
             f"probe run --study {study.name} --design swarm {' '.join('--source ' + s for s in seen.sources)}."
             + (f" Not scored on every benchmark yet: {', '.join(seen.unscored)}." if seen.unscored else "")
         )
-    objective = combination(seen.parts, range(len(seen.arms)), _capability_weights(request, seen))
+    parts = _objective_parts(request, seen)
+    objective = combination(parts, range(len(seen.arms)), _capability_weights(request, parts))
     fitted = targets(seen, objective)
     unit, budget = request.unit or study.budget_unit, request.budget or study.budget
-    usable = _usable(store, study, seen.sources, unit)
+    usable = _usable(store, study, _rows(store, seen.sources), unit)
     watched = _watched(seen, objective, [*(name for name, _ in request.constraints.floors), *also])
     merging = merge(store, study, seen, objective, fitted) if merge else None
     surface, choice = fit_objective(
@@ -232,28 +240,42 @@ def _chosen_sources(request: OptimizeRequest, seen: Observations) -> tuple[str, 
     return tuple(sorted(request.sources)) or seen.sources
 
 
-def _capability_weights(request: OptimizeRequest, seen: Observations) -> dict[str, float]:
-    given = dict(request.objective)
-    unknown = [name for name in given if name not in seen.capabilities]
+def _objective_parts(request: OptimizeRequest, seen: Observations) -> list[BenchmarkPanel]:
+    """Return the scored benchmarks that the objective may hold."""
+    names = [part.name for part in seen.parts]
+    unknown = [name for name in request.outside if name not in names]
     if unknown:
-        raise UsageError(f"no benchmark here has the capability {', '.join(unknown)}; there are {', '.join(seen.capabilities)}.")
-    weights = given or dict.fromkeys(seen.capabilities, 1.0)
+        raise UsageError(f"--outside {unknown[0]}: study {request.study!r} is not scored on it; it is on {', '.join(names)}.")
+    kept = [part for part in seen.parts if part.name not in request.outside]
+    if not kept:
+        raise UsageError("--outside leaves no benchmark for the objective: name fewer.")
+    return kept
+
+
+def _capability_weights(request: OptimizeRequest, parts: Sequence[BenchmarkPanel]) -> dict[str, float]:
+    given, capabilities = dict(request.objective), list(dict.fromkeys(part.capability for part in parts))
+    unknown = [name for name in given if name not in capabilities]
+    if unknown:
+        raise UsageError(f"no benchmark here has the capability {', '.join(unknown)}; there are {', '.join(capabilities)}.")
+    weights = given or dict.fromkeys(capabilities, 1.0)
     total = math.fsum(weights.values())
     if total <= 0 or any(weight < 0 for weight in weights.values()):
         raise UsageError("the objective's weights must not be negative, and one must be positive.")
     return weights
 
 
-def _usable(store: Store, study: StudyRecord, sources: Sequence[str], unit: BudgetUnit) -> dict[str, float]:
+def _rows(store: Store, sources: Sequence[str]) -> dict[str, float]:
+    """Return each source's usable rows."""
+    records = {slug: store.source(slug) for slug in sources}
+    return {slug: float(record.usable if record else 0) for slug, record in records.items()}
+
+
+def _usable(store: Store, study: StudyRecord, rows: Mapping[str, float], unit: BudgetUnit) -> dict[str, float]:
     """Return what each source holds in the budget's unit; tokens by the mean of its probes."""
-    rows = {}
-    for slug in sources:
-        record = store.source(slug)
-        rows[slug] = float(record.usable if record else 0)
     if unit is BudgetUnit.SAMPLES:
-        return rows
-    per_row = tokens_per_row(store, study, sources)
-    return {slug: rows[slug] * per_row[slug] for slug in sources}
+        return dict(rows)
+    per_row = tokens_per_row(store, study, tuple(rows))
+    return {slug: rows[slug] * per_row[slug] for slug in rows}
 
 
 def tokens_per_row(store: Store, study: StudyRecord, sources: Sequence[str]) -> dict[str, float]:

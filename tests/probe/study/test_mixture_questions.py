@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_optimise import SOURCES, MixedWorld, World, truth
+from known_world import SOURCES, MixedWorld, World, truth
 
 from db.store import Store
 from db.values import PlannedProbe
