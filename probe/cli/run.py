@@ -114,7 +114,8 @@ def command(workspace: Workspace, /, **options: Any) -> None:
     if options["until_decided"]:
         from probe.cli.until_decided import run_rounds
 
-        run_rounds(workspace, options["study"], options["workers"], settings, options["form"], deadline)
+        swarm = options["design"] == "swarm"
+        run_rounds(workspace, options["study"], options["workers"], settings, options["form"], deadline, swarm)
         return
     run_and_rank(workspace, options["study"], options["workers"], settings, options["form"], deadline)
 
@@ -235,7 +236,7 @@ def _check_together(options: dict[str, Any]) -> None:
         (options["sizes"], "--sizes", ("ladder", "phases")),
         (options["phases"], "--phase", ("phases",)),
         (options["no_restarts"], "--no-restarts", ("phases",)),
-        (options["until_decided"], "--until-decided", ("solo", "add-one", "leave-one-out", "halving", "phases")),
+        (options["until_decided"], "--until-decided", ("solo", "add-one", "leave-one-out", "halving", "swarm", "phases")),
     ):
         if given and design not in fitting:
             raise UsageError(f"{option} goes with --design {' or '.join(fitting)}, not with {design}.")

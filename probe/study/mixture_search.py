@@ -123,26 +123,37 @@ def search(
 
 
 def _flat(fit: Fit, optimum: Optimum) -> FlatOptimum:
-    """Report how far one can move from the optimum; a run's noise is that of repeats, or the surface's estimate where there are none."""
-    from probe.decide.flat_optimum import flat_optimum, measurable_loss
+    """Report how far one can move from the optimum at no loss that a confirmation could measure."""
+    from probe.decide.flat_optimum import flat_optimum
 
     request = fit.request
     found = np.array([optimum.weights[slug].value for slug in fit.seen.sources])
-    variance, df = run_variance(fit.seen, fit.objective)
-    if not df:
-        variance, df = float(fit.surface.predict_run(found[None])[1][0] ** 2 - fit.surface.predict(found[None])[1][0] ** 2), math.inf
     return flat_optimum(
         fit.surface,
         fit.seen.sources,
         found,
         fit.setting.baseline(),
         fit.region,
-        measurable_loss(max(variance, 0.0), df, request.seeds, request.level),
+        measurable(fit),
         seeds=request.seeds,
         level=request.level,
         seed=request.seed,
         n=fit.fitted.n_items,
     )
+
+
+def measurable(fit: Fit) -> float:
+    """Return the least difference between two mixtures that a confirmation could measure.
+
+    A run's noise is that of repeats, or the surface's estimate (at the base mixture) where there are none.
+    """
+    from probe.decide.flat_optimum import measurable_loss
+
+    variance, df = run_variance(fit.seen, fit.objective)
+    if not df:
+        base = np.asarray(fit.setting.baseline(), dtype=np.float64)[None]
+        variance, df = float(fit.surface.predict_run(base)[1][0] ** 2 - fit.surface.predict(base)[1][0] ** 2), math.inf
+    return measurable_loss(max(variance, 0.0), df, fit.request.seeds, fit.request.level)
 
 
 def fit_runs(store: Store, request: OptimizeRequest, also: Sequence[str] = (), merge: Merge | None = None) -> Fit:

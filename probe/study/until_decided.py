@@ -20,9 +20,11 @@ from probe.workspace import Workspace
 
 if TYPE_CHECKING:
     from db.store import Store
+    from probe.study.suggestion import Suggestion
 
 FIRST_LOOK, MOST_SEEDS = 3, 12
 SHOWN = 3
+SUGGESTED, MOST_MIXTURES = 4, 64
 Run = Callable[[], bool]  # runs what waits; False once the time is up
 
 
@@ -37,7 +39,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """How a run until decided ended: `why` is `nothing open`, `most seeds` or `budget`."""
+    """How a run until decided ended: `why` is `nothing open`, `most seeds`, `most mixtures` or `budget`."""
 
     why: str
     rounds: tuple[Round, ...]
@@ -50,10 +52,12 @@ class Decided:
         """Say it in words."""
         ended = {
             "nothing open": "Everything is decided",
-            "most seeds": f"{len(self.still_open)} questions are still open at {self.looks[-1]} seeds",
+            "most mixtures": f"{MOST_MIXTURES} mixtures are trained and more may improve ({'; '.join(self.still_open)})",
+            "most seeds": f"{len(self.still_open)} questions are still open at {max(self.looks, default=0)} seeds",
             "budget": f"The time is up with {len(self.still_open)} questions open; the same command goes on",
         }[self.why]
-        return f"{ended}: {self.probes} probes (as many seeds for every arm: {self.equal})."
+        equal = f" (as many seeds for every arm: {self.equal})" if self.looks else ""
+        return f"{ended}: {self.probes} probes{equal}."
 
 
 def first_plan(workspace: Workspace, request: RunRequest, most_seeds: int | None, say: Say) -> Planned:
@@ -101,6 +105,48 @@ def run_until_decided(workspace: Workspace, study: str, run: Run, say: Say) -> D
 
 def _listed(asked: Sequence[str]) -> str:
     return f"{len(asked)} open ({'; '.join(asked[:SHOWN])}{'; ...' if asked[SHOWN:] else ''})"
+
+
+def run_until_flat(workspace: Workspace, study: str, run: Run, say: Say) -> Decided:
+    """Train the swarm's mixtures, then those that are expected to improve most, until none would by more than could be measured.
+
+    What is claimed of the mixture found is left to its confirmation with fresh seeds, so no level is spent here.
+
+    Raises:
+        ProbeError: probes failed, or too few mixtures were trained to learn from.
+    """
+    from probe.study.mixture_search import OptimizeRequest, measurable
+    from probe.study.suggestion import plan_suggestion, suggest
+
+    rounds: list[Round] = []
+    while True:
+        in_time = run()
+        with workspace.open_store() as store:
+            record = known_study(store, study)
+            found = suggest(store, OptimizeRequest(study=study), SUGGESTED)
+            best, least = max((one.improvement.value for one in found.suggested), default=0.0), measurable(found.fit)
+            told = f"best expected improvement {best:.2g}, measurable from {least:.2g}"
+            ended = (
+                "budget"
+                if not in_time
+                else "nothing open"
+                if best < least
+                else "most mixtures"
+                if _mixtures(found) >= MOST_MIXTURES
+                else ""
+            )
+            if ended:
+                swarm = sum(probe.arm in found.fit.seen.arms for probe in store.probes(study))
+                return Decided(ended, tuple(rounds), () if ended == "nothing open" else (told,), (), swarm, swarm)
+            rounds.append(Round((1, 1), (told,), len(found.suggested)))
+            note = f"Look {len(rounds)}: {told}; {len(found.suggested)} more mixtures."
+            say(note)
+            plan_suggestion(workspace, store, found, say)
+            store.add_note(record.name, note, "probe")
+
+
+def _mixtures(found: Suggestion) -> int:
+    return len(found.fit.seen.arms)
 
 
 def next_seeds(store: Store, study: StudyRecord, asked: Sequence[OpenQuestion]) -> dict[str, int]:
