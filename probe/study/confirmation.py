@@ -13,8 +13,9 @@ from probe.errors import ProbeError
 from probe.study import designs
 from probe.study.decontamination import study_draws
 from probe.study.mixture_search import Search
+from probe.study.planned_probes import Say
 from probe.study.ranking import benchmark_arrays
-from probe.study.run import SEED_STRIDE, Say, plan_probes
+from probe.study.run import SEED_STRIDE, plan_probes
 from probe.workspace import Workspace
 from sources.canonical import content_hash
 from sources.estimate import Estimate

@@ -15,8 +15,9 @@ from probe.decide.recipe_check import Cell, CellJudged, judge_recipe
 from probe.decide.study_scores import BenchmarkArrays
 from probe.errors import ProbeError
 from probe.study.decontamination import study_draws
+from probe.study.planned_probes import Say
 from probe.study.ranking import known_study, study_scores
-from probe.study.run import Say, plan_probes
+from probe.study.run import plan_probes
 from probe.workspace import Workspace
 from sources.mixture import Curriculum, Mixture
 
