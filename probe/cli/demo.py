@@ -71,7 +71,7 @@ def find_mixture(workspace: Workspace, mixtures: int, workers: int | None) -> Pa
     store_plan(workspace, plan_run(workspace, request, _say))
     if unscored := run_waiting(workspace, "main", workers, ANY_ENGINE):
         raise ProbeError(unscored)
-    doc, path, _ = optimize(workspace, OptimizeRequest(unit=BudgetUnit.SAMPLES, budget=FULL_SCALE_SAMPLES), workers, ANY_ENGINE)
+    doc, path, _ = optimize(workspace, OptimizeRequest(unit=BudgetUnit.SAMPLES, budget=FULL_SCALE_SAMPLES), workers, ANY_ENGINE, False)
     print_decision(doc, path)
     return path
 

@@ -79,6 +79,11 @@ def test_decision_finds_the_known_optimum_and_confirms_it(world: World, tmp_path
     kept = world.store.manifest(doc.hash)
     assert kept is not None
     assert kept.json == path.read_text().rstrip("\n") or parse_manifest(kept.json).hash == doc.hash
+    later = replace(doc, provenance=replace(doc.provenance, created_at="2099-01-01T00:00:00Z"))
+    assert later.hash == doc.hash
+    assert keep_manifest(workspace, world.store, later) == path  # the same decision made again: the first stays
+    assert world.store.manifest(doc.hash) == kept
+    assert parse_manifest(path.read_text()).provenance == doc.provenance
     # The manifest serves as a base: its mixture comes back.
     assert parse_base(str(path)).weights().keys() == found.mixture().weights().keys()
 
