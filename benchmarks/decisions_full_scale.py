@@ -45,7 +45,7 @@ class Sizes:
 
 
 QUICK = Sizes(
-    samples=64, items=40, rows_share=0.25, lessons=60, seeds=2, swarm=8, random=6, fitted=4, held_out=2, top=1, more_worlds=0, more_seeds=2
+    samples=16, items=40, rows_share=0.1, lessons=40, seeds=2, swarm=8, random=6, fitted=4, held_out=2, top=1, more_worlds=0, more_seeds=2
 )
 
 

@@ -175,3 +175,8 @@ def _weights(mixtures: list[Mixture], sources: tuple[str, ...]) -> Floats:
 def budget_share(sizes: Sizes, probes: int) -> float:
     """Return the samples of so many probes over those of the random mixtures at full scale."""
     return probes * sizes.samples / (sizes.random * sizes.full_samples)
+
+
+def plain_mean(parts: list[Any]) -> Combination:
+    """Return the equal-weight mean of the tasks."""
+    return combination(parts, range(len(parts[0].panel.means)))
