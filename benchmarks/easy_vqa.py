@@ -30,7 +30,7 @@ NOTHING = 0.01  # the search drops smaller shares
 
 def probe(workspace: Path, *arguments: str) -> str:
     """Run a command of the tool and return what it prints."""
-    command = [sys.executable, "-m", "probe.cli.main", "--workspace", str(workspace), *arguments]
+    command = [sys.executable, "-c", "from probe.cli.main import main; main()", "--workspace", str(workspace), *arguments]
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": paths})
     if done.returncode:
