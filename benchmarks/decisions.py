@@ -30,6 +30,8 @@ from decisions_full_scale import FULL, PROXY, QUICK, Sizes, build_full
 from decisions_runs import UNTRAINED, Engines, Lab, Run, runs
 from decisions_world import WORLD_VERSION, make_world
 
+from sources.mixture import Mixture
+
 LONG = 1000  # between the seeds of two worlds
 
 
@@ -62,12 +64,17 @@ def confirmations(lab: Lab) -> list[Run]:
 
 def surrogate_runs(lab: Lab) -> Iterator[Run]:
     """Yield the random mixtures that a surrogate is fitted to, once each, and those that it is judged on, with all seeds."""
-    from decisions_study import random_mixtures, seeds
+    from decisions_study import seeds
 
-    mixtures = random_mixtures(lab)
-    last = lab.sizes.fitted + lab.sizes.held_out
+    mixtures = surrogate_mixtures(lab)
     yield from runs(mixtures[: lab.sizes.fitted], [0])
-    yield from runs(mixtures[lab.sizes.fitted : last], seeds(lab.sizes.seeds))
+    yield from runs(mixtures[lab.sizes.fitted :], seeds(lab.sizes.seeds))
+
+
+def surrogate_mixtures(lab: Lab) -> list[Mixture]:
+    from decisions_study import random_mixtures
+
+    return random_mixtures(lab)[: lab.sizes.fitted + lab.sizes.held_out]
 
 
 def top_runs(lab: Lab) -> list[Run]:
@@ -103,9 +110,12 @@ def main() -> None:
     engines = Engines(out, out / "full-scale-model")
     labs = [Lab(make_world(wanted.world_seed + LONG * k), sizes, out, engines) for k in range(1 + sizes.more_worlds)]
     if not wanted.report:
+        from decisions_merged import score_merged
+
         build_full(engines.model, sizes.lessons)
         for lab, scale, asked, what in stages(labs[0], labs[1:]):
             lab.train(scale, asked, what)
+        score_merged(labs[0], surrogate_mixtures(labs[0]))
     from decisions_judge import judged, table
 
     found = judged(labs[0], labs[1:])

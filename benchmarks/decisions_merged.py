@@ -1,15 +1,20 @@
-"""Mixtures scored without training, by merging the adapters of single sources; filled in when the tool can."""
+"""Mixtures scored without training: weighted sums of the proxy's adapters of single sources, and what a surrogate makes of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+import numpy as np
 from decisions_runs import Lab
+from numpy.typing import NDArray
 
 from sources.mixture import Mixture
 
 
-def merged_scores(lab: Lab, mixtures: Sequence[Mixture]) -> Any:
-    """Return what merging predicts of mixtures, or None: the tool has no merged adapters yet. They are kept in `lab.adapter(run)`."""
-    return None
+def score_merged(lab: Lab, mixtures: Sequence[Mixture]) -> None:
+    """Score the merged adapters of mixtures: the tool cannot yet; the adapters are kept in `lab.adapter(run)`."""
+
+
+def merged_predictions(lab: Lab, few: Sequence[Mixture], held: Sequence[Mixture]) -> dict[str, NDArray[np.float64]]:
+    """Return what merging predicts of the held-out mixtures: nothing yet."""
+    return {}

@@ -22,13 +22,14 @@ from numpy.typing import NDArray
 from db.values import SPLIT_CODES
 from probe.decide.study_scores import BenchmarkArrays
 from probe.study.items import split_items
-from proxy_training.jobs import METRICS, EvalSet, Job, Stage, Training
+from proxy_training.jobs import METRICS, EvalSet, ItemScores, Job, Stage, Training
 from sources.benchmark import Split
 from sources.canonical import content_hash
 from sources.mixture import Mixture
 from sources.sampling import SourcePool, draw_mixture, training_order
 
 UNTRAINED = Mixture(())
+MERGED = "merged"  # scored without training, beside the two scales
 IMAGES = "images"
 
 
@@ -119,11 +120,14 @@ class Lab:
             run = named.pop(result.training_id)
             if result.failure or result.unscored:
                 raise SystemExit(f"{what} {run.name()}: {result.failure or result.unscored}")
-            arrays = {scores.benchmark: scores.values for scores in result.scores}
             cost = result.cost
-            _write(self.path(scale, run), arrays | {"cost": np.array([cost.rows, cost.train_cpu_s, cost.eval_cpu_s])})
+            self.keep(scale, run, result.scores, [cost.rows, cost.train_cpu_s, cost.eval_cpu_s])
             each = (time.monotonic() - began) / done
             print(f"world {self.world.seed}, {what}, {scale}: {done} of {len(todo)}, {each:.1f} s each", file=sys.stderr, flush=True)
+
+    def keep(self, scale: str, run: Run, found: Sequence[ItemScores], cost: Sequence[float]) -> None:
+        """Write a run's scores with its rows and its CPU-seconds of training and of scoring."""
+        _write(self.path(scale, run), {scores.benchmark: scores.values for scores in found} | {"cost": np.array(cost)})
 
     def _jobs(self, scale: str, todo: Sequence[Run], named: dict[str, Run]) -> Iterator[Job]:
         proxy, _ = self.engines.of(scale)
@@ -170,4 +174,4 @@ def _write(path: Path, arrays: dict[str, Any]) -> None:
     os.replace(partial, path)
 
 
-__all__ = ["FULL", "PROXY", "UNTRAINED", "Engines", "Lab", "Run", "runs"]
+__all__ = ["FULL", "MERGED", "PROXY", "UNTRAINED", "Engines", "Lab", "Run", "runs"]

@@ -19,7 +19,7 @@ from probe.decide.simplex import ShareBounds
 from probe.decide.study_scores import StudyArm, StudyScores
 from probe.decide.surrogates import Choice, Objective, fit_objective
 from probe.decide.swarm import swarm_mixtures
-from probe.study.designs import proportional, uniform, with_share
+from probe.study.designs.mixtures import proportional, uniform, with_share
 from probe.study.observations import Observations, Targets, targets
 from sources.benchmark import Split
 from sources.mixture import Mixture
@@ -114,16 +114,20 @@ def ranking(lab: Lab, scale: str, split: Split, counts: dict[Design, range]) -> 
     return rank_study(study, level=LEVEL)
 
 
-def observed(lab: Lab, asked: list[tuple[Mixture, Any]]) -> Observations:
-    """Return trained mixtures as the search reads them, on selection items."""
+def observed(lab: Lab, asked: list[tuple[Mixture, Any]], scale: str = PROXY) -> Observations:
+    """Return trained (or merged) mixtures as the search reads them, on selection items."""
     names, places = lab.world.sources, list(range(len(asked)))
-    parts = tuple(array.panel(places, []) for array in lab.arrays(PROXY, asked, Split.SELECTION))
+    parts = tuple(array.panel(places, []) for array in lab.arrays(scale, asked, Split.SELECTION))
     return Observations(names, tuple(f"run-{k}" for k in places), _weights([mixture for mixture, _ in asked], names), parts)
 
 
-def fitted(seen: Observations, objective: Combination | None = None) -> tuple[Combination, Targets, Objective, Choice]:
+def objective_of(seen: Observations) -> Combination:
+    return combination(seen.parts, range(len(seen.arms)), dict.fromkeys(seen.capabilities, 1.0))
+
+
+def fitted(seen: Observations) -> tuple[Combination, Targets, Objective, Choice]:
     """Fit the surrogates as `probe optimize` does."""
-    objective = objective or combination(seen.parts, range(len(seen.arms)), dict.fromkeys(seen.capabilities, 1.0))
+    objective = objective_of(seen)
     found = targets(seen, objective)
     surface, choice = fit_objective(seen.weights, found.values, found.noise, found.weights, level=LEVEL)
     return objective, found, surface, choice
