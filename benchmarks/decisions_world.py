@@ -133,22 +133,37 @@ def write_sources(world: World, folder: Path, share: float = 1.0) -> dict[str, S
     return specs
 
 
-def _row(world: World, part: Part, number: int, place: Path) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What a row of a source shows, asks and answers, and the right answer (empty for captions)."""
+
+    shown: Scene
+    text: str
+    answer: str
+    truth: str
+
+
+def taught(world: World, part: Part, number: int) -> Taught:
+    """Make one row; the same world, source and number always give the same one."""
     rng = random.Random(f"decisions/{WORLD_VERSION}/{world.seed}/{part.name}/{number}")
     if not part.tasks:
-        scene, prompt, answer = scene_with_caption(rng, CaptionLength.DESCRIPTIVE)
-    else:
-        question = _question(world, part, rng)
-        scene, prompt, answer = question.scene, question.text, question.answer
-        if part.shifted:
-            answer = question.choices[(question.choices.index(answer) + 1) % len(question.choices)]
-        if rng.random() < part.noise:
-            answer = rng.choice([word for word in question.choices if word != answer])
-        if part.mismatched:
-            scene = _question(world, part, rng).scene
+        scene, prompt, caption = scene_with_caption(rng, CaptionLength.DESCRIPTIVE)
+        return Taught(scene, prompt, caption, "")
+    question = _question(world, part, rng)
+    answer = question.answer
+    if part.shifted:
+        answer = question.choices[(question.choices.index(answer) + 1) % len(question.choices)]
+    if rng.random() < part.noise:
+        answer = rng.choice([word for word in question.choices if word != answer])
+    shown = _question(world, part, rng).scene if part.mismatched else question.scene
+    return Taught(shown, question.text, answer, question.answer)
+
+
+def _row(world: World, part: Part, number: int, place: Path) -> dict[str, Any]:
+    row = taught(world, part, number)
     name = f"images/{number:05d}.png"
-    (place / name).write_bytes(scene_png(scene))
-    turns = [{"from": "human", "value": f"<image>\n{prompt}"}, {"from": "gpt", "value": answer}]
+    (place / name).write_bytes(scene_png(row.shown))
+    turns = [{"from": "human", "value": f"<image>\n{row.text}"}, {"from": "gpt", "value": row.answer}]
     return {"id": f"{part.name}-{number}", "image": name, "conversations": turns}
 
 
