@@ -30,18 +30,20 @@ from decisions_full_scale import FULL, PROXY, QUICK, Sizes, build_full
 from decisions_runs import UNTRAINED, Engines, Lab, Run, runs
 from decisions_world import WORLD_VERSION, make_world
 
-from sources.mixture import Mixture
-
 LONG = 1000  # between the seeds of two worlds
 
 
 def stages(main: Lab, others: list[Lab]) -> Iterator[tuple[Lab, str, list[Run], str]]:
     """Yield what is trained, in order: world, scale, runs, what they are for; later ones depend on what earlier ones found."""
     import decisions_study as ask
+    from decisions_judge import merged_for_surrogate
+    from decisions_merged import score_merged
+    from decisions_search import merged_for_search
 
     labs = [main, *others]
     for lab in labs:
         yield lab, PROXY, [Run(UNTRAINED), *ask.search_runs(lab)], "ranking and search"
+        score_merged(lab, merged_for_search(lab))
         yield lab, FULL, [Run(UNTRAINED), *confirmations(lab)], "the chosen mixture and its baselines"
     own = ask.seeds(main.sizes.seeds)
     yield main, FULL, runs([*ask.solo(main.world).values(), ask.base(), *ask.added(main.world).values()], own), "sources alone and added"
@@ -49,6 +51,7 @@ def stages(main: Lab, others: list[Lab]) -> Iterator[tuple[Lab, str, list[Run], 
         yield main, scale, runs(list(ask.left_out().values()), own), "one left out"
     yield main, FULL, runs(ask.random_mixtures(main), [0]), "random mixtures"
     yield main, PROXY, list(surrogate_runs(main)), "random mixtures for the surrogate"
+    score_merged(main, merged_for_surrogate(main))
     yield main, FULL, top_runs(main), "the best again"
     for lab in others:
         yield lab, FULL, runs(list(ask.solo(lab.world).values()), ask.seeds(lab.sizes.more_seeds)), "sources alone"
@@ -64,17 +67,11 @@ def confirmations(lab: Lab) -> list[Run]:
 
 def surrogate_runs(lab: Lab) -> Iterator[Run]:
     """Yield the random mixtures that a surrogate is fitted to, once each, and those that it is judged on, with all seeds."""
-    from decisions_study import seeds
+    from decisions_study import random_mixtures, seeds
 
-    mixtures = surrogate_mixtures(lab)
+    mixtures = random_mixtures(lab)[: lab.sizes.fitted + lab.sizes.held_out]
     yield from runs(mixtures[: lab.sizes.fitted], [0])
     yield from runs(mixtures[lab.sizes.fitted :], seeds(lab.sizes.seeds))
-
-
-def surrogate_mixtures(lab: Lab) -> list[Mixture]:
-    from decisions_study import random_mixtures
-
-    return random_mixtures(lab)[: lab.sizes.fitted + lab.sizes.held_out]
 
 
 def top_runs(lab: Lab) -> list[Run]:
@@ -110,17 +107,16 @@ def main() -> None:
     engines = Engines(out, out / "full-scale-model")
     labs = [Lab(make_world(wanted.world_seed + LONG * k), sizes, out, engines) for k in range(1 + sizes.more_worlds)]
     if not wanted.report:
-        from decisions_merged import score_merged
-
         build_full(engines.model, sizes.lessons)
         for lab, scale, asked, what in stages(labs[0], labs[1:]):
             lab.train(scale, asked, what)
-        score_merged(labs[0], surrogate_mixtures(labs[0]))
     from decisions_judge import judged, table
+
+    from probe.cli.output import print_json
 
     found = judged(labs[0], labs[1:])
     if wanted.json:
-        print(json.dumps(found, indent=1))
+        print_json(found)
     else:
         table(found)
 

@@ -10,8 +10,9 @@ import decisions_study as ask
 import numpy as np
 from calibration_figures import exact
 from decisions_full_scale import FULL, PROXY
-from decisions_merged import merged_predictions
+from decisions_merged import Asked, merged_scores, with_filling
 from decisions_runs import UNTRAINED, Lab
+from decisions_search import CANDIDATE, Found, search
 from decisions_world import GOOD
 from scipy.stats import spearmanr
 
@@ -28,7 +29,7 @@ Figure = dict[str, Any]
 RESAMPLES = 2000
 TAIL = 0.05  # of the 90 % intervals
 SHARE, CORRELATION, SAMPLES = 0.95, 0.90, 0.08  # what is asked
-_FOUND: dict[int, ask.Found] = {}
+_FOUND: dict[int, Found] = {}
 
 
 def proxy_ranking(lab: Lab) -> Ranking:
@@ -42,10 +43,10 @@ def true_ranking(lab: Lab, *, main: bool) -> Ranking:
     return ask.ranking(lab, FULL, Split.CONFIRMATION, asked)
 
 
-def found_of(lab: Lab) -> ask.Found:
+def found_of(lab: Lab) -> Found:
     """Return the search's result, worked out once: the same runs always give the same."""
     if lab.world.seed not in _FOUND:
-        _FOUND[lab.world.seed] = ask.search(lab, proxy_ranking(lab))
+        _FOUND[lab.world.seed] = search(lab, proxy_ranking(lab))
     return _FOUND[lab.world.seed]
 
 
@@ -122,7 +123,7 @@ def share_right(answers: Sequence[Answer]) -> Figure:
     have no width: then the exact bound of as many independent pairs as the sources make (Clopper & Pearson 1934).
     """
     decided = [answer for answer in answers if answer.right is not None]
-    right = np.array([bool(answer.right) for answer in decided])
+    right = np.array([bool(answer.right) for answer in decided], dtype=np.bool_)
     counts = {"separated": len(answers), "right": int(right.sum()), "wrong": int((~right).sum()), "abstained": len(answers) - len(decided)}
     if not decided:
         return {"value": float("nan"), "low": 0.0, "high": 1.0, **counts}
@@ -206,11 +207,11 @@ def _plain(one: Estimate) -> dict[str, float]:
 def chosen(lab: Lab) -> Figure:
     """Compare the chosen mixture with its baselines at full scale, fresh seeds, by the tool's own confirmation."""
     found = found_of(lab)
-    mixture = found.arms[ask.CANDIDATE]
+    mixture = found.arms[CANDIDATE]
     others = {name: arm for name, arm in found.arms.items() if arm != mixture}
     fresh = ask.seeds(lab.sizes.seeds, ask.FRESH)
     arrays = lab.arrays(FULL, [(arm, fresh) for arm in (mixture, *others.values())], Split.CONFIRMATION)
-    confirmed = confirm([ask.CANDIDATE, *others], arrays, ask.CANDIDATE, found.objective, level=ask.LEVEL)
+    confirmed = confirm([CANDIDATE, *others], arrays, CANDIDATE, found.objective, level=ask.LEVEL)
     gains = {name: _plain(gain) | {"held": confirmed.holds[name]} for name, gain in confirmed.gains.items()}
     weights = {name: _plain(weight) for name, weight in found.optimum.weights.items() if weight.value > 0}
     spearman = found.choice.spearman
@@ -228,7 +229,7 @@ def regret(lab: Lab) -> Figure:
     """Return how far the chosen mixture is below the best of the random ones trained again, in deviations of a seed at full scale."""
     found = found_of(lab)
     fresh, again = ask.seeds(lab.sizes.seeds, ask.FRESH), ask.seeds(lab.sizes.seeds, ask.TOP)
-    own = score(lab, FULL, found.arms[ask.CANDIDATE], fresh, Split.CONFIRMATION)
+    own = score(lab, FULL, found.arms[CANDIDATE], fresh, Split.CONFIRMATION)
     top = np.array([score(lab, FULL, mixture, again, Split.CONFIRMATION) for mixture in best_random(lab)])
     runs = np.vstack([own[None], top])
     deviation = float(np.sqrt(((runs - runs.mean(axis=1, keepdims=True)) ** 2).sum() / (runs.size - len(runs))))
@@ -254,38 +255,51 @@ def surrogate(lab: Lab) -> Figure:
     points = ask.weights_of(held, lab.world.sources)
     singles = [(mixture, own) for mixture in ask.solo(lab.world).values()]
     trained = [(mixture, ask.seeds(1)) for mixture in few]
+    seen = ask.observed(lab, [*singles, *trained])
+    merged = merged_scores(lab, merged_for_surrogate(lab), ask.objective_of(seen))
+    order = [int(np.abs(merged.weights - point).max(axis=1).argmin()) for point in points]
     predicted = {
-        "regression_few": ask.fitted(ask.observed(lab, trained))[2].predict(points)[0],
-        "regression_few_and_singles": ask.fitted(ask.observed(lab, [*singles, *trained]))[2].predict(points)[0],
+        "regression_few": ask.fitted(ask.observed(lab, trained))[1].predict(points)[0],
+        "regression_few_and_singles": ask.fitted(seen)[1].predict(points)[0],
+        "merged_alone": merged.values[order].mean(axis=1),
+        "merged_and_corrected": ask.fitted(seen, merged)[1].predict(points)[0],
     }
-    predicted |= merged_predictions(lab, few, held)
     found: Figure = {name: {"proxy": _spearman(one, runs.mean(axis=1)), "full": _spearman(one, full)} for name, one in predicted.items()}
     found["one_proxy_run"] = {"full": _spearman(runs[:, 0], full)}
     found["proxy_reliability"] = _reliability(runs)
-    best = predicted.get("merged_and_corrected")
-    if best is None:
-        return found | {"goal": CORRELATION, "met": False, "merged": "not measured: the tool has no merged adapters"}
+    best = predicted["merged_and_corrected"]
     rivals = ("merged_alone", "regression_few_and_singles")
     found["gain_over"] = {name: _gain(best, predicted[name], runs.mean(axis=1)) for name in rivals}
     better = all(gain["low"] > 0 for gain in found["gain_over"].values())
     return found | {"goal": CORRELATION, "met": found["merged_and_corrected"]["proxy"]["value"] >= CORRELATION and better}
 
 
+def merged_for_surrogate(lab: Lab) -> Asked:
+    """Return the sources, the few mixtures and the held-out ones, all in every seed, with what fills the simplex."""
+    mixtures = ask.random_mixtures(lab)[: lab.sizes.fitted + lab.sizes.held_out]
+    return with_filling(lab, [*ask.solo(lab.world).values(), *mixtures])
+
+
+def _order(one: Floats, other: Floats) -> float:
+    """Return Spearman's rank correlation; NaN where one side is the same for all."""
+    return float(spearmanr(one, other).statistic) if np.ptp(one) > 0 and np.ptp(other) > 0 else float("nan")
+
+
 def _spearman(one: Floats, other: Floats) -> dict[str, float]:
     rng, n = np.random.default_rng(0), len(one)
-    draws = [rng.integers(0, n, n) for _ in range(RESAMPLES // 4)]
-    again = [float(spearmanr(one[rows], other[rows]).statistic) for rows in draws if np.ptp(one[rows]) > 0 and np.ptp(other[rows]) > 0]
-    value = float(spearmanr(one, other).statistic) if np.ptp(one) > 0 and np.ptp(other) > 0 else float("nan")
-    low, high = np.quantile(again, [TAIL, 1 - TAIL]).tolist() if again else (-1.0, 1.0)
-    return {"value": value, "low": low, "high": high, "n": n}
+    again = [_order(one[rows], other[rows]) for rows in (rng.integers(0, n, n) for _ in range(RESAMPLES // 4))]
+    told = [value for value in again if np.isfinite(value)]
+    low, high = np.quantile(told, [TAIL, 1 - TAIL]).tolist() if told else (-1.0, 1.0)
+    return {"value": _order(one, other), "low": low, "high": high, "n": n}
 
 
 def _gain(one: Floats, other: Floats, truth: Floats) -> dict[str, float]:
     """Return the difference of two rank correlations with its 90 % interval, by a paired bootstrap over mixtures."""
     rng, n = np.random.default_rng(0), len(truth)
     drawn = [np.arange(n), *(rng.integers(0, n, n) for _ in range(RESAMPLES // 4))]
-    gains = [float(spearmanr(one[rows], truth[rows]).statistic - spearmanr(other[rows], truth[rows]).statistic) for rows in drawn]
-    low, high = np.nanquantile(gains[1:], [TAIL, 1 - TAIL]).tolist()
+    gains = [_order(one[rows], truth[rows]) - _order(other[rows], truth[rows]) for rows in drawn]
+    told = [gain for gain in gains[1:] if np.isfinite(gain)]
+    low, high = np.quantile(told, [TAIL, 1 - TAIL]).tolist() if told else (-2.0, 2.0)
     return {"value": gains[0], "low": low, "high": high}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,15 +10,14 @@ from decisions_runs import UNTRAINED, Lab, Run, runs
 from decisions_world import BASE, FULL, LEFT_OUT, World
 from numpy.typing import NDArray
 
-from db.values import ArmRole, Design, Ranking, Verdict
-from probe.decide.levels import OVERALL, Combination, combination
+from db.values import ArmRole, Design, Ranking
+from probe.decide.levels import Combination, combination
 from probe.decide.ranking import rank_study
-from probe.decide.search import Optimum, SearchSettings, search_mixture
 from probe.decide.simplex import ShareBounds
 from probe.decide.study_scores import StudyArm, StudyScores
-from probe.decide.surrogates import Choice, Objective, fit_objective
+from probe.decide.surrogates import Choice, MergedScores, Objective, fit_objective
 from probe.decide.swarm import swarm_mixtures
-from probe.study.designs.mixtures import proportional, uniform, with_share
+from probe.study.designs.mixtures import uniform, with_share
 from probe.study.observations import Observations, Targets, targets
 from sources.benchmark import Split
 from sources.mixture import Mixture
@@ -32,17 +30,6 @@ SMALL = 0.01
 CANDIDATE = "optimum"
 FRESH, TOP = 100, 200  # first seeds of what is confirmed and of the best that are trained again
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """A finished search on the proxy: the mixture, its baselines, what was fitted, and the objective's units."""
-
-    optimum: Optimum
-    objective: Combination
-    fitted: Targets
-    choice: Choice
-    arms: dict[str, Mixture]
 
 
 def seeds(count: int, first: int = 0) -> range:
@@ -125,46 +112,11 @@ def objective_of(seen: Observations) -> Combination:
     return combination(seen.parts, range(len(seen.arms)), dict.fromkeys(seen.capabilities, 1.0))
 
 
-def fitted(seen: Observations) -> tuple[Combination, Targets, Objective, Choice]:
+def fitted(seen: Observations, merged: MergedScores | None = None) -> tuple[Targets, Objective, Choice]:
     """Fit the surrogates as `probe optimize` does."""
-    objective = objective_of(seen)
-    found = targets(seen, objective)
-    surface, choice = fit_objective(seen.weights, found.values, found.noise, found.weights, level=LEVEL)
-    return objective, found, surface, choice
-
-
-def search(lab: Lab, ranked: Ranking) -> Found:
-    """Search the mixture on everything that `search_runs` trained, and name its baselines."""
-    own = seeds(lab.sizes.seeds)
-    arms: list[tuple[Mixture, Any]] = [(m, own) for m in (*solo(lab.world).values(), base(), *added(lab.world).values())]
-    known = {mixture for mixture, _ in arms}
-    arms += [(m, seeds(1)) for m in dict.fromkeys(swarm(lab)) if m not in known]
-    seen = observed(lab, arms)
-    objective, found, surface, choice = fitted(seen)
-    optimum = search_mixture(
-        surface,
-        seen.sources,
-        _weights([base()], seen.sources)[0],
-        bounds(lab),
-        usable=lab.usable(),
-        observed=seen.weights,
-        settings=SearchSettings(level=LEVEL),
-        n=found.n_items,
-    )
-    return Found(optimum, objective, found, choice, confirmed_arms(lab, optimum, ranked))
-
-
-def confirmed_arms(lab: Lab, optimum: Optimum, ranked: Ranking) -> dict[str, Mixture]:
-    """Return the chosen mixture and the baselines of the confirmation list; what the search does not name itself is added here."""
-    usable = dict(zip(lab.world.sources, map(round, lab.usable()), strict=True))
-    hurting = {row.source for row in ranked.effects if row.level == OVERALL and row.verdict is Verdict.HURTS}
-    middle = sorted(usable.values())[len(usable) // 2]
-    more = {
-        "uniform_without_hurts": uniform([name for name in usable if name not in hurting]),
-        "capped": proportional({name: min(rows, middle) for name, rows in usable.items()}),
-    }
-    known = {name: Mixture.of({s: w for s, w in weights.items() if w > 1e-6}) for name, weights in optimum.baselines.items()}
-    return {CANDIDATE: Mixture.of(optimum.shares())} | more | known
+    found = targets(seen, objective_of(seen))
+    surface, choice = fit_objective(seen.weights, found.values, found.noise, found.weights, level=LEVEL, merged=merged)
+    return found, surface, choice
 
 
 def weights_of(mixtures: list[Mixture], sources: tuple[str, ...]) -> Floats:
