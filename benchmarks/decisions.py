@@ -36,8 +36,8 @@ LONG = 1000  # between the seeds of two worlds
 def stages(main: Lab, others: list[Lab]) -> Iterator[tuple[Lab, str, list[Run], str]]:
     """Yield what is trained, in order: world, scale, runs, what they are for; later ones depend on what earlier ones found."""
     import decisions_study as ask
-    from decisions_judge import merged_for_surrogate
     from decisions_merged import score_merged
+    from decisions_orders import merged_for_surrogate
     from decisions_search import merged_for_search
 
     labs = [main, *others]

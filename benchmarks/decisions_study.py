@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,12 @@ def weights_of(mixtures: list[Mixture], sources: tuple[str, ...]) -> Floats:
 def _weights(mixtures: list[Mixture], sources: tuple[str, ...]) -> Floats:
     rows = [mixture.weights() for mixture in mixtures]
     return np.array([[row.get(name, 0.0) for name in sources] for row in rows])
+
+
+def score(lab: Lab, scale: str, mixture: Mixture, seeds: Sequence[int], split: Split) -> Floats:
+    """Return a mixture's score by seed: right-choice probability, equal weights of tasks."""
+    arrays = lab.arrays(scale, [(mixture, seeds)], split)
+    return np.mean([np.nanmean(array.values[0, 0], axis=1) for array in arrays], axis=0)  # type: ignore[no-any-return]
 
 
 def budget_share(sizes: Sizes, probes: int) -> float:
