@@ -125,12 +125,16 @@ def _more(found: Agreement) -> str:
     if found.more_for_chance is None:
         return "not better than chance"
     if found.more_for_chance:
-        return f"not yet better than chance: about {found.more_for_chance} more outcomes would settle it, at this agreement"
+        return f"not yet better than chance: about {_outcomes(found.more_for_chance)} would settle it, at this agreement"
     if found.more_for_enough is None:
         return "better than chance, and not above 80%"
     if found.more_for_enough:
-        return f"better than chance: about {found.more_for_enough} more outcomes would show it above 80%, at this agreement"
+        return f"better than chance: about {_outcomes(found.more_for_enough)} would show it above 80%, at this agreement"
     return "above 80%"
+
+
+def _outcomes(more: int) -> str:
+    return f"{more} more outcome{'s' * (more != 1)}"
 
 
 def fidelity_json(found: Fidelity) -> dict[str, Any]:
