@@ -32,8 +32,7 @@ class Found:
 
 def read_by_search(lab: Lab) -> Asked:
     """Return the trained mixtures that the search reads, with their seeds."""
-    own = ask.seeds(lab.sizes.seeds)
-    arms: Asked = [(m, own) for m in (*ask.solo(lab.world).values(), ask.base(), *ask.added(lab.world).values())]
+    arms: Asked = [(mixture, ask.seeds(lab.sizes.seeds)) for mixture in ask.solo(lab.world).values()]
     known = {mixture for mixture, _ in arms}
     return [*arms, *((m, ask.seeds(1)) for m in dict.fromkeys(ask.swarm(lab)) if m not in known)]
 
