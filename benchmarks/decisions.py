@@ -26,7 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from decisions_full_scale import FULL, PROXY, QUICK, Sizes, build_full
+from decisions_full_scale import FULL, PROXY, QUICK, Sizes, build_full, proxy_of
 from decisions_runs import UNTRAINED, Engines, Lab, Run, runs
 from decisions_world import WORLD_VERSION, make_world
 
@@ -42,7 +42,7 @@ def stages(main: Lab, others: list[Lab]) -> Iterator[tuple[Lab, str, list[Run], 
 
     labs = [main, *others]
     for lab in labs:
-        yield lab, PROXY, [Run(UNTRAINED), *ask.search_runs(lab)], "ranking and search"
+        yield lab, PROXY, [Run(UNTRAINED), *ask.search_runs(lab), *ask.verdict_runs(lab)], "ranking and search"
         score_merged(lab, merged_for_search(lab))
         yield lab, FULL, [Run(UNTRAINED), *confirmations(lab)], "the chosen mixture and its baselines"
     own = ask.seeds(main.sizes.seeds)
@@ -83,7 +83,7 @@ def top_runs(lab: Lab) -> list[Run]:
 
 def settled(out: Path, wanted: dict[str, Any]) -> None:
     """Keep what the run was begun with, and refuse another."""
-    path = out / "begun.json"
+    path, wanted = out / "begun.json", json.loads(json.dumps(wanted))
     if path.exists() and json.loads(path.read_text()) != wanted:
         raise SystemExit(f"{out} was begun with {path.read_text().strip()}; go on with these or take another folder")
     path.write_text(json.dumps(wanted) + "\n")
@@ -103,7 +103,10 @@ def main() -> None:
     sizes = QUICK if wanted.quick else Sizes()
     out = wanted.out or Path(f"decisions-{'quick-' if wanted.quick else ''}{wanted.world_seed}")
     out.mkdir(parents=True, exist_ok=True)
-    settled(out, {"world_seed": wanted.world_seed, "world_version": WORLD_VERSION, **asdict(sizes)})
+    settled(
+        out,
+        {"world_seed": wanted.world_seed, "world_version": WORLD_VERSION, "recipe": asdict(proxy_of(PROXY, out).recipe), **asdict(sizes)},
+    )
     engines = Engines(out, out / "full-scale-model")
     labs = [Lab(make_world(wanted.world_seed + LONG * k), sizes, out, engines) for k in range(1 + sizes.more_worlds)]
     if not wanted.report:

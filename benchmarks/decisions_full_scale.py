@@ -31,7 +31,8 @@ class Sizes:
     rows_share: float = 1.0
     lessons: int = 1200
     seeds: int = 3
-    swarm: int = 27
+    verdict_seeds: int = 6  # of the base mixture and of each source added to it, on the proxy
+    swarm: int = 66
     random: int = 64
     fitted: int = 10  # of the random mixtures, trained on the proxy for the surrogate
     held_out: int = 40  # the next ones, with `seeds` repeats
@@ -45,7 +46,19 @@ class Sizes:
 
 
 QUICK = Sizes(
-    samples=16, items=40, rows_share=0.1, lessons=40, seeds=2, swarm=8, random=6, fitted=4, held_out=2, top=1, more_worlds=0, more_seeds=2
+    samples=16,
+    items=40,
+    rows_share=0.1,
+    lessons=40,
+    seeds=2,
+    verdict_seeds=2,
+    swarm=8,
+    random=6,
+    fitted=4,
+    held_out=2,
+    top=1,
+    more_worlds=0,
+    more_seeds=2,
 )
 
 
@@ -76,12 +89,12 @@ def build_full(out: Path, steps: int, seed: int = SEED) -> Path:
 
 
 def proxy_of(scale: str, model: Path) -> ProxySpec:
-    """Return the model of a scale with its recipe; the proxy's learning rate was settled on the main world's base and uniform mixture."""
+    """Return the model of a scale with its recipe; the proxy's was settled by a small grid on mixtures of world 0."""
     from proxy_training.proxies import proxy_spec
 
     if scale == PROXY:
         tiny = proxy_spec("tiny")
-        return replace(tiny, recipe=replace(tiny.recipe, learning_rate=3e-3, batch_size=2))
+        return replace(tiny, recipe=replace(tiny.recipe, learning_rate=1e-3, batch_size=1, warmup_steps=16))
     spec = proxy_spec(str(model))
     recipe = replace(spec.recipe, scope=Scope.FULL_LANGUAGE, learning_rate=1e-3, batch_size=16, warmup_steps=20, max_length=512)
     return replace(spec, name="full", recipe=recipe)

@@ -33,8 +33,8 @@ _FOUND: dict[int, Found] = {}
 
 
 def proxy_ranking(lab: Lab) -> Ranking:
-    own = ask.seeds(lab.sizes.seeds)
-    return ask.ranking(lab, PROXY, Split.SELECTION, {Design.SOLO: own, Design.ADD_ONE: own})
+    asked = {Design.SOLO: ask.seeds(lab.sizes.seeds), Design.ADD_ONE: ask.seeds(lab.sizes.verdict_seeds)}
+    return ask.ranking(lab, PROXY, Split.SELECTION, asked)
 
 
 def true_ranking(lab: Lab, *, main: bool) -> Ranking:

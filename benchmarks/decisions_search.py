@@ -9,10 +9,11 @@ from decisions_merged import Asked, merged_scores, with_filling
 from decisions_runs import Lab
 
 from db.values import Ranking, Verdict
+from probe.decide.baselines import capped, default_cap
 from probe.decide.levels import OVERALL, Combination
 from probe.decide.search import Optimum, SearchSettings, search_mixture
 from probe.decide.surrogates import Choice
-from probe.study.designs.mixtures import proportional, uniform
+from probe.study.designs.mixtures import uniform
 from probe.study.observations import Targets
 from sources.mixture import Mixture
 
@@ -32,8 +33,7 @@ class Found:
 
 def read_by_search(lab: Lab) -> Asked:
     """Return the trained mixtures that the search reads, with their seeds."""
-    own = ask.seeds(lab.sizes.seeds)
-    arms: Asked = [(m, own) for m in (*ask.solo(lab.world).values(), ask.base(), *ask.added(lab.world).values())]
+    arms: Asked = [(mixture, ask.seeds(lab.sizes.seeds)) for mixture in ask.solo(lab.world).values()]
     known = {mixture for mixture, _ in arms}
     return [*arms, *((m, ask.seeds(1)) for m in dict.fromkeys(ask.swarm(lab)) if m not in known)]
 
@@ -64,12 +64,11 @@ def search(lab: Lab, ranked: Ranking) -> Found:
 
 def confirmed_arms(lab: Lab, optimum: Optimum, ranked: Ranking) -> dict[str, Mixture]:
     """Return the chosen mixture and the baselines of the confirmation list; what the search does not name itself is added here."""
-    usable = dict(zip(lab.world.sources, map(round, lab.usable()), strict=True))
+    usable = dict(zip(lab.world.sources, lab.usable(), strict=True))
     hurting = {row.source for row in ranked.effects if row.level == OVERALL and row.verdict is Verdict.HURTS}
-    middle = sorted(usable.values())[len(usable) // 2]
     more = {
         "uniform_without_hurts": uniform([name for name in usable if name not in hurting]),
-        "capped": proportional({name: min(rows, middle) for name, rows in usable.items()}),
+        "capped": Mixture.of(capped(usable, usable, default_cap(usable))),
     }
     known = {name: Mixture.of({s: w for s, w in weights.items() if w > 1e-6}) for name, weights in optimum.baselines.items()}
     return {CANDIDATE: Mixture.of(optimum.shares())} | more | known

@@ -81,9 +81,13 @@ def random_mixtures(lab: Lab) -> list[Mixture]:
 
 
 def search_runs(lab: Lab) -> list[Run]:
-    """Return every run that the search reads; what it costs is the cost of the search."""
-    own = seeds(lab.sizes.seeds)
-    return [*runs([*solo(lab.world).values(), base(), *added(lab.world).values()], own), *runs(swarm(lab), [0])]
+    """Return every run that the search reads, the sources alone and the swarm; what it costs is the cost of the search."""
+    return [*runs(list(solo(lab.world).values()), seeds(lab.sizes.seeds)), *runs(swarm(lab), [0])]
+
+
+def verdict_runs(lab: Lab) -> list[Run]:
+    """Return the base mixture and each source added to it."""
+    return runs([base(), *added(lab.world).values()], seeds(lab.sizes.verdict_seeds))
 
 
 def ranking(lab: Lab, scale: str, split: Split, counts: dict[Design, range]) -> Ranking:
