@@ -53,7 +53,7 @@ class Decided:
         ended = {
             "nothing open": "Everything is decided",
             "most mixtures": f"{MOST_MIXTURES} mixtures are trained and more may improve ({'; '.join(self.still_open)})",
-            "most seeds": f"{len(self.still_open)} questions are still open at {max(self.looks, default=0)} seeds",
+            "most seeds": f"{len(self.still_open)} questions are still open, which {max(self.looks, default=0)} seeds would hardly decide",
             "budget": f"The time is up with {len(self.still_open)} questions open; the same command goes on",
         }[self.why]
         equal = f" (as many seeds for every arm: {self.equal})" if self.looks else ""
@@ -150,7 +150,10 @@ def _mixtures(found: Suggestion) -> int:
 
 
 def next_seeds(store: Store, study: StudyRecord, asked: Sequence[OpenQuestion]) -> dict[str, int]:
-    """Return how many repeats each arm of an open question, and its reference, gets next; arms at the last look get none."""
+    """Return how many repeats each arm of an open question, and its reference, gets next.
+
+    Arms at the last look get none, nor do questions that the seeds that are left would hardly decide.
+    """
     arms = store.arms(study.name)
     have = _repeats(store, study.name, arms)
     known = [StudyArm.of(arm) for arm in arms]
@@ -158,8 +161,9 @@ def next_seeds(store: Store, study: StudyRecord, asked: Sequence[OpenQuestion]) 
     for question in asked:
         members = _with_reference(question.arms, known)
         trained = [name for name in members if name in have]
-        following = next((look for look in study.looks if look > min(have[name] for name in trained)), None)
-        if following is None:
+        fewest = min(have[name] for name in trained)
+        following = next((look for look in study.looks if look > fewest), None)
+        if following is None or not question.worth(study.looks[-1] - fewest):
             continue
         for name in trained:
             if have[name] < following:

@@ -8,7 +8,7 @@ from decide_worlds import World, study
 
 from db.values import Design, Verdict
 from probe.decide.effects import Effects, contrasts, effects, family_prior
-from probe.decide.open_questions import open_questions
+from probe.decide.open_questions import OpenQuestion, open_questions
 from probe.decide.panel import Panel, benchmark_panel
 from probe.decide.ranking import rank_study
 from probe.decide.sequential import looks, seen, sequential_effects, spending
@@ -107,3 +107,17 @@ def test_arms_shown_to_be_the_same_are_no_question_any_more() -> None:
     assert open_questions(wide) == ()
     narrow = rank_study(study({"b": scores}, ["untrained", "a", "b"], world.groups()), margin=1e-6)
     assert [row.same for row in narrow.pairs if row.level == "overall"] == [False]
+
+
+def test_a_question_is_given_up_only_where_it_asks_for_far_more_seeds_than_are_left() -> None:
+    assert OpenQuestion(("a",), "", 1.0, 9).worth(6)
+    assert not OpenQuestion(("a",), "", 1.0, 40).worth(6)
+    assert not OpenQuestion(("a",), "", 1.0, float("inf")).worth(60)
+    assert not OpenQuestion(("a",), "", 1.0, 0).worth(0)
+    world, rng = World(), np.random.default_rng(5)
+    scores = world.scores(rng, 3, 3, np.array([0.0, 0.08, 0.0]))
+    found = rank_study(study({"b": scores}, ["base", "small", "nil"], world.groups(), design=Design.ADD_ONE))
+    asked = {row.arm: row.seeds_to_decide for row in found.effects if row.level == "overall" and row.verdict is Verdict.UNDECIDED}
+    assert {one.arms[0]: one.more_seeds for one in open_questions(found)} == {
+        arm: float("inf") if more is None else more for arm, more in asked.items()
+    }
