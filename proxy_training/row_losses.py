@@ -84,4 +84,3 @@ def _row_means(terms: Tensor, owners: Tensor, rows: int) -> list[float]:
     sums = torch.zeros(rows, dtype=torch.float64, device=terms.device).index_add_(0, owners, terms.double())
     means: list[float] = (sums / torch.bincount(owners, minlength=rows)).tolist()
     return means
-

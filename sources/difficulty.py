@@ -53,7 +53,9 @@ def pool_place(spec: SourceSpec) -> tuple[str, int, int]:
     found = _FORM.fullmatch(spec.option(OPTION))
     place, pools = (int(found[2]), int(found[3])) if found else (0, 0)
     if found is None or not place <= pools <= MOST_POOLS:
-        raise SourceError(f"The option difficulty={spec.option(OPTION)!r} is none that `probe sources difficulty` wrote; make the pools anew")
+        raise SourceError(
+            f"The option difficulty={spec.option(OPTION)!r} is none that `probe sources difficulty` wrote; make the pools anew"
+        )
     return found[1], place, pools
 
 

@@ -93,7 +93,9 @@ def make_pools(
     losses = np.array([np.nan if isinstance(one, Problem) else one for one in judged])
     order = np.lexsort((keys, losses))[: int(np.isfinite(losses).sum())]  # what has no loss comes last
     if len(order) < pools:
-        raise ProbeError(f"only {len(order)} of {len(losses)} rows of {spec.slug} have a loss ({_counts(excluded)}), too few for {pools} pools.")
+        raise ProbeError(
+            f"only {len(order)} of {len(losses)} rows of {spec.slug} have a loss ({_counts(excluded)}), too few for {pools} pools."
+        )
     made = pool_specs(spec, keep_order(workspace.indexes, keys[order]), pools)
     with workspace.open_store() as store:
         _register(store, pool, made)
@@ -181,5 +183,3 @@ def _kept(file: Path, rows: int) -> list[Judged] | None:
 
 def _counts(excluded: Counter[str]) -> str:
     return ", ".join(f"{n} {problem}" for problem, n in sorted(excluded.items())) or "no row is excluded"
-
-
