@@ -75,7 +75,7 @@ def _losses(engine: Engine, rows: Sequence[DrawnRow], examples: Sequence[Example
     batch = collate(examples, base.pad_token_id, base.device)
     hidden = base.hidden(batch.input_ids, engine.features.gather(batch.images), batch.allowed)
     hidden = hidden.reshape(-1, hidden.shape[-1])
-    parts = zip(batch.predictors.split(LABELS_AT_ONCE), batch.targets.split(LABELS_AT_ONCE), strict=True)
+    parts = zip(torch.split(batch.predictors, LABELS_AT_ONCE), torch.split(batch.targets, LABELS_AT_ONCE), strict=True)
     terms = torch.cat([F.cross_entropy(base.logits(hidden[places]), targets, reduction="none") for places, targets in parts])
     return _row_means(terms, batch.predictors // batch.input_ids.shape[1], len(examples))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -40,13 +41,13 @@ def test_pools_partition_the_judged_rows_in_order(tmp_path: Path, pools: int) ->
     assert set().union(*parts) == set(range(ROWS))
     assert sum(map(len, parts)) == ROWS
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
-    assert all(min(easier) > max(harder) for easier, harder in zip(parts, parts[1:], strict=False))
+    assert all(min(easier) > max(harder) for easier, harder in pairwise(parts))
 
 
 def test_a_pool_is_its_rows_wherever_they_stand_in_the_file(tmp_path: Path) -> None:
     whole, specs = ordered(tmp_path, 3)
     before = [asked(whole.view(spec)) for spec in specs]
-    source(tmp_path, [*range(ROWS)][::-1] + [99])  # turned round, with a row that was never judged
+    source(tmp_path, [*reversed(range(ROWS)), 99])  # turned round, with a row that was never judged
     after = [asked(SourcePool.open(spec, tmp_path / "indexes")) for spec in specs]
     assert after == before
 
@@ -80,4 +81,4 @@ def test_bounds_cover_all_ranks() -> None:
         cuts = [bounds(rows, place, 3) for place in (1, 2, 3)]
         assert cuts[0][0] == 0
         assert cuts[-1][1] == rows
-        assert all(one[1] == other[0] for one, other in zip(cuts, cuts[1:], strict=False))
+        assert all(one[1] == other[0] for one, other in pairwise(cuts))
