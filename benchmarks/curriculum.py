@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Does the tool say rightly whether an order of phases helps? Three worlds, truth from 20 seeds, answers from 5 other ones.
+"""Does the tool say rightly whether an order of phases helps? Four worlds, truth from 20 seeds, answers from 5 other ones.
 
     python benchmarks/curriculum.py STATE [--quick] [--json]
 
 Every world is a `phases` study on the bundled proxy: three phases of equal size, staged, reversed, mixed, and mixed with the same
 restarts, 60 steps of 16 rows, 25 seeds, scored on the generated world's questions of counting and of relations (300 items each, the
-selection half). STATE is a folder; what is trained there is not trained again. About 20 CPU-minutes; `--quick` has 8 seeds of 12
+selection half). STATE is a folder; what is trained there is not trained again. About 30 CPU-minutes; `--quick` has 8 seeds of 12
 steps, truth from 4, and says nothing of the tool, only that this runs.
 
 Written down before anything was run. Effects are against `mixed-restarts`.
@@ -13,6 +13,8 @@ Written down before anything was run. Effects are against `mixed-restarts`.
 - `planted`: short captions, then questions of colour and shape, then questions of counting and relations. What is asked at the end is
   what the last phase teaches, and each phase begins with the full learning rate, so what came first is partly overwritten. Expected:
   staged above zero, reversed below zero.
+- `quality`: questions of counting and relations, three quarters of whose answers are wrong, then a third, then none. Wrong answers at the
+  end overwrite what was learned. Expected: staged above zero, reversed below zero, both plainly.
 - `judged`: the easy, medium and hard third of `world/all` by the proxy's own loss (`probe sources difficulty`). Most rows of the easy
   third have a loss near zero and so no gradient, in whatever place they stand: order should matter less. The hard third holds most of
   counting and relations. Expected: staged not below zero, reversed not above zero, both possibly too small to see.
@@ -43,6 +45,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 BENCHMARKS = ("world/count", "world/relation")
 EXPECTED = {
     "planted": {"phases/staged": ">", "phases/reversed": "<"},
+    "quality": {"phases/staged": ">", "phases/reversed": "<"},
     "judged": {"phases/staged": ">=", "phases/reversed": "<="},
     "null": {"phases/staged": "=", "phases/reversed": "="},
 }
@@ -54,6 +57,18 @@ def planted_pools(workspace: Any, store: Any) -> list[str]:
 
     topics = {"easy": ("captions", "short"), "medium": ("skill", "colour,shape"), "hard": ("skill", "count,relation")}
     specs = [SourceSpec(f"planted/{name}", "world", options=tuple(sorted((topic, ("rows", str(ROWS)))))) for name, topic in topics.items()]
+    return registered(workspace, store, specs)
+
+
+def quality_pools(workspace: Any, store: Any) -> list[str]:
+    from sources.spec import SourceSpec
+
+    noise = {"wrong": "0.75", "mixed": "0.33", "clean": "0"}
+    options = [("rows", str(ROWS)), ("skill", "count,relation")]
+    specs = [
+        SourceSpec(f"quality/{name}", "world", options=tuple(sorted([*options, ("label_noise", share), ("seed", str(seed))])))
+        for seed, (name, share) in enumerate(noise.items(), 1)
+    ]
     return registered(workspace, store, specs)
 
 
@@ -93,7 +108,12 @@ def registered(workspace: Any, store: Any, specs: Any) -> list[str]:
     return [spec.slug for spec in specs]
 
 
-WORLDS: dict[str, Callable[[Any, Any], list[str]]] = {"planted": planted_pools, "judged": judged_pools, "null": null_pools}
+WORLDS: dict[str, Callable[[Any, Any], list[str]]] = {
+    "planted": planted_pools,
+    "quality": quality_pools,
+    "judged": judged_pools,
+    "null": null_pools,
+}
 
 
 def trained(workspace: Any, world: str, pools: list[str], seeds: int, steps: int) -> None:
