@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -73,12 +73,13 @@ class Decided:
     choice: CurriculumChoice
 
 
-def filled(tmp_path: Path, gain: float, searched: float | None = None) -> OrderedWorld:
+def filled(tmp_path: Path, gain: float, searched: float | None = None, orders: bool = True) -> OrderedWorld:
     world = OrderedWorld(Store.open(tmp_path / "probe.db"), gain, searched)
     points = [dict(zip(SOURCES, w, strict=True)) for w in np.random.default_rng(1).dirichlet(np.ones(3), 14)]
     world.finish([*designs.solo_arms(SOURCES), designs.base_arm(world.study.base)], range(3))
     world.finish(designs.swarm_arms([Mixture.of(p) for p in points]), range(1))
-    world.finish(order_arms(world.study, PHASES, 0, restarts=True), range(5))
+    if orders:
+        world.finish(order_arms(world.study, PHASES, 0, restarts=True), range(5))
     return world
 
 
@@ -158,17 +159,25 @@ def test_shares_that_break_a_constraint_are_not_chosen(tmp_path: Path) -> None:
 
 
 def test_what_is_asked_of_orders_is_kept(tmp_path: Path) -> None:
-    world = filled(tmp_path, 0.08)
+    world = filled(tmp_path, 0.08, orders=False)
     rank(world.store, "s")
-    refused = fit_runs(world.store, OptimizeRequest(study="s", budget=1000, curriculum=False))
+    fit = fit_runs(world.store, OptimizeRequest(study="s", budget=1000))
+    assert study_choice(world.store, fit) == CurriculumChoice()  # nothing to say of orders
+    wanted = replace(fit, request=replace(fit.request, curriculum=True))
+    with pytest.raises(
+        ProbeError, match="no order of phases of these sources was tested: probe run --study s --design phases --phase fine=1"
+    ):
+        study_choice(world.store, wanted)
+    world.finish(order_arms(world.study, PHASES, 0, restarts=True), range(5))
+    rank(world.store, "s")
+    assert study_choice(world.store, wanted).candidate is not None
+    refused = replace(fit, request=replace(fit.request, curriculum=False))
     assert study_choice(world.store, refused) == CurriculumChoice()
-    other = fit_runs(world.store, OptimizeRequest(study="s", sources=("good", "noise"), budget=1000, curriculum=True))
-    with pytest.raises(ProbeError, match="no order of phases of these sources was tested"):
-        study_choice(world.store, other)
 
 
 def test_phases_by_quality_go_from_the_last_tier_to_the_first(tmp_path: Path) -> None:
-    world = filled(tmp_path, 0.0)
+    world = filled(tmp_path, 0.0, orders=False)
+    world.finish([designs.untrained_arm()], range(1))
     ranking = rank(world.store, "s")
     tiers = {row.source: row.tier for row in ranking.effects if row.level == "overall" and row.tier}
     phases = phases_by(Workspace(tmp_path / "ws"), world.store, PhasesBy.QUALITY, "s", ())
