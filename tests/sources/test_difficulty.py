@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from making_sources import llava, png, write, write_json
+from making_sources import llava, png
 
 from sources.difficulty import bounds, keep_order, pool_place, pool_specs
 from sources.problems import SourceError
 from sources.sampling import SourcePool
 from sources.spec import SourceSpec
+from tests.writing_files import write, write_json
 
 ROWS = 23
 

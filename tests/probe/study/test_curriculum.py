@@ -10,7 +10,7 @@ import pytest
 from test_optimise import SOURCES, World, truth
 
 from db.store import Store
-from db.values import Arm, ArmRole, PlannedProbe, Verdict
+from db.values import Arm, ArmRole, PlannedProbe, SourceRecord, Verdict
 from probe.cli.optimize import optimize_json, print_decision
 from probe.errors import ProbeError, UsageError
 from probe.manifest.document import Manifest
@@ -23,9 +23,11 @@ from probe.study.decision import make_manifest
 from probe.study.designs.phases import order_arms
 from probe.study.mixture_search import OptimizeRequest, fit_runs, search
 from probe.study.phase_lists import PhasesBy, phase_options, phases_by
-from probe.study.ranking import rank
+from probe.study.ranking import illustration_only, rank
+from probe.study.registry import builtin_sources
 from probe.workspace import Workspace
 from proxy_training.jobs import Cost, JobResult
+from sources.difficulty import pool_specs
 from sources.mixture import Curriculum, Mixture, Phase
 
 PHASES = (Phase(Mixture.single("fine"), 0.36), Phase(Mixture.single("good"), 0.64))  # near the static optimum's shares
@@ -160,7 +162,6 @@ def test_shares_that_break_a_constraint_are_not_chosen(tmp_path: Path) -> None:
 
 def test_what_is_asked_of_orders_is_kept(tmp_path: Path) -> None:
     world = filled(tmp_path, 0.08, orders=False)
-    rank(world.store, "s")
     fit = fit_runs(world.store, OptimizeRequest(study="s", budget=1000))
     assert study_choice(world.store, fit) == CurriculumChoice()  # nothing to say of orders
     wanted = replace(fit, request=replace(fit.request, curriculum=True))
@@ -189,3 +190,17 @@ def test_phases_by_quality_go_from_the_last_tier_to_the_first(tmp_path: Path) ->
     assert phase_options(phases).startswith("--phase noise=1 --phase ")
     with pytest.raises(UsageError, match="in no tier"):
         phases_by(Workspace(tmp_path / "ws"), world.store, PhasesBy.QUALITY, "s", ("easy-vqa/all",))
+
+
+def test_pools_of_a_builtin_source_are_what_the_bundled_proxy_was_made_for(tmp_path: Path) -> None:
+    world = OrderedWorld(Store.open(tmp_path / "probe.db"), 0.0)
+    builtin = builtin_sources()["world/all"]
+    own = replace(builtin, options=(("rows", "50"), ("skill", "all")))
+    study = replace(world.study, name="p", proxy=replace(world.study.proxy, illustration_only=True))
+    world.store.create_study(study, ["bench"])
+    for spec, told in ((builtin, False), (own, True)):
+        (pool, _) = pool_specs(spec, "0" * 32, 2)
+        world.store.put_source(SourceRecord(pool, f"f{told}", 10))
+        if not told:
+            world.store.add_arms("p", designs.solo_arms([pool.slug]))
+        assert illustration_only(world.store, study) is told
