@@ -67,6 +67,11 @@ class Workspace:
         return self.root / "merged"
 
     @property
+    def difficulty(self) -> Path:
+        """Return the folder of what proxies lost on sources' rows."""
+        return self.root / "difficulty"
+
+    @property
     def logs(self) -> Path:
         """Return the folder of the workers' logs."""
         return self.root / "logs"

@@ -65,7 +65,7 @@ class Engine:
         """
         from accelerate import Accelerator
 
-        self.proxy = proxy
+        self.proxy, self.recipe = proxy, recipe
         device, backend = settings.device, settings.backend
         self.accelerator = Accelerator(cpu=device == "cpu" or None)
         sharded = settings.gpus_per_probe > 1

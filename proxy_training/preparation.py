@@ -11,7 +11,7 @@ from proxy_training.features import CROWD, ImageStore
 from proxy_training.jobs import EvalSet, Job, Progress, Recipe, Stage, part_of
 from sources.canonical import hash_bytes
 from sources.images import read_image_bytes
-from sources.problems import RowError
+from sources.problems import Problem, RowError
 from sources.sample import ImageRef, Sample, Turn
 
 KEPT_EXAMPLES = 200_000
@@ -76,6 +76,13 @@ class Preparation:
             key, error = next(iter(failed.items()))
             raise RowError(error.problem, f"{error.detail} ({len(failed)} drawn images cannot be loaded, first {wanted[key].identity()})")
 
+    def prepare_images(self, samples: Sequence[Sample]) -> list[Problem | None]:
+        """Compute the features of rows' images; return for each row what is wrong with its images, None where nothing is."""
+        keys = [self.keys(sample.images) for sample in samples]
+        wanted = {key: ref for sample, own in zip(samples, keys, strict=True) for key, ref in zip(own, sample.images, strict=True) if key}
+        failed = {key: error.problem for key, error in self.features.ensure(wanted).items()} | {"": Problem.MISSING_IMAGE}
+        return [next((failed[key] for key in own if key in failed), None) for own in keys]
+
     def stages(self, stages: Sequence[Stage], recipe: Recipe) -> list[list[Example]]:
         """Encode stages of rows.
 
@@ -90,14 +97,15 @@ class Preparation:
             if row.digest not in self._examples:
                 if len(self._examples) >= KEPT_EXAMPLES:
                     self._examples.clear()
-                self._examples[row.digest] = self._encode(row.sample)
+                self._examples[row.digest] = self.example(row.sample)
             example = self._examples[row.digest]
             if len(example.encoded.input_ids) > recipe.max_length:
                 raise ValueError(f"row {row.number} of {row.source} is longer than {recipe.max_length} tokens")
             examples.append(example)
         return examples
 
-    def _encode(self, sample: Sample) -> Example:
+    def example(self, sample: Sample) -> Example:
+        """Encode one conversation, whose images are ready."""
         keys = self.keys(sample.images)
         return Example(self.encoder.encode(sample.turns, [self.features.expansion(key) for key in keys]), keys)
 

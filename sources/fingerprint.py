@@ -10,8 +10,6 @@ from sources.canonical import HASH_HEX_CHARS, content_hash
 from sources.problems import SourceError
 from sources.spec import SourceSpec
 
-# Options that choose among a source's rows; the rows themselves are read in the same way with and without them.
-VIEW_OPTIONS = ("holdout", "subsource")
 _CHUNK = 1 << 20
 
 

@@ -10,12 +10,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 from sources.canonical import content_hash
 from sources.columns import HASH, column, sorted_digest
-from sources.fingerprint import VIEW_OPTIONS, fingerprint
+from sources.fingerprint import fingerprint
 from sources.formats.files import image_root
 from sources.formats.registry import find_reader
 from sources.images import IMAGE_POLICY
@@ -36,7 +36,7 @@ _KEPT = ("ids", "names", "reasons", "rows", "places", "by_row", "place_images", 
 
 def index_key(spec: SourceSpec) -> str:
     """Return what names the index of a source, whatever its view options."""
-    spec = replace(spec, options=tuple(option for option in spec.options if option[0] not in VIEW_OPTIONS))
+    spec = spec.unviewed()
     reader = find_reader(spec.format)
     return content_hash([_LAYOUT, fingerprint(spec), reader.name, reader.version, IMAGE_POLICY, FULL_DECODE_IMAGES, HASHED_IMAGES])
 

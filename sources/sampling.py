@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +97,8 @@ class SourcePool:
         """Read and check a source's rows, or take its index from `cache_dir`; `progress` gets (done, total): of rows, then of images.
 
         `jobs` processes read; the pool is the same whatever their number.
-        The options `subsource` (a name) and `holdout` (`fraction:seed`, leaves the held-out groups of images out) choose rows.
+        The options `subsource` (a name), `holdout` (`fraction:seed`, leaves the held-out groups of images out) and `difficulty` (a part of
+        an order that lies in `cache_dir`) choose rows.
 
         Raises:
             SourceError: the source cannot be used at all, or no row of it is usable.
@@ -197,6 +199,10 @@ class SourcePool:
         import numpy as np
 
         return np.ascontiguousarray(self._of_view(self.index.numbers)).data
+
+    def some_numbers(self, n: int, seed: int) -> Sequence[int]:
+        """Return the numbers of `n` usable rows, the first of the seed's order, in file order; of all where there are no more."""
+        return self.numbers() if n >= self.usable else sorted(islice(self._pass(seed, 0), n))
 
     def groups(self) -> list[bytes]:
         """Return the group of images of each usable row, in file order."""

@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 
 from sources.subsources import subsource_slug
 
+# Options that choose among a source's rows; the rows themselves are read in the same way with and without them.
+VIEW_OPTIONS = ("difficulty", "holdout", "subsource")
+
 
 @dataclass(frozen=True, slots=True)
 class Licence:
@@ -62,6 +65,10 @@ class SourceSpec:
     def with_option(self, name: str, value: str) -> SourceSpec:
         """Return the same source with one option set."""
         return replace(self, options=tuple(sorted({**dict(self.options), name: value}.items())))
+
+    def unviewed(self) -> SourceSpec:
+        """Return the same source without the options that choose among its rows."""
+        return replace(self, options=tuple(option for option in self.options if option[0] not in VIEW_OPTIONS))
 
     def part(self, subsource: str) -> SourceSpec:
         """Return one sub-source, given by its name or slug, as a source of its own: `slug/subsource`."""

@@ -1,4 +1,4 @@
-"""Which rows of a source's index a pool holds: its sub-source, without held-out images, without contaminated rows."""
+"""Which rows of a source's index a pool holds: its sub-source, its part by difficulty, without held-out images or contaminated rows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
+from sources.difficulty import OPTION, in_pool
 from sources.formats.files import image_root
 from sources.ordering import seeded_keys
 from sources.problems import Problem, SourceError
@@ -52,11 +53,16 @@ def without_rows(
 
 
 def viewed_rows(spec: SourceSpec, index: RowIndex) -> npt.NDArray[np.int64] | None:
-    """Return the places of the rows that the view options choose; None for all."""
+    """Return the places of the rows that the view options choose; None for all.
+
+    Raises:
+        SourceError: an option is malformed, or names an order of difficulty that is not here.
+    """
     import numpy as np
 
     wanted, holdout = dict(spec.options).get("subsource"), spec.option("holdout")
-    if wanted is None and not holdout:
+    judged = spec.option(OPTION)
+    if wanted is None and not holdout and not judged:
         return None
     kept = np.ones(len(index.numbers), dtype=bool)
     if wanted is not None:
@@ -64,6 +70,8 @@ def viewed_rows(spec: SourceSpec, index: RowIndex) -> npt.NDArray[np.int64] | No
         kept &= index.strata == part if part is not None else False
     if holdout:
         kept &= ~held_out(index.groups, holdout)[index.group_of]
+    if judged:
+        kept &= in_pool(spec, index)
     return None if kept.all() else np.flatnonzero(kept)
 
 
@@ -85,6 +93,9 @@ def no_rows_message(spec: SourceSpec, index: RowIndex) -> str:
     wanted = spec.option("subsource")
     if wanted and len(index.numbers) and find_subsource(wanted, index.names) is None:
         return no_subsource_message(spec.slug, wanted, index.names)
+    if spec.option(OPTION) and len(index.numbers):
+        whole = spec.slug.rpartition("/")[0]
+        return f"No row of {spec.slug} is one that was judged: its data changed; run `probe sources difficulty {whole}` again"
     if len(index.numbers):
         return f"Every row of {spec.slug} is held out ({spec.option('holdout')}); hold out less"
     problem = next((most for most, _ in index.excluded.most_common(1)), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     "--merged/--no-merged",
     default=None,
     help="Score weighted sums of the single-source adapters, without training, for the surrogate.  [default: where all are there]",
+)
+@click.option(
+    "--curriculum/--no-curriculum", default=None, help="Choose among tested orders of phases.  [default: where a phases study was run]"
 )
 @click.option("--no-confirm", is_flag=True, help="Search only: the manifest then makes no claim.")
 @confirmation_options
@@ -82,7 +85,8 @@ def optimize(
     """Search, train the confirmation, and keep the manifest; what was confirmed before is reused. `merged` as in `merger`."""
     from probe.cli.run import run_waiting
     from probe.manifest.write import manifest_json
-    from probe.study.confirmation import confirmation, confirmation_plan, plan_confirmation
+    from probe.study.confirmation import confirmation, confirmation_plan, order_confirmation, order_gain, plan_confirmation
+    from probe.study.curriculum import study_choice
     from probe.study.decision import keep_manifest, make_manifest
     from probe.study.devices import default_workers
     from probe.study.merged_search import merger
@@ -100,12 +104,15 @@ def optimize(
             tell(found.merging.sentence())
         for note in found.notes:
             tell(f"Note: {note}")
-        plan = confirmation_plan(store, found)
     bring_here(workspace, found.seen.sources, tell, counting)
     with workspace.open_store() as store:
         _rank(store, request.study, workspace.quality, tell)
+        orders = study_choice(store, found)
+        if orders.candidate:
+            tell(f"An order of phases helps: {orders.candidate.text()}; it is confirmed beside the best static mixture.")
+        plan = confirmation_plan(store, found, orders.candidate.curriculum if orders.candidate else None)
         manifest_json(
-            make_manifest(workspace, store, found, plan, None)
+            make_manifest(workspace, store, found, plan, None, orders)
         )  # whatever keeps it from being written is said before the confirmation
         if request.confirm:
             cost = plan_confirmation(workspace, store, found, plan, tell)
@@ -116,8 +123,13 @@ def optimize(
             raise ProbeError(unscored)
     with workspace.open_store() as store:
         _rank(store, request.study, workspace.quality, tell)  # again, because the confirmation raised the study's revision
-        confirmed = confirmation(store, found, plan) if request.confirm else None
-        doc = make_manifest(workspace, store, found, plan, confirmed)
+        gain = order_gain(store, found, plan) if request.confirm else None
+        orders = orders.confirmed_by(gain)
+        if gain and orders.chosen:
+            confirmed: Confirmation | None = order_confirmation(store, found, plan, gain)
+        else:
+            confirmed = confirmation(store, found, plan) if request.confirm else None
+        doc = make_manifest(workspace, store, found, plan, confirmed, orders)
         return doc, keep_manifest(workspace, store, doc), confirmed
 
 
@@ -145,8 +157,10 @@ def print_decision(doc: Manifest, path: Path) -> None:
     print_table(["source", "share", "rows"], rows)
     if line := surrogate_line(doc):
         say(f"\n{line}")
-    for line in flat_lines(doc):
+    for line in flat_lines(doc) if len(doc.phases) == 1 else _phase_lines(doc):
         say(line)
+    if orders := doc.optimiser.parameters.get("curriculum"):
+        say(f"Curriculum: {orders['why']}")
     say(f"\nGains in {doc.objective.metric}:")
     same = doc.same_as()
     for name, title in _baselines(doc).items():
@@ -165,6 +179,12 @@ def print_decision(doc: Manifest, path: Path) -> None:
         say(f"Note: {warning}")
     say(f"\nManifest: {path}")
     say(f"Export it with: probe export {path} --trainer llamafactory --out DIR")
+
+
+def _phase_lines(doc: Manifest) -> Iterator[str]:
+    for phase in doc.phases:
+        held = ", ".join(f"{slug} {rows:,}" for slug, rows in sorted(phase.counts.items()))
+        yield f"{phase.name}: {phase.share:.1%} of the budget, rows of {held}."
 
 
 def surrogate_line(doc: Manifest) -> str:
@@ -212,6 +232,7 @@ def optimize_json(doc: Manifest, path: Path) -> dict[str, Any]:
         "surrogate": doc.optimiser.parameters.get("surrogate"),
         "flat_optimum": doc.optimiser.parameters.get("flat_optimum"),
         "merged": doc.optimiser.parameters.get("merged"),
+        "curriculum": doc.optimiser.parameters.get("curriculum"),
         "metric": doc.objective.metric,
         "confirmed_gain": {name: {**(estimate_json(c.gain) or {}), "held": c.held} for name, c in confirmed.items()} or None,
         "beats_all": doc.beats_all() if confirmed else None,
@@ -241,4 +262,5 @@ def _request(options: dict[str, Any]) -> OptimizeRequest:
         confirm=not options["no_confirm"],
         against=against_of(options),
         outside=tuple(options["outside"]),
+        curriculum=options["curriculum"],
     )

@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -47,6 +48,9 @@ DESIGNS = ("solo", "add-one", "leave-one-out", "halving", "ladder", "swarm", "ph
 @click.option("--double", is_flag=True, help="With halving: arms with the share doubled, too.")
 @click.option("--sizes", default=None, metavar="N,N", help="Budgets of a ladder or of phases.  [default: a ladder's four doublings]")
 @click.option("--phase", "phases", multiple=True, metavar="M", help="A phase such as a=0.5,b=0.5; repeat in their order.")
+@click.option(
+    "--phases-by", type=click.Choice(["difficulty", "quality", "capability"]), default=None, help="Write the phases (docs/curriculum.md)."
+)
 @click.option("--phase-share", "phase_shares", default=None, metavar="X,X", help="Each phase's share of the budget.  [default: equal]")
 @click.option("--no-restarts", is_flag=True, help="With phases: one learning rate schedule over all of them.")
 @click.option("--mixtures", type=click.IntRange(2, 1000), default=12, show_default=True, help="Mixtures of a swarm.")
@@ -88,6 +92,8 @@ def command(workspace: Workspace, /, **options: Any) -> None:
     _check_together(options)
     request = _request(options)
     bring_here(workspace, request.slugs(), lambda line: say(line, err=True), counting)
+    if options["phases_by"]:
+        request = with_phases(workspace, request, options["phases_by"])
     if options["sequential"]:
         from probe.cli.gates import run_sequential
 
@@ -118,6 +124,16 @@ def command(workspace: Workspace, /, **options: Any) -> None:
         run_rounds(workspace, options["study"], options["workers"], settings, options["form"], deadline, swarm)
         return
     run_and_rank(workspace, options["study"], options["workers"], settings, options["form"], deadline)
+
+
+def with_phases(workspace: Workspace, request: RunRequest, by: str) -> RunRequest:
+    """Return a request whose phases are written by what is known of its sources, which are then in the phases alone."""
+    from probe.study.phase_lists import PhasesBy, phase_options, phases_by
+
+    with workspace.look() as store:
+        phases = phases_by(workspace, store, PhasesBy(by), request.study, request.sources)
+    say(f"Phases by {by}: {phase_options(phases)}", err=True)
+    return replace(request, sources=(), phases=phases)
 
 
 def run_and_rank(
@@ -235,11 +251,14 @@ def _check_together(options: dict[str, Any]) -> None:
         (options["double"], "--double", ("halving",)),
         (options["sizes"], "--sizes", ("ladder", "phases")),
         (options["phases"], "--phase", ("phases",)),
+        (options["phases_by"], "--phases-by", ("phases",)),
         (options["no_restarts"], "--no-restarts", ("phases",)),
         (options["until_decided"], "--until-decided", ("solo", "add-one", "leave-one-out", "halving", "swarm", "phases")),
     ):
         if given and design not in fitting:
             raise UsageError(f"{option} goes with --design {' or '.join(fitting)}, not with {design}.")
+    if options["phases_by"] and (options["phases"] or options["phase_shares"]):
+        raise UsageError("give --phases-by, or --phase and --phase-share, not both.")
     if options["until_decided"] and options["sequential"]:
         raise UsageError("give --until-decided or --sequential, not both.")
     if options["orders"] > 1 and not options["sequential"]:

@@ -1,4 +1,4 @@
-"""`probe sources`: list, show, check, compare, add, fetch, split and remove data sources."""
+"""`probe sources`: list, show, check, compare, judge, add, fetch, split and remove data sources."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def jobs_option(command: F) -> F:
 
 @click.group()
 def command() -> None:
-    """List, show, check, compare, add, fetch, split and remove data sources."""
+    """List, show, check, compare, judge, add, fetch, split and remove data sources."""
 
 
 @command.command("list")
@@ -163,6 +163,21 @@ def split(workspace: Workspace, slug: str, holdout: float, seed: int, benchmark:
     for spec, items in zip(made.benchmarks, made.items, strict=True):
         say(f"benchmark {spec.name}: {items} items, capability {spec.capability}")
     say(f"Next: probe run --source {slug}")
+
+
+@command.command()
+@click.argument("slug")
+@click.option("--proxy", default="tiny", show_default=True, metavar="P", help="Whose loss says what is easy.")
+@click.option("--pools", type=click.IntRange(2, 100), default=3, show_default=True, help="Parts of equal size.")
+@click.option("--rows", type=click.IntRange(2), default=None, help="Judge so many rows, drawn at random.  [default: all]")
+@click.option("--device", default=None, help="cpu, cuda, cuda:1, ...; found by itself.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def difficulty(workspace: Workspace, slug: str, proxy: str, pools: int, rows: int | None, device: str | None, as_json: bool) -> None:
+    """Register parts of a source from easy to hard, as the untrained proxy's own loss judges its rows. Interrupted, it goes on."""
+    from probe.cli.source_difficulty import show_difficulty
+
+    show_difficulty(workspace, slug, proxy, pools, rows, device, as_json)
 
 
 @command.command()

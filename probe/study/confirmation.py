@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from db.values import Arm, ArmRole, ProbeState, Split, StudyPlan
 from probe.errors import ProbeError
@@ -19,20 +19,25 @@ from probe.study.run import SEED_STRIDE, plan_probes
 from probe.workspace import Workspace
 from sources.canonical import content_hash
 from sources.estimate import Estimate
-from sources.mixture import Mixture, equal_shares
+from sources.mixture import Curriculum, Mixture, equal_shares
 
 if TYPE_CHECKING:
     from db.store import Store
     from probe.decide.confirm import Confirmation
     from probe.decide.study_scores import BenchmarkArrays
 
-CANDIDATE = "optimum"
+CANDIDATE, ORDER = "optimum", "curriculum"
+STATIC = "static"  # the optimum, as a baseline of an order of phases
+ALPHA = 0.05
 SMALLEST_CONFIRMED_SHARE = 1e-6
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationPlan:
-    """What confirms a search: the candidate and its baselines, the first of their fresh seeds, and how many candidates came before.
+    """What confirms a search: the candidate, an order of phases where one helps, the baselines, and the first of their fresh seeds.
+
+    `earlier` says how many candidates came before.
 
     Every candidate has a block of seeds of its own, so a second search never meets runs that the first one's claim rests on; the
     confirmation items stay the same, and each look at them is counted.
@@ -68,13 +73,15 @@ class ConfirmationCost:
         return f"{told}: about {about} at {self.seconds:.1f} s a training, as in this study so far"
 
 
-def confirmation_arms(found: Search) -> dict[str, Arm]:
-    """Return the arm of the candidate and of each baseline, by name; names of the same mixture share one arm."""
+def confirmation_arms(found: Search, order: Curriculum | None = None) -> dict[str, Arm]:
+    """Return the arm of the candidate, of each baseline and of an order of phases, by name; names of the same mixture share one arm."""
     mixtures = {CANDIDATE: found.mixture()} | {name: _mixture(weights) for name, weights in found.optimum.baselines.items()}
     arms: dict[str, Arm] = {}
     for name, mixture in mixtures.items():
         same = (arm for arm in arms.values() if equal_shares(arm.curriculum.phases[0].mixture.weights(), mixture.weights()))
         arms[name] = next(same, None) or _arm(name, mixture)
+    if order is not None:
+        arms[ORDER] = Arm(f"confirm/{ORDER}/{content_hash(order)[:6]}", ArmRole.CONFIRM, None, order)
     return arms
 
 
@@ -83,9 +90,9 @@ def _arm(name: str, mixture: Mixture) -> Arm:
     return replace(arm, name=f"{arm.name}/{content_hash(mixture)[:6]}")
 
 
-def confirmation_plan(store: Store, found: Search) -> ConfirmationPlan:
+def confirmation_plan(store: Store, found: Search, order: Curriculum | None = None) -> ConfirmationPlan:
     """Return what a search's confirmation trains; a candidate that was confirmed before keeps its seeds, so its runs are reused."""
-    arms = confirmation_arms(found)
+    arms = confirmation_arms(found, order)
     candidates = [arm.name for arm in store.arms(found.study.name) if _is_candidate(arm)]
     known = {probe.arm: probe.repeat // SEED_STRIDE for probe in store.probes(found.study.name) if probe.arm in candidates}
     own = arms[CANDIDATE].name
@@ -95,7 +102,7 @@ def confirmation_plan(store: Store, found: Search) -> ConfirmationPlan:
 
 
 def _is_candidate(arm: Arm) -> bool:
-    return arm.role is ArmRole.CONFIRM and arm.name.split("/")[1] == CANDIDATE
+    return arm.role is ArmRole.CONFIRM and arm.name.split("/")[1] in (CANDIDATE, ORDER)
 
 
 def _looks_elsewhere(store: Store, found: Search) -> int:
@@ -119,7 +126,7 @@ def plan_confirmation(workspace: Workspace, store: Store, found: Search, plan: C
 
 
 def confirmation(store: Store, found: Search, plan: ConfirmationPlan) -> Confirmation | None:
-    """Compare the candidate with every other mixture on confirmation items; None when no baseline differs from it.
+    """Compare the optimum with every baseline on confirmation items; None when no baseline differs from it.
 
     Benchmarks outside the objective are compared too, and told apart. A baseline whose draws are another's (two mixtures so near that
     their rows are the same) is that one's training: it enters the statistics once, and one that is the candidate's has gained nothing.
@@ -127,20 +134,55 @@ def confirmation(store: Store, found: Search, plan: ConfirmationPlan) -> Confirm
     Raises:
         ProbeError: a confirmation probe is missing.
     """
+    optimum = plan.arms[CANDIDATE]
+    others = [name for name, arm in plan.arms.items() if arm != optimum and name != ORDER]
+    return _compared(store, found, plan, CANDIDATE, others) if others else None
+
+
+def order_gain(store: Store, found: Search, plan: ConfirmationPlan) -> Confirmation | None:
+    """Compare the order of phases with the optimum alone, on confirmation items; None where there is no order.
+
+    Raises:
+        ProbeError: a confirmation probe is missing.
+    """
+    return _of_static(_compared(store, found, plan, ORDER, [CANDIDATE])) if ORDER in plan.arms else None
+
+
+def order_confirmation(store: Store, found: Search, plan: ConfirmationPlan, gain: Confirmation) -> Confirmation:
+    """Compare an order of phases whose gain over the optimum held with every baseline, too.
+
+    A fixed sequence: the baselines are asked about only behind that gain, at the same level.
+
+    Raises:
+        ProbeError: a confirmation probe is missing.
+    """
+    every = _of_static(_compared(store, found, plan, ORDER, [name for name in plan.arms if name != ORDER]))
+    return replace(every, gains={**every.gains, **gain.gains}, holds={**every.holds, **gain.holds})
+
+
+def _of_static(confirmed: Confirmation) -> Confirmation:
+    """Return a comparison in which the optimum is called `STATIC`, as one of the baselines."""
+
+    def called(by_name: Mapping[str, T]) -> dict[str, T]:
+        return {STATIC if name == CANDIDATE else name: value for name, value in by_name.items()}
+
+    outside = tuple(replace(one, gains=called(one.gains), lost=called(one.lost)) for one in confirmed.outside)
+    return replace(confirmed, gains=called(confirmed.gains), holds=called(confirmed.holds), outside=outside)
+
+
+def _compared(store: Store, found: Search, plan: ConfirmationPlan, candidate: str, others: Sequence[str]) -> Confirmation:
+    """Compare an arm with others. Where an order is confirmed beside the optimum, each of them has half of the error (Bonferroni)."""
     from probe.decide.confirm import confirm, outside_gains
 
-    candidate = plan.arms[CANDIDATE]
-    others = [name for name, arm in plan.arms.items() if arm != candidate]
-    if not others:
-        return None
-    stands_for = _same_trainings(store, found.study.name, plan, others)
-    names = [CANDIDATE, *dict.fromkeys(one for one in stands_for.values() if one != CANDIDATE)]
+    alpha = ALPHA / 2 if ORDER in plan.arms else ALPHA
+    stands_for = _same_trainings(store, found.study.name, plan, (candidate, *others))
+    names = [candidate, *dict.fromkeys(one for one in stands_for.values() if one != candidate)]
     inside, outside = _arrays(store, found, plan, names)
     if len(names) == 1:
         return _nothing_gained(found, others, inside)
     try:
-        confirmed = confirm(names, inside, CANDIDATE, found.objective, level=found.request.level)
-        beside = outside_gains(names, outside, CANDIDATE, level=found.request.level)
+        confirmed = confirm(names, inside, candidate, found.objective, level=found.request.level, alpha=alpha)
+        beside = outside_gains(names, outside, candidate, level=found.request.level, alpha=alpha)
     except ValueError as error:
         raise ProbeError(f"the mixture cannot be confirmed: {error}; see `probe status`.") from None
     return replace(
@@ -170,14 +212,14 @@ def _nothing_gained(found: Search, others: Sequence[str], inside: Sequence[Bench
     return Confirmation(found.objective.metric, dict.fromkeys(others, none), dict.fromkeys(others, False))
 
 
-def _same_trainings(store: Store, study: str, plan: ConfirmationPlan, others: Sequence[str]) -> dict[str, str]:
+def _same_trainings(store: Store, study: str, plan: ConfirmationPlan, names: Sequence[str]) -> dict[str, str]:
     """Return for each name the first one whose arm was trained by the same trainings."""
     by_arm: dict[str, list[tuple[int, str]]] = {}
     for probe in store.probes(study):
         if probe.repeat in plan.repeats():
             by_arm.setdefault(probe.arm, []).append((probe.repeat, probe.training_id))
     first: dict[tuple[tuple[int, str], ...], str] = {}
-    return {name: first.setdefault(tuple(sorted(by_arm.get(plan.arms[name].name, []))), name) for name in (CANDIDATE, *others)}
+    return {name: first.setdefault(tuple(sorted(by_arm.get(plan.arms[name].name, []))), name) for name in names}
 
 
 def _arrays(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from db.values import Arm, ManifestRecord, SourceRecord
 from probe.code_version import code_version
 from probe.study.confirmation import CANDIDATE, ConfirmationPlan
+from probe.study.curriculum import CurriculumChoice
+from probe.study.decided import decided_curriculum
 from probe.study.decontamination import study_draws
 from probe.study.mixture_search import Search, tokens_per_row
 from probe.study.ranking import illustration_only
@@ -19,7 +21,6 @@ from probe.workspace import Workspace
 from sources.canonical import content_hash
 from sources.estimate import Estimate
 from sources.images import IMAGE_POLICY
-from sources.mixture import Curriculum
 
 if TYPE_CHECKING:
     from db.store import Store
@@ -29,30 +30,44 @@ if TYPE_CHECKING:
     from probe.manifest.document import BenchmarkEntry, EvidenceEntry, FidelityEntry, Manifest, OptimiserEntry, OutsideEntry
 
 
-def make_manifest(workspace: Workspace, store: Store, found: Search, plan: ConfirmationPlan, confirmed: Confirmation | None) -> Manifest:
-    """Build the manifest of a search; without `confirmed` it claims nothing."""
+def make_manifest(
+    workspace: Workspace,
+    store: Store,
+    found: Search,
+    plan: ConfirmationPlan,
+    confirmed: Confirmation | None,
+    orders: CurriculumChoice | None = None,
+) -> Manifest:
+    """Build the manifest of a search, or of the order that was chosen; without `confirmed` it claims nothing."""
     from probe.manifest.build import Decision, build_manifest
     from probe.manifest.counts import phase_counts
     from probe.manifest.document import BudgetEntry, ConfirmedGain, Provenance
 
-    curriculum = Curriculum.static(found.mixture())
+    orders = orders or CurriculumChoice()
+    decided = decided_curriculum(found, orders.chosen)
     ranking = store.ranking(found.study.name)
     per_row = tokens_per_row(store, found.study, found.seen.sources)
     gains = None
     if confirmed is not None:
         gains = {name: ConfirmedGain(gain, confirmed.holds[name]) for name, gain in confirmed.gains.items()}
     decision = Decision(
-        curriculum=curriculum,
-        counts=phase_counts(curriculum, found.unit, found.budget, per_row),
+        curriculum=decided.curriculum,
+        counts=phase_counts(decided.curriculum, found.unit, found.budget, per_row),
         budget=BudgetEntry(found.unit.value, found.budget),
-        weights=found.optimum.weights,
-        baselines=found.optimum.baselines,
-        predicted=found.optimum.predicted_gain,
+        weights=decided.weights,
+        baselines=decided.baselines,
+        predicted=decided.predicted,
         confirmed=gains,
-        optimiser=_optimiser(found),
-        evidence=_evidence(store, found, plan),
+        optimiser=_optimiser(found, orders),
+        evidence=_evidence(store, found, plan, orders),
         sampling_seed=found.request.seed,
-        warnings=(*found.notes, *_same_as_candidate(plan.arms), *_earlier_looks(plan if confirmed else None), *_losses(confirmed)),
+        warnings=(
+            *found.notes,
+            *orders.notes,
+            *(_same_as_candidate(plan.arms) if orders.chosen is None else decided.notes()),
+            *_earlier_looks(plan if confirmed else None),
+            *_losses(confirmed),
+        ),
         outside=_outside(store, found, confirmed),
         fidelity=_fidelity(store, found),
     )
@@ -98,7 +113,7 @@ def keep_manifest(workspace: Workspace, store: Store, doc: Manifest) -> Path:
     return path
 
 
-def _optimiser(found: Search) -> OptimiserEntry:
+def _optimiser(found: Search, orders: CurriculumChoice) -> OptimiserEntry:
     from probe.manifest.document import OptimiserEntry
 
     request = found.request
@@ -110,6 +125,8 @@ def _optimiser(found: Search) -> OptimiserEntry:
     }
     if found.merging is not None:
         parameters["merged"] = found.merging.as_json()
+    if orders.tested:
+        parameters["curriculum"] = orders.plain()
     digest = content_hash([found.seen.arms, found.seen.weights.tolist(), found.fitted.values.tolist(), found.fitted.noise.tolist()])
     return OptimiserEntry(found.surrogate.name, parameters, request.seed, len(found.seen.arms), digest)
 
@@ -147,13 +164,14 @@ def surrogate_json(choice: Choice) -> dict[str, Any]:
     }
 
 
-def _evidence(store: Store, found: Search, plan: ConfirmationPlan) -> EvidenceEntry:
+def _evidence(store: Store, found: Search, plan: ConfirmationPlan, orders: CurriculumChoice) -> EvidenceEntry:
     from probe.manifest.document import EvidenceEntry
 
     confirming = {arm.name for arm in plan.arms.values()}
+    searched = {*found.seen.arms, *(name for order in orders.tested for name in (order.name, order.reference))}
     probes = store.probes(found.study.name)
     return EvidenceEntry(
-        search=tuple(sorted({p.training_id for p in probes if p.arm in found.seen.arms})),
+        search=tuple(sorted({p.training_id for p in probes if p.arm in searched})),
         confirmation=tuple(sorted({p.training_id for p in probes if p.arm in confirming and p.repeat in plan.repeats()})),
         earlier_confirmations=plan.earlier,
     )

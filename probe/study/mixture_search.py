@@ -49,6 +49,7 @@ class OptimizeRequest:
     level: float = 0.90
     against: Against = field(default_factory=Against)
     outside: tuple[str, ...] = ()  # benchmarks that are no part of the objective
+    curriculum: bool | None = None  # whether tested orders of phases may be chosen; None: where there are any
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,6 +17,7 @@ from probe.study.designs import MOST_OVERLAP
 from probe.study.novelty import not_new, novelty_notes, study_specs
 from probe.study.registry import builtin_sources
 from proxy_training.jobs import METRICS
+from sources.difficulty import OPTION
 
 if TYPE_CHECKING:
     from db.store import Store
@@ -134,7 +135,15 @@ def parse_rates(store: Store, study: str) -> dict[tuple[str, str], float]:
 def illustration_only(store: Store, study: StudyRecord) -> bool:
     """Say whether a study's results are an illustration, not evidence: the bundled proxy on data that it was not made for.
 
-    It was made for the tool's own data: the built-in sources, the generated world's and easy-VQA's.
+    It was made for the tool's own data: the built-in sources, the generated world's and easy-VQA's, and their pools by difficulty.
     """
     used = {slug for arm in store.arms(study.name) for slug in arm.curriculum.sources()}
-    return study.proxy.illustration_only and not used <= set(builtin_sources())
+    return study.proxy.illustration_only and not {_judged(store, slug) for slug in used} <= set(builtin_sources())
+
+
+def _judged(store: Store, slug: str) -> str:
+    """Return the source that a pool by difficulty is a part of, else the slug itself."""
+    known, whole = store.source(slug), slug.rpartition("/")[0]
+    same = builtin_sources().get(whole)
+    is_part = known and same and known.spec.option(OPTION) and known.spec.unviewed() == replace(same, slug=slug)
+    return whole if is_part else slug

@@ -195,8 +195,8 @@ def _options(given: tuple[str, ...]) -> Mapping[str, str]:
 
 def _refuse_unknown_options(form: str, given: tuple[str, ...]) -> None:
     """Refuse options that a format would not look at: a filter with a wrong name would filter nothing."""
-    from sources.fingerprint import VIEW_OPTIONS
     from sources.formats.registry import find_reader
+    from sources.spec import VIEW_OPTIONS
 
     known: tuple[str, ...] | None = getattr(find_reader(form), "options", None)
     if known is None:
@@ -231,7 +231,7 @@ def split_source(
         pool = SourcePool.open(made.training, workspace.indexes)
         store.put_source(source_record(made.training, pool))
         for record in store.sources():  # parts are found anew, as parts of the split source
-            if record.spec.slug.startswith(f"{slug}/") and record.spec.option("subsource"):
+            if record.spec.slug.startswith(f"{slug}/") and (record.spec.option("subsource") or record.spec.option("difficulty")):
                 store.remove_source(record.spec.slug)
     return replace(made, benchmarks=named)
 
@@ -240,7 +240,7 @@ def _check_splittable(store: Store, spec: SourceSpec, wanted: str) -> bool:
     """Say whether the split was done and a study relies on it."""
     slug, done = spec.slug, spec.option("holdout")
     parent = next((slug[:i] for i, char in enumerate(slug) if char == "/" and store.source(slug[:i])), None)
-    if spec.option("subsource") and parent:
+    if (spec.option("subsource") or spec.option("difficulty")) and parent:
         raise ProbeError(f"{slug} is a part of {parent}, which would still hold its images: split {parent}.")
     if done and done != wanted:
         raise ProbeError(f"{slug} is already split (holdout={done}): remove it and add it again to split it otherwise.")

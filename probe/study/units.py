@@ -12,6 +12,7 @@ from probe.study.draws import Draws
 from probe.study.request import GroupBy, RunRequest
 from sources.mixture import Mixture
 from sources.sampling import SourcePool
+from sources.spec import SourceSpec
 from sources.subsources import subsource_slug
 
 ROWS_LOOKED_AT = 200  # of a source, drawn with seed 0, to see in what form it asks for answers
@@ -64,7 +65,7 @@ def _grouped(by: GroupBy, sources: Sequence[str], draws: Draws) -> list[Unit]:
     groups: dict[str, list[str]] = {}
     for slug in sources:
         pool = draws.pool(slug)
-        name = _capability(pool) if by is GroupBy.CAPABILITY else _form(pool)
+        name = capability_of(pool.spec) if by is GroupBy.CAPABILITY else _form(pool)
         groups.setdefault(name, []).append(slug)
     return [_group(name, members, draws) for name, members in groups.items()]
 
@@ -77,16 +78,20 @@ def _parts(pool: SourcePool) -> dict[str, int]:
     return {f"{slug}/{subsource_slug(name)}": rows for name, rows in sorted(pool.subsources.items())}
 
 
-def _capability(pool: SourcePool) -> str:
-    """Return the capability of benchmarks that a source is first of all meant to help."""
+def capability_of(spec: SourceSpec) -> str:
+    """Return the capability of benchmarks that a source is first of all meant to help.
+
+    Raises:
+        UsageError: nothing says so.
+    """
     from sources import world
     from sources.catalogue import CAPABILITIES, entry_of
 
-    slug = pool.spec.slug
-    entry = entry_of(pool.spec)
+    slug = spec.slug
+    entry = entry_of(spec)
     if entry and entry.capabilities:
         return CAPABILITIES[entry.capabilities[0]]
-    if found := world.capability_of(pool.spec):
+    if found := world.capability_of(spec):
         return found
     raise UsageError(f"nothing here says which capability {slug} is meant for: group it yourself, as in --group NAME={slug},...")
 

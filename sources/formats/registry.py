@@ -53,7 +53,7 @@ def open_rows(spec: SourceSpec) -> Rows:
     Raises:
         SourceError: it cannot be used at all.
     """
-    return find_reader(spec.format).open(spec)
+    return find_reader(spec.format).open(spec.unviewed())
 
 
 def detect_format(path: Path | str) -> str:

@@ -43,7 +43,7 @@ def world_benchmark_specs() -> tuple[BenchmarkSpec, ...]:
 
 def capability_of(spec: SourceSpec) -> str:
     """Return the capability that a world source's questions are about; empty for captions, several capabilities, or another format."""
-    topics = parse_options(spec.options).topics if spec.format == "world" else ()
+    topics = parse_options(spec.unviewed().options).topics if spec.format == "world" else ()
     found = {CAPABILITIES[topic] if isinstance(topic, Skill) else "" for topic in topics}
     return found.pop() if len(found) == 1 else ""
 
