@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Search a mixture of easy-VQA's sources for a stated target, and say whether it beats uniform and leaves the damaged sources out.
 
-    python benchmarks/easy_vqa.py [--objective colour=1,shape=1] [--seeds 4] [--mixtures 12] [--fresh 5] [--workspace DIR] [--json]
+    python benchmarks/easy_vqa_mixture.py [--objective colour=1,shape=1] [--seeds 4] [--mixtures 12] [--fresh 5] [--workspace DIR] [--json]
 
 Real data (the package `easy-vqa`), the bundled proxy, the command line as a user calls it: eight sources alone, a swarm, the search, and
 the confirmation with fresh seeds on items that were set aside. About 8 CPU-minutes; the same command goes on where it was stopped.
