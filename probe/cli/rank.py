@@ -31,21 +31,42 @@ def command(workspace: Workspace, study: str, capability: str | None, level: flo
 
     Pages and manifests keep showing the ranking with the default level and margin.
     """
+    show_ranking(workspace, study, form, capability=capability, level=level, margin=margin)
+
+
+def show_ranking(
+    workspace: Workspace,
+    study: str,
+    form: str,
+    *,
+    capability: str | None = None,
+    level: float | None = None,
+    margin: float | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Print a study's ranking with all that is told beside it; `level` and `margin` are the default ones unless given.
+
+    The default ranking is kept for pages and manifests. `more` goes into the JSON.
+
+    Raises:
+        ProbeError: there is no such study or capability, or nothing to compare yet.
+    """
     from probe.cli.order_slopes import slope_lines, slopes_json
     from probe.study.fidelity import fidelity, fidelity_json, fidelity_lines
     from probe.study.ranking import LEVEL, computed_ranking, not_new_sources, parse_rates, rank
 
     with workspace.open_store() as store:
-        default = level == LEVEL and margin is None
+        asked = LEVEL if level is None else level
+        default = asked == LEVEL and margin is None
         kept = workspace.quality
-        ranking = rank(store, study, kept) if default else computed_ranking(store, study, level=level, margin=margin, quality=kept)
+        ranking = rank(store, study, kept) if default else computed_ranking(store, study, level=asked, margin=margin, quality=kept)
         not_new, parsed = not_new_sources(store, study), parse_rates(store, study)
         quality = study_qualities(store, study, kept) if form == "json" else {}
         slopes = slopes_json(store, study) if form == "json" else slope_lines(store, study)
         agreed = fidelity(store, study)
     if form == "json":
-        more = {"benchmark_quality": quality, "order_slopes": slopes, "fidelity": fidelity_json(agreed)}
-        print_json(ranking_json(ranking, capability, not_new, parsed) | more)
+        beside = {"benchmark_quality": quality, "order_slopes": slopes, "fidelity": fidelity_json(agreed)}
+        print_json(ranking_json(ranking, capability, not_new, parsed) | beside | dict(more or {}))
         return
     print_ranking(ranking, capability, form, parsed)
     if form == "table":

@@ -152,26 +152,16 @@ def run_and_rank(
 
 def print_study(workspace: Workspace, study: str, form: str, more: Mapping[str, Any] | None = None) -> None:
     """Print a study's ranking, or what to do next where it has no source to rank; `more` goes into the JSON."""
-    from probe.cli.order_slopes import slope_lines, slopes_json
-    from probe.cli.rank import print_ranking, ranking_json, study_qualities
-    from probe.study.ranking import not_new_sources, parse_rates, rank
+    from probe.cli.rank import show_ranking
 
     with workspace.open_store() as store:
         arms = store.arms(study)
-        if not any(arm.role.value == "source" for arm in arms):
-            say(f"Done: {len(arms)} arms. Search the mixture with: probe optimize --study {study}")
-            return
-        ranking = rank(store, study, workspace.quality)
-        not_new, parsed = not_new_sources(store, study), parse_rates(store, study)
-        quality = study_qualities(store, study, workspace.quality) if form == "json" else {}
-        slopes = slopes_json(store, study) if form == "json" else slope_lines(store, study)
+    if any(arm.role.value == "source" for arm in arms):
+        show_ranking(workspace, study, form, more=more)
+        return
+    say(f"Done: {len(arms)} arms. Search the mixture with: probe optimize --study {study}", err=form == "json")
     if form == "json":
-        found = ranking_json(ranking, None, not_new, parsed) | {"benchmark_quality": quality, "order_slopes": slopes}
-        print_json(found | dict(more or {}))
-    else:
-        print_ranking(ranking, None, form, parsed)
-        for told in slopes if form == "table" else ():
-            say(str(told))
+        print_json({"study": study, "sources": [], "arms": [arm.name for arm in arms], **(more or {})})
 
 
 def run_waiting(workspace: Workspace, study: str, workers: int | None, settings: EngineSettings, deadline: float | None = None) -> str:
@@ -261,6 +251,10 @@ def _check_together(options: dict[str, Any]) -> None:
         raise UsageError("give --phases-by, or --phase and --phase-share, not both.")
     if options["until_decided"] and options["sequential"]:
         raise UsageError("give --until-decided or --sequential, not both.")
+    if options["budget"] and options["sequential"]:
+        raise UsageError("--budget does not go with --sequential: interrupt it when the time is up, the same command goes on.")
+    if options["most_seeds"] and not options["until_decided"]:
+        raise UsageError("--most-seeds goes with --until-decided.")
     if options["orders"] > 1 and not options["sequential"]:
         raise UsageError("--orders goes with --sequential.")
 

@@ -11,6 +11,7 @@ from probe.decide.asked import Question, questions
 from probe.decide.open_questions import OpenQuestion, open_questions
 from probe.decide.sequential import looks
 from probe.decide.study_scores import StudyArm
+from probe.errors import ProbeError
 from probe.study.decontamination import study_draws
 from probe.study.planned_probes import SEED_STRIDE, Say, plan_probes
 from probe.study.ranking import known_study, rank
@@ -20,7 +21,6 @@ from probe.workspace import Workspace
 
 if TYPE_CHECKING:
     from db.store import Store
-    from probe.study.suggestion import Suggestion
 
 FIRST_LOOK, MOST_SEEDS = 3, 12
 SHOWN = 3
@@ -71,6 +71,12 @@ def first_plan(workspace: Workspace, request: RunRequest, most_seeds: int | None
         seen = _most_repeats(store, request.study) if known else 0
     if known and known.looks:
         at = known.looks
+        asked = {"--seeds": (request.seeds, at[0]), "--most-seeds": (most_seeds, at[-1])}
+        if other := next((name for name, (wanted, has) in asked.items() if wanted not in (None, has)), None):
+            raise ProbeError(
+                f"study {request.study!r} is decided at {', '.join(map(str, at))} seeds, fixed when it began: "
+                f"leave {other} out, or use another --study."
+            )
     else:
         first = max(FIRST_LOOK, request.seeds or 0, seen)
         at = looks(first, max(most_seeds or MOST_SEEDS, first + 1))
@@ -122,31 +128,26 @@ def run_until_flat(workspace: Workspace, study: str, run: Run, say: Say) -> Deci
     while True:
         in_time = run()
         with workspace.open_store() as store:
-            record = known_study(store, study)
+            if not in_time:
+                return _flat_enough(store, study, "budget", rounds, "the swarm is not finished")
             found = suggest(store, OptimizeRequest(study=study), SUGGESTED)
             best, least = max((one.improvement.value for one in found.suggested), default=0.0), measurable(found.fit)
             told = f"best expected improvement {best:.2g}, measurable from {least:.2g}"
-            ended = (
-                "budget"
-                if not in_time
-                else "nothing open"
-                if best < least
-                else "most mixtures"
-                if _mixtures(found) >= MOST_MIXTURES
-                else ""
-            )
-            if ended:
-                swarm = sum(probe.arm in found.fit.seen.arms for probe in store.probes(study))
-                return Decided(ended, tuple(rounds), () if ended == "nothing open" else (told,), (), swarm, swarm)
+            if best < least:
+                return _flat_enough(store, study, "nothing open", rounds)
+            if len(found.fit.seen.arms) >= MOST_MIXTURES:
+                return _flat_enough(store, study, "most mixtures", rounds, told)
             rounds.append(Round((1, 1), (told,), len(found.suggested)))
             note = f"Look {len(rounds)}: {told}; {len(found.suggested)} more mixtures."
             say(note)
             plan_suggestion(workspace, store, found, say)
-            store.add_note(record.name, note, "probe")
+            store.add_note(study, note, "probe")
 
 
-def _mixtures(found: Suggestion) -> int:
-    return len(found.fit.seen.arms)
+def _flat_enough(store: Store, study: str, why: str, rounds: Sequence[Round], *still_open: str) -> Decided:
+    swarm = {arm.name for arm in store.arms(study) if arm.role is ArmRole.MIXTURE}
+    done = sum(probe.arm in swarm and probe.state is ProbeState.DONE for probe in store.probes(study))
+    return Decided(why, tuple(rounds), still_open, (), done, done)
 
 
 def next_seeds(store: Store, study: StudyRecord, asked: Sequence[OpenQuestion]) -> dict[str, int]:

@@ -11,9 +11,12 @@ from db.errors import StoreError
 from db.store import Store
 from db.values import Arm, StudyRecord
 from probe.decide.open_questions import OpenQuestion, open_questions
+from probe.errors import ProbeError
 from probe.study import designs
 from probe.study.ranking import known_study, rank
-from probe.study.until_decided import next_seeds
+from probe.study.request import RunRequest
+from probe.study.until_decided import first_plan, next_seeds
+from probe.workspace import Workspace
 
 AT = (3, 5, 8)
 
@@ -78,3 +81,13 @@ def test_looks_are_fixed_once_a_study_has_them(world: World) -> None:
         world.store.create_study(replace(world.study, looks=(3, 12)), ["bench"])
     with pytest.raises(StoreError, match="another looks"):
         world.store.create_study(replace(world.study, looks=()), ["bench"])
+
+
+@pytest.mark.parametrize(("seeds", "most", "option"), [(4, None, "--seeds"), (None, 12, "--most-seeds")])
+def test_other_looks_than_the_study_began_with_are_refused(
+    tmp_path: Path, world: World, seeds: int | None, most: int | None, option: str
+) -> None:
+    world.finish(asked_arms(world), range(3))
+    looking(world)
+    with pytest.raises(ProbeError, match=f"decided at 3, 5, 8 seeds, fixed when it began: leave {option} out"):
+        first_plan(Workspace(tmp_path), RunRequest(("good",), "s", seeds=seeds), most, print)
