@@ -4,7 +4,7 @@
     python benchmarks/mixtures.py [--only next|weights|fronts] [--worlds N] [--sources S] [--quick] [--out FILE.jsonl] [--json]
 
 `next`: 12 space-filling runs, then rounds of 4 by noisy expected improvement, against as many runs that go on filling the space; regret
-of the mixture that the search then chooses, in deviations of the surface, paired by world. `weights`: how often the bootstrap intervals
+of the mixture that the search then chooses, in deviations of the surface, paired by world. `weights`: how often the intervals
 of the weights hold the true optimum's shares (of the surface less the price of distance, as it is searched), and how often the simplest
 mixture of the flat-optimum report really loses no more than could be measured. `fronts`: hypervolume of ours and of Optuna's NSGA-II in the
 same time, of a front that is known to both by the same fitted surfaces. All intervals are 90 %, by bootstrap over worlds. With --out,
@@ -95,7 +95,7 @@ def shares(world: World, optimum: Any) -> Floats:
 
 def next_world(world: World, seed: int) -> dict[str, Any]:
     """Return the regret after each round of either way."""
-    settings = SearchSettings(trials=10, bootstrap=0, seed=seed, trust=TRUST)
+    settings = SearchSettings(trials=10, draws=0, seed=seed, trust=TRUST)
     truth = float(world(world.best())[0])
     filling = np.array([m.shares for m in swarm_mixtures(world.names, FIRST + ROUNDS * BATCH, seed, world.base, repeated=0)])
     regret: dict[str, list[float]] = {"improvement": [], "filling": []}
@@ -124,7 +124,7 @@ def weights_world(world: World, seed: int) -> dict[str, Any]:
     """Return for each source whether its interval holds the truth, and its width; and what the simplest mixture really loses."""
     rng = np.random.default_rng([seed, 6])
     runs = np.array([m.shares for m in swarm_mixtures(world.names, 24, seed, world.base, repeated=0)])
-    surface, optimum = chosen(world, runs, world.observe(runs, rng), SearchSettings(trials=20, bootstrap=50, seed=seed, trust=TRUST))
+    surface, optimum = chosen(world, runs, world.observe(runs, rng), SearchSettings(trials=20, seed=seed, trust=TRUST))
     truth = world.best(TRUST)
     pairs = zip(optimum.weights.values(), truth, strict=True)
     inside = [weight.low - 0.005 <= share <= weight.high + 0.005 for weight, share in pairs]
@@ -140,7 +140,6 @@ def weights_world(world: World, seed: int) -> dict[str, Any]:
         "width": [weight.high - weight.low for weight in optimum.weights.values()],
         "simplest_loss_inside": bool(flat.simplest_loss.low <= true_loss <= flat.simplest_loss.high),
         "simplest_kept": bool(true_loss <= loss),
-        "simplest_sure": flat.sure(),
         "sources_saved": int((found > 0).sum()) - len(flat.simplest),
         "gain_inside": bool(gain.low <= true_gain <= gain.high),
     }
@@ -209,7 +208,6 @@ def summary(part: str, found: list[dict[str, Any]]) -> dict[str, Any]:
             "saved": [mean_of([one["filling"][k] - one["improvement"][k] for one in found]) for k in rounds],
         }
     if part == "weights":
-        sure = [float(one["simplest_kept"]) for one in found if one["simplest_sure"]]
         return {
             "worlds": len(found),
             "coverage": mean_of([float(np.mean(one["inside"])) for one in found]),
@@ -217,7 +215,6 @@ def summary(part: str, found: list[dict[str, Any]]) -> dict[str, Any]:
             "gain_over_uniform_coverage": mean_of([float(one["gain_inside"]) for one in found]),
             "simplest_loss_coverage": mean_of([float(one["simplest_loss_inside"]) for one in found]),
             "simplest_within_loss": mean_of([float(one["simplest_kept"]) for one in found]),
-            "simplest_within_loss_where_sure": (mean_of(sure) | {"worlds": len(sure)}) if sure else None,
             "sources_saved": mean_of([float(one["sources_saved"]) for one in found]),
         }
     return {

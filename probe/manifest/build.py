@@ -47,7 +47,7 @@ class Decision:
     curriculum: Curriculum
     counts: Sequence[Mapping[str, int]]  # a phase, rows by source; see `phase_counts`
     budget: BudgetEntry
-    weights: Mapping[str, Estimate]  # bootstrap intervals; n is the number of replicates
+    weights: Mapping[str, Estimate]  # intervals over n draws of the fitted surface
     baselines: Mapping[str, Mapping[str, float]]  # the confirmation list, by name
     predicted: Mapping[str, Estimate]
     confirmed: Mapping[str, ConfirmedGain] | None

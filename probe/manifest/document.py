@@ -243,7 +243,7 @@ class LicenceSummary:
 class Manifest:
     """The decision. `confirmed` is null until it was confirmed; only it is a claim.
 
-    `weights` are shares of the whole budget by source with bootstrap intervals (`n` replicates); gains and baselines are keyed by
+    `weights` are shares of the whole budget by source with intervals over `n` draws of the fitted surface; gains and baselines are keyed by
     the baseline's name. A phase's counts are drawn with `sampling_seed`.
     """
 

@@ -142,7 +142,6 @@ def flat_json(flat: FlatOptimum) -> dict[str, Any]:
         "simplest": {
             "weights": dict(flat.simplest),
             "predicted_loss": {"value": loss.value, "low": loss.low, "high": loss.high},
-            "sure": flat.sure(),
             "moved": flat.moved,
         },
     }

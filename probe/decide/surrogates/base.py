@@ -37,14 +37,6 @@ class Surrogate(Protocol):
         """Return the variance of each run's score around the surface."""
         ...
 
-    def refitted(self, y: ArrayLike) -> Self:
-        """Return a refit to other scores of the same runs, hyperparameters kept."""
-        ...
-
-    def redrawn(self, rng: np.random.Generator) -> Self:
-        """Return a refit on runs drawn anew from this fit (parametric bootstrap), hyperparameters kept."""
-        ...
-
 
 class Fitted:
     """What follows from a surrogate's mean, covariance and noise at its runs `[run, source]`."""
@@ -63,21 +55,10 @@ class Fitted:
         """Return the variance of each run's score around the surface."""
         raise NotImplementedError
 
-    def refitted(self, y: ArrayLike) -> Self:
-        """Return a refit to other scores of the same runs."""
-        raise NotImplementedError
-
     def predict_run(self, weights: ArrayLike) -> tuple[Floats, Floats]:
         """Return the mean and the deviation of a new run, as noisy as the runs are on average."""
         mean, deviation = self.predict(weights)
         return mean, np.sqrt(deviation**2 + self.noise().mean())
-
-    def redrawn(self, rng: np.random.Generator) -> Self:
-        """Refit to scores drawn from the posterior at the runs plus their noise (parametric bootstrap; Efron & Tibshirani 1993, 6.5)."""
-        mean, covariance = self.predict(self.runs)[0], self.covariance(self.runs)
-        values, vectors = np.linalg.eigh(covariance)
-        surface = mean + vectors @ (np.sqrt(np.maximum(values, 0.0)) * rng.standard_normal(len(mean)))
-        return self.refitted(surface + np.sqrt(self.noise()) * rng.standard_normal(len(mean)))
 
 
 def checked(weights: ArrayLike, y: ArrayLike, noise_variance: ArrayLike | None) -> tuple[Floats, Floats, Floats]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Self
 
@@ -82,10 +81,6 @@ class KernelSurrogate(Fitted):
     def noise(self) -> Floats:
         """Return the variance of each run's score: the known one and what was found beyond it."""
         return np.asarray((np.exp(self._theta[-1]) + self._known) * self._scale**2)
-
-    def refitted(self, y: ArrayLike) -> Self:
-        """Return the posterior given other scores of the same runs."""
-        return copy.copy(self)._condition((np.asarray(y, dtype=np.float64) - self._mean) / self._scale)
 
     @classmethod
     def pooled(cls, weights: ArrayLike, values: Floats) -> Floats:

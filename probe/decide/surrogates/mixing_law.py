@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Self
 
 import numpy as np
@@ -92,13 +91,6 @@ class MixingLaw(Fitted):
     def noise(self) -> Floats:
         """Return the variance of each run's score."""
         return np.asarray((self._noise + self._known) * self._scale**2)
-
-    def refitted(self, y: ArrayLike) -> Self:
-        """Return the law of other scores of the same runs, looked for from this one."""
-        other = copy.copy(self)
-        other._law = self._most_probable((np.asarray(y, dtype=np.float64) - self._mean) / self._scale, self._law)
-        other._spread = other._posterior()
-        return other
 
 
 def _slopes(points: Floats, standard: Floats) -> Floats:

@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike
 
 from probe.decide.surrogates.base import Floats, Surrogate
 
+CHUNK = 128  # points whose covariance is held at once
+
 
 class Objective:
     """A weighted sum of targets, each with its own surrogate, because targets depend on different sources.
@@ -43,17 +45,29 @@ class Objective:
         deviations = np.array([part[1] for part in parts])
         return c @ np.array([part[0] for part in parts]), summed_deviation(deviations, c, self.correlation)
 
+    def differences(self, points: ArrayLike, reference: ArrayLike) -> tuple[Floats, Floats]:
+        """Return the mean and the deviation of the surface at `points[point, source]` minus at `reference[source]`."""
+        parts = [differences(surrogate, points, np.asarray(reference, dtype=np.float64)) for surrogate in self.surrogates]
+        return self._summed(parts)
+
     def difference(self, first: ArrayLike, second: ArrayLike) -> tuple[float, float]:
         """Return the mean and the deviation of the surface at `first[source]` minus at `second[source]`, from the posterior covariance."""
-        points = np.stack([np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)])
-        mean = self.predict(points)[0]
-        covariances = [surrogate.covariance(points) for surrogate in self.surrogates]
-        deviations = np.array([[np.sqrt(max(k[0, 0] + k[1, 1] - 2 * k[0, 1], 0.0))] for k in covariances])
-        return float(mean[0] - mean[1]), float(summed_deviation(deviations, np.array(self.coefficients), self.correlation)[0])
+        mean, deviation = self.differences(np.asarray(first, dtype=np.float64)[None], second)
+        return float(mean[0]), float(deviation[0])
 
-    def redrawn(self, rng: np.random.Generator) -> Objective:
-        """Return the objective refitted to runs drawn anew."""
-        return Objective([surrogate.redrawn(rng) for surrogate in self.surrogates], self.coefficients, self.correlation, self.run_scale)
+
+def differences(surrogate: Surrogate, points: ArrayLike, reference: Floats) -> tuple[Floats, Floats]:
+    """Return mean and deviation of a target at `points[point, source]` minus at `reference[source]`, from the posterior covariance."""
+    x = np.atleast_2d(np.asarray(points, dtype=np.float64))
+    mean, deviation = np.empty(len(x)), np.empty(len(x))
+    for start in range(0, len(x), CHUNK):
+        part = np.vstack([reference, x[start : start + CHUNK]])
+        values, covariance = surrogate.predict(part)[0], surrogate.covariance(part)
+        variance = np.diag(covariance)[1:] + covariance[0, 0] - 2 * covariance[0, 1:]
+        mean[start : start + CHUNK] = values[1:] - values[0]
+        deviation[start : start + CHUNK] = np.sqrt(np.maximum(variance, 0.0))
+    same = np.abs(x - reference).max(axis=1) < 1e-9
+    return np.where(same, 0.0, mean), np.where(same, 0.0, deviation)
 
 
 def fully_correlated(coefficients: Sequence[float]) -> Floats:

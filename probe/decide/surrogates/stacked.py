@@ -62,9 +62,3 @@ class Stacked(Fitted):
     def noise(self) -> Floats:
         """Return the variance of each run's score, before calibration."""
         return self.shares @ np.array([member.noise() for member in self.members])  # type: ignore[no-any-return]
-
-    def refitted(self, y: ArrayLike) -> Self:
-        """Return the members' refits to other scores of the same runs."""
-        other = copy.copy(self)
-        other.members = tuple(member.refitted(y) for member in self.members)
-        return other

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any, Self
 
 import numpy as np
@@ -81,9 +80,3 @@ class Trees(Fitted):
     def noise(self) -> Floats:
         """Return the variance of each run's score."""
         return np.asarray(np.maximum(self._known, self._noise))
-
-    def refitted(self, y: ArrayLike) -> Self:
-        """Return a fit to other scores of the same runs; its deviations stay these."""
-        other = copy.copy(self)
-        other._main = self._trees(self.runs, (np.asarray(y, dtype=np.float64) - self._mean) / self._scale)
-        return other

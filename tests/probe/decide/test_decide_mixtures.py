@@ -11,7 +11,7 @@ from probe.decide.swarm import swarm_mixtures
 BEST = np.array([0.5, 0.3, 0.2, 0.0])
 NOISE = 0.01
 SOURCES = ("a", "b", "c", "damaged")
-QUICK = SearchSettings(trials=40, points=1024, bootstrap=30)
+QUICK = SearchSettings(trials=40, points=1024, draws=64)
 
 
 def surface(weights):
@@ -89,7 +89,7 @@ def test_pure_noise_of_known_size_is_rarely_a_gain():
     for seed in range(10):
         runs = sobol_mixtures(24, 4, seed)
         model = GaussianProcess().fit(runs, np.random.default_rng(seed).standard_normal(24), np.ones(24))
-        search = SearchSettings(trials=10, points=512, bootstrap=10, seed=seed)
+        search = SearchSettings(trials=10, points=512, draws=64, seed=seed)
         optimum = search_mixture(Objective([model]), SOURCES, np.full(4, 0.25), ShareBounds.of(4), settings=search)
         gains.append(optimum.predicted_gain["base"].low > 0)
     assert np.mean(gains) <= 0.2
@@ -104,7 +104,7 @@ def test_a_share_below_one_percent_is_dropped_or_worth_it():
 
 
 def test_a_high_price_of_distance_keeps_the_base():
-    tight = found(search=SearchSettings(trials=20, points=512, bootstrap=5, trust=100.0))
+    tight = found(search=SearchSettings(trials=20, points=512, draws=64, trust=100.0))
     assert [tight.weights[name].value for name in SOURCES] == pytest.approx([0.25] * 4, abs=0.02)
 
 
@@ -125,7 +125,7 @@ def test_trials_go_to_the_storage_that_was_given(tmp_path):
     import optuna
 
     url = f"sqlite:///{tmp_path / 'optuna.db'}"
-    found(search=SearchSettings(trials=5, points=256, bootstrap=2, storage=url, study="mine"))
+    found(search=SearchSettings(trials=5, points=256, draws=64, storage=url, study="mine"))
     assert len(optuna.load_study(study_name="mine", storage=url).trials) == 5
 
 
@@ -215,3 +215,20 @@ def test_bad_calls_are_refused():
         GaussianProcess().fit(np.ones((1, 3)), np.ones(1))
     with pytest.raises(ValueError, match="min_active"):
         swarm_mixtures(SOURCES, 8, 0, np.full(4, 0.25), min_active=9)
+
+
+def test_weight_intervals_hold_the_true_optimum_as_often_as_they_say():
+    # The truth is a bowl whose best mixture is drawn anew in each world.
+    inside, widths = [], []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        best, runs = rng.dirichlet(np.full(3, 2.0)), sobol_mixtures(16, 3, seed)
+        y = -4 * ((runs - best) ** 2).sum(axis=1) + 0.1 * rng.standard_normal(16)
+        model = GaussianProcess().fit(runs, y, np.full(16, 0.01))
+        search = SearchSettings(trials=10, points=1024, seed=seed, trust=0.0)
+        optimum = search_mixture(Objective([model]), SOURCES[:3], np.full(3, 1 / 3), ShareBounds.of(3), settings=search)
+        ends = zip(optimum.weights.values(), best, strict=True)
+        inside += [weight.low - 0.01 <= share <= weight.high + 0.01 for weight, share in ends]
+        widths += [weight.high - weight.low for weight in optimum.weights.values()]
+    assert np.mean(inside) >= 0.8
+    assert np.median(widths) < 0.5

@@ -105,3 +105,27 @@ def test_the_measurable_loss_is_half_an_intervals_width():
     inside = np.abs(runs[:, 0] - runs[:, 1]) <= measurable_loss(0.02**2, np.inf, 3)
     assert inside.mean() == pytest.approx(0.90, abs=0.01)
     assert measurable_loss(0.02**2, 4, 3) > measurable_loss(0.02**2, np.inf, 3) > measurable_loss(0.02**2, np.inf, 12)
+
+
+class Unsure(Bowl):
+    """The same surface, known only up to independent errors of this deviation anywhere but at the best mixture."""
+
+    def __init__(self, value, deviation):
+        super().__init__(value)
+        self.deviation = deviation
+
+    def covariance(self, weights):
+        known = np.abs(np.asarray(weights) - BEST).max(axis=1) < 1e-9
+        return np.diag(np.where(known, 0.0, self.deviation**2))
+
+
+def test_the_simplest_mixture_is_within_the_loss_with_its_whole_interval():
+    # Without c .06 is lost: within .07 by the mean, and with the interval only while 1.645 deviations are less than .01.
+    def simplest(deviation):
+        return report(Objective([Unsure(lambda w: 1 - ((w - BEST) ** 2).sum(axis=1), deviation)]), 0.07)
+
+    assert set(simplest(0.004).simplest) == {"a", "b"}
+    assert simplest(0.004).simplest_loss.high <= 0.07
+    assert set(simplest(0.02).simplest) == {"a", "b", "c"}
+    # Nothing at all is sure: then the chosen mixture itself is the simplest.
+    assert simplest(0.2).simplest == pytest.approx(dict(zip(NAMES, BEST, strict=True)))

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from probe.decide.next_mixtures import APART, joint_covariance, next_mixtures, posterior_draws
+from probe.decide.next_mixtures import APART, next_mixtures
+from probe.decide.posterior import joint_covariance, posterior_draws
 from probe.decide.region import Region
 from probe.decide.simplex import ShareBounds, divergence, sobol_mixtures
 from probe.decide.surrogates import GaussianProcess, Objective

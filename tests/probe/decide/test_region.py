@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probe.decide.region import Floor, Region, conflict, feasible, gains
+from probe.decide.region import Floor, Region, conflict, feasible
 from probe.decide.simplex import ShareBounds, divergence, positive, scaled_within, sobol_mixtures
 from probe.decide.surrogates import GaussianProcess
+from probe.decide.surrogates.objective import differences
 
 
 def cloud(n, sources, seed):
@@ -90,7 +91,7 @@ def test_probability_makes_a_floor_stricter_than_the_mean():
 def test_gains_are_those_of_the_joint_posterior():
     target = known_target()
     points, base = sobol_mixtures(300, 3, 2), np.array([0.2, 0.5, 0.3])  # more than one chunk
-    mean, deviation = gains(target, points, base)
+    mean, deviation = differences(target, points, base)
     for k in (0, 127, 128, 299):
         both = np.stack([points[k], base])
         covariance = target.covariance(both)
