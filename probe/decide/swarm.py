@@ -93,6 +93,6 @@ def _candidates(count: int, n: int, seed: int, min_active: int, least_share: flo
     points = np.where(rank < active[:, None], points, 0.0)
     points /= points.sum(axis=1, keepdims=True)
     small = np.where(points < least_share, 0.0, points)
-    enough = (small > 0).sum(axis=1) >= min_active
+    enough = (small > 0).sum(axis=1) >= fewest
     points = np.where(enough[:, None], small, points)
     return np.asarray(points / points.sum(axis=1, keepdims=True), dtype=np.float64)

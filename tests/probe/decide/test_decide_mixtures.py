@@ -195,6 +195,15 @@ def test_the_first_of_a_larger_swarm_are_the_smaller_swarm():
     assert again == large
 
 
+def test_a_swarm_has_single_sources_only_where_they_are_asked_for():
+    for count in (4, 9):
+        names, base = [f"s{k}" for k in range(count)], np.full(count, 1 / count)
+        alone = [max(m.shares) for m in swarm_mixtures(names, 60, 0, base)]
+        assert max(alone) < 1
+        with_vertices = [max(m.shares) for m in swarm_mixtures(names, 60, 0, base, vertices=True)]
+        assert sum(share == 1 for share in with_vertices) == count
+
+
 def test_a_swarm_keeps_away_from_the_mixtures_that_are_there():
     known = swarm_mixtures(SOURCES, 12, 0, np.full(4, 0.25))[2:]
     swarm = swarm_mixtures(SOURCES, 16, 5, np.full(4, 0.25), existing=[m.shares for m in known])
