@@ -232,6 +232,15 @@ def _not_exported(pool: SourcePool) -> Iterator[str]:
             yield f"{rows:,}{among} rows are trained on by probes and left out by exports, because trainers would misread them: {reason}"
 
 
+def _looked_elsewhere(pool: SourcePool) -> Iterator[str]:
+    """Yield where images were looked for, where most rows' are not there."""
+    from sources.formats.files import image_root
+    from sources.problems import Problem
+
+    if pool.spec.path and 2 * pool.excluded[Problem.MISSING_IMAGE] > pool.index.total:
+        yield f"  most rows' images are missing: they were looked for in {image_root(pool.spec)}; give their folder with --images and --replace"
+
+
 def _misnamed(pool: SourcePool) -> Iterator[str]:
     """Yield what to do where images that are missing lie there under another extension, as OCR-VQA's do (`.gif` for `.jpg`)."""
     from sources.images import other_extensions
@@ -328,6 +337,7 @@ def added_lines(pool: SourcePool) -> Iterator[str]:
         seen = pool.index.examples.get(problem, [])
         why = f" ({plain(seen[0][1])})" if seen and seen[0][1] else ""
         yield f"  excluded {n:,} {problem.value}: row {', '.join(str(number) for number, _ in seen)}{why}"
+    yield from _looked_elsewhere(pool)
     yield from subsource_lines(slug, pool.subsources)
     if pool.spec.option("holdout"):
         yield f"it stays split (holdout={pool.spec.option('holdout')})"
