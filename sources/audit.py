@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from sources.index_rows import Reasons
 from sources.parts import Progress
 from sources.problems import Problem
 from sources.reader import Rows
-from sources.row_index import RowIndex, note_excluded, places_of
+from sources.row_index import RowIndex, places_of
 from sources.sampling import SourcePool
 from sources.whole_files import write_whole
 
@@ -37,13 +36,12 @@ class Audit:
     bad_images: int = 0
     rows: list[ExcludedRow] = field(default_factory=list)
 
-    def excluded(self) -> tuple[Counter[Problem], dict[Problem, list[tuple[int, str]]]]:
-        """Return the rows by problem, and the first few of each."""
-        counts: Counter[Problem] = Counter()
-        examples: dict[Problem, list[tuple[int, str]]] = {}
-        for number, problem, detail in self.rows:
-            note_excluded(counts, examples, problem, number, detail)
-        return counts, examples
+    def rows_of(self, pool: SourcePool) -> list[ExcludedRow]:
+        """Return the rows that are in a pool."""
+        if not self.rows:
+            return []
+        found = np.isin(np.array([row[0] for row in self.rows]), np.asarray(pool.numbers()))
+        return [row for row, mine in zip(self.rows, found.tolist(), strict=True) if mine]
 
 
 def bad_share_at_most(bad: int, looked_at: int, level: float = LEVEL) -> float:
@@ -108,7 +106,7 @@ def write_fix_list(pool: SourcePool, file: Path, audit: Audit | None = None) -> 
     def write(path: Path) -> None:
         nonlocal found
         with path.open("w", encoding="ascii") as out:
-            for number, problem, detail in heapq.merge(pool.index.excluded_rows(), audit.rows if audit else []):
+            for number, problem, detail in heapq.merge(pool.excluded_rows(), audit.rows_of(pool) if audit else []):
                 sample = pool.rows.get(number).sample
                 line = {"row": number, "id": sample.id if sample else None, "problem": problem.value, "detail": detail}
                 out.write(json.dumps(line) + "\n")

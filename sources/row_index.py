@@ -5,7 +5,8 @@
     index-KEY/counts, begins, place_images                 which images each usable row holds
     index-KEY/ids, names, reasons, rows, places, by_row    columns of the images, see `sources.index_images`
     index-KEY/paths, path_ends, path_sizes, path_times     image files as they were
-    index-KEY/excluded.jsonl                               [row, problem, detail] of every other row, in order
+    index-KEY/repeats                                      pairs: a usable row that is a copy, the first one of its kind
+    index-KEY/excluded.jsonl                               [row, problem, detail, part] of every other row, in order
 
 Nothing of it is a pickle.
 """
@@ -29,6 +30,7 @@ from sources.image_files import files_unchanged
 from sources.images import read_image_bytes
 from sources.problems import Problem
 from sources.sample import ImageRef
+from sources.subsources import subsource_slug
 from sources.whole_files import write_whole_text
 
 EXAMPLES = 5
@@ -117,12 +119,25 @@ class RowIndex:
             return True
         return not (self.by_path and ref.path is not None) and bytes.fromhex(digest) <= self.decoded_to
 
-    def excluded_rows(self) -> Iterator[tuple[int, Problem, str]]:
-        """Yield number, problem and detail of every row that is not used, in the order of rows."""
+    def excluded_rows(self, part: str | None = None) -> Iterator[tuple[int, Problem, str]]:
+        """Yield number, problem and detail of every row that is not used, in the order of rows; of a part's (by name or slug) only.
+
+        A row that is no sample belongs to no part.
+        """
+        slug = None if part is None else subsource_slug(part)
         with (self.folder / "excluded.jsonl").open(encoding="ascii") as file:
             for line in file:
-                number, problem, detail = json.loads(line)
-                yield number, Problem(problem), detail
+                number, problem, detail, name = json.loads(line)
+                if slug is None or (name is not None and subsource_slug(name) == slug):
+                    yield number, Problem(problem), detail
+
+    def excluded_in(self, part: str) -> tuple[Counter[Problem], dict[Problem, list[tuple[int, str]]]]:
+        """Return how many rows of a part are not used, by problem, and the first few of each."""
+        excluded: Counter[Problem] = Counter()
+        examples: dict[Problem, list[tuple[int, str]]] = {}
+        for number, problem, detail in self.excluded_rows(part):
+            note_excluded(excluded, examples, problem, number, detail)
+        return excluded, examples
 
 
 def places_of(begins: Array, counts: Array) -> Array:

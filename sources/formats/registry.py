@@ -95,7 +95,8 @@ def _not_understood(path: Path) -> str:
     if empty := [file for file in files if has_no_records(file)]:
         return no_records_message(empty[0])
     if len(files) > 1:
-        return f"The JSON files in {path} ({_names(files)}) are not all of one format that a reader understands; give one of them with --path"
+        several = f"The JSON files in {path} ({_names(files)})"
+        return f"{several} are not all of one format that a reader understands; give one of them with --path"
     return f"No reader understands {path}; the formats are {', '.join(reader_names())}: name one with --format"
 
 
