@@ -147,12 +147,12 @@ def sorted_digest(hashes: Array, chosen: Array | None = None) -> str:
     return digest.hexdigest()
 
 
-def smallest_distinct(hashes: Path, wanted: Array | None, most: int) -> Array:
-    """Return the smallest distinct hashes of a column, at most so many; `wanted` (a mask) says which entries count."""
+def smallest_distinct(hashes: Path, reasons: Array | None, most: int) -> Array:
+    """Return the smallest distinct hashes of a column, at most so many; entries with a reason other than 0 do not count."""
     all_of, held = column(hashes, HASH), np.empty(0, dtype=HASH)
     for start, stop in blocks(_size(hashes)):
         block = all_of[start:stop]
-        values = block if wanted is None else block[wanted[start : start + len(block)].astype(bool)]
+        values = block if reasons is None else block[reasons[start : start + len(block)] == 0]
         held = np.unique(np.concatenate((held, values)))[:most]
     return held
 

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from sources.canonical import hash_bytes
-from sources.columns import HASH, HASH_BYTES, Array, Hashes, blocks, column, find_hash
+from sources.columns import HASH, HASH_BYTES, Array, Hashes, blocks, column, find_hash, temporary_mask
 from sources.image_files import files_unchanged
 from sources.images import read_image_bytes
 from sources.problems import Problem
@@ -101,17 +101,19 @@ class RowIndex:
     def decoded_in(self, chosen: Array | None = None) -> Array:
         """Return the numbers of the good images in some usable rows (by place; None: all) that were decoded, in the order of rows."""
         why, names = column(self.folder / "reasons", np.int32), column(self.folder / "names", HASH)
-        wanted = np.zeros(len(why), dtype=bool)
+        wanted = temporary_mask(len(why))
         counts, images = column(self.folder / "counts", np.int32), column(self.folder / "place_images", np.int32)
         begins = column(self.folder / "begins", np.int64)
         for start, stop in blocks(len(counts) if chosen is None else len(chosen)):
             rows = np.arange(start, stop) if chosen is None else chosen[start:stop]
             wanted[images[places_of(begins[rows], counts[rows])]] = True
-        wanted &= why == 0
-        if self.decoded_to is not None:
-            wanted &= names <= np.array(self.decoded_to, dtype=HASH)
+        for start, stop in blocks(len(why)):
+            wanted[start:stop] &= why[start:stop] == 0
+            if self.decoded_to is not None:
+                wanted[start:stop] &= names[start:stop] <= np.array(self.decoded_to, dtype=HASH)
         order = column(self.folder / "by_row", np.int32)
-        return np.asarray(order[wanted[order]])
+        found = [block[wanted[block]] for block in (order[start:stop] for start, stop in blocks(len(order)))]
+        return np.concatenate([np.empty(0, dtype=np.int32), *found])
 
     def was_decoded(self, ref: ImageRef, digest: str) -> bool:
         """Say whether an image of these bytes was decoded when the index was made."""
