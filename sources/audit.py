@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections import Counter
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from sources.columns import HASH, Array, blocks, column
+from sources.columns import HASH, Array, append, blocks, column, number_distinct
 from sources.index_images import check_images
 from sources.index_rows import Reasons
 from sources.parts import Progress
 from sources.problems import Problem
 from sources.reader import Rows
-from sources.row_index import RowIndex, note_excluded, places_of
+from sources.row_index import RowIndex, places_of
 from sources.sampling import SourcePool
 from sources.whole_files import write_whole
 
@@ -37,13 +37,12 @@ class Audit:
     bad_images: int = 0
     rows: list[ExcludedRow] = field(default_factory=list)
 
-    def excluded(self) -> tuple[Counter[Problem], dict[Problem, list[tuple[int, str]]]]:
-        """Return the rows by problem, and the first few of each."""
-        counts: Counter[Problem] = Counter()
-        examples: dict[Problem, list[tuple[int, str]]] = {}
-        for number, problem, detail in self.rows:
-            note_excluded(counts, examples, problem, number, detail)
-        return counts, examples
+    def rows_of(self, pool: SourcePool) -> list[ExcludedRow]:
+        """Return the rows that are in a pool."""
+        if not self.rows:
+            return []
+        found = np.isin(np.array([row[0] for row in self.rows]), np.asarray(pool.numbers()))
+        return [row for row, mine in zip(self.rows, found.tolist(), strict=True) if mine]
 
 
 def bad_share_at_most(bad: int, looked_at: int, level: float = LEVEL) -> float:
@@ -65,12 +64,11 @@ def audit_images(rows: Rows, index: RowIndex, jobs: int = 1, progress: Progress 
     """
     if index.decoded_to is None:
         return Audit()
-    names, why = column(index.folder / "names", HASH), column(index.folder / "reasons", np.int32)
-    wanted = np.flatnonzero((names > np.array(index.decoded_to, dtype=HASH)) & (why == 0))
-    wanted = wanted[np.unique(names[wanted], return_index=True)[1]]
-    reasons, bad_names = Reasons(), {}
+    names, reasons, bad_names = column(index.folder / "names", HASH), Reasons(), {}
     folder = index.folder / "audit"
     folder.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="probe-audit-") as work:
+        wanted = _undecoded(index, names, index.decoded_to, Path(work))
     for ids, _, found in check_images(rows, folder, "audit", index.folder, wanted, True, jobs, progress):
         for image, problem in zip(ids, found, strict=True):
             if problem:
@@ -81,6 +79,21 @@ def audit_images(rows: Rows, index: RowIndex, jobs: int = 1, progress: Progress 
         for at in np.flatnonzero(np.isin(block, np.array(list(bad_names), dtype=HASH))):
             images[start + at] = bad_names[bytes(block[at])]
     return Audit(len(wanted), len(bad_names), list(_rows_of(index, images, reasons)) if bad_names else [])
+
+
+def _undecoded(index: RowIndex, names: Array, decoded_to: bytes, work: Path) -> Array:
+    """Return the first image of each name that is good and was not decoded, as a column in a file."""
+    why, last = column(index.folder / "reasons", np.int32), np.array(decoded_to, dtype=HASH)
+    for start, stop in blocks(len(names)):
+        block = names[start:stop]
+        at = np.flatnonzero((block > last) & (why[start:stop] == 0))
+        append(work / "images", start + at)
+        append(work / "names", block[at])
+    number_distinct(work / "names", work / "numbers", work / "table", work / "first")
+    images, first = column(work / "images", np.int64), column(work / "first", np.int64)
+    for start, stop in blocks(len(first)):
+        append(work / "wanted", images[first[start:stop]])
+    return column(work / "wanted", np.int64)
 
 
 def _rows_of(index: RowIndex, bad: Array, reasons: Reasons) -> Iterator[ExcludedRow]:
@@ -108,7 +121,7 @@ def write_fix_list(pool: SourcePool, file: Path, audit: Audit | None = None) -> 
     def write(path: Path) -> None:
         nonlocal found
         with path.open("w", encoding="ascii") as out:
-            for number, problem, detail in heapq.merge(pool.index.excluded_rows(), audit.rows if audit else []):
+            for number, problem, detail in heapq.merge(pool.excluded_rows(), audit.rows_of(pool) if audit else []):
                 sample = pool.rows.get(number).sample
                 line = {"row": number, "id": sample.id if sample else None, "problem": problem.value, "detail": detail}
                 out.write(json.dumps(line) + "\n")

@@ -98,8 +98,8 @@ def _tsv_items(spec: BenchmarkSpec) -> Iterator[Item | RowError]:
 
     table = read_table(Path(spec.path), spec.image_root)
     split = spec.option("split")
-    for number, line in enumerate(table.lines):
-        if split and line is not None and line.get("split") != split:
+    for number in range(len(table.lines)):
+        if split and (line := table.lines[number]) is not None and line.get("split") != split:
             continue
         try:
             yield table.item(number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -19,7 +19,8 @@ from sources.sampling import SourcePool
 from sources.spec import Licence, SourceSpec
 
 if TYPE_CHECKING:
-    from sources.audit import Audit
+    from sources.audit import Audit, ExcludedRow
+    from sources.view_facts import ViewFacts
 
 TOKEN_SAMPLE = 2000
 SMALL_SIDE, EXTREME_ASPECT = 28, 200.0  # where Qwen's processors refuse or clamp
@@ -76,7 +77,9 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a check found. `duplicate_images` counts images whose bytes stood before under another name.
+    """What a check found, of a source or of a part of it. `duplicate_images` counts images whose bytes stood before under another name.
+
+    `rows` are usable, held out or excluded; of a part, records that cannot be read at all are not among them.
 
     `undecoded_images` were not decoded: with 95 % confidence at most the share `bad_share_at_most` of them cannot be; None where all
     were. `named_by_path` says that images are so many that those at paths are told apart by path and size. Rotated, misnamed,
@@ -136,10 +139,10 @@ def check_pool(
     pool: SourcePool, count_tokens: Callable[[Sample], int | None] | None = None, seed: int = 0, audit: Audit | None = None
 ) -> CheckReport:
     """Check a source that is open; `audit` is what reading all its images found."""
-    from sources.audit import bad_share_at_most
-
-    spec, index = pool.spec, pool.index
+    spec, index, view = pool.spec, pool.index, pool.facts()
     facts = _facts(pool)
+    undecoded, decoded, bound = _decoded(pool, view, audit)
+    found_bad = audit.rows_of(pool) if audit else []
     lengths = [count_tokens(row.sample) for row in pool.sampled(TOKEN_SAMPLE, seed)] if count_tokens else []
     known = [float(length) for length in lengths if length is not None]
     report = CheckReport(
@@ -147,22 +150,22 @@ def check_pool(
         fingerprint=pool.fingerprint,
         content=pool.content,
         licence=spec.licence,
-        rows=index.total,
-        usable=pool.usable - _in_view(pool, audit),
-        excluded=_excluded(pool, audit),
+        rows=pool.total,
+        usable=pool.usable - len(found_bad),
+        excluded=_excluded(pool, found_bad),
         subsources=tuple(sorted(pool.subsources.items())),
-        distinct_images=index.distinct_images,
-        images_per_row=Spread.of_counts(index.images_per_row),
+        distinct_images=view.distinct_images,
+        images_per_row=Spread.of_counts(view.images_per_row),
         images_looked_at=len(facts),
         rotated_images=sum(fact.rotated for fact in facts),
         extension_mismatches=sum(fact.extension_mismatch for fact in facts),
         extreme_images=sum(_extreme(fact) for fact in facts),
         several_frames=sum(fact.several_frames for fact in facts),
-        duplicate_rows=index.duplicate_rows,
-        duplicate_images=index.duplicate_images,
-        undecoded_images=index.undecoded_images - (audit.images if audit else 0),
-        decoded_images=index.decoded_images + (audit.images if audit else 0),
-        bad_share_at_most=bad_share_at_most(index.decoded_bad, index.decoded_images) if index.undecoded_images and not audit else None,
+        duplicate_rows=view.duplicate_rows,
+        duplicate_images=view.duplicate_images,
+        undecoded_images=undecoded,
+        decoded_images=decoded,
+        bad_share_at_most=bound,
         named_by_path=index.by_path,
         tokens_per_row=Spread.of(known),
         too_long=len(lengths) - len(known),
@@ -171,20 +174,32 @@ def check_pool(
     return _with_warnings(report)
 
 
-def _excluded(pool: SourcePool, audit: Audit | None) -> tuple[Excluded, ...]:
+def _decoded(pool: SourcePool, view: ViewFacts, audit: Audit | None) -> tuple[int, int, float | None]:
+    """Return how many images were not decoded, how many were, and the bound for the former.
+
+    Of a part only the good ones that were decoded are known to be its own: with every bad one of the source counted to it, the bound holds.
+    """
+    from sources.audit import bad_share_at_most
+
+    index, more = pool.index, audit.images if audit else 0
+    if pool.whole_source:
+        undecoded, decoded, looked_at = index.undecoded_images - more, index.decoded_images + more, index.decoded_images
+    else:
+        good = len(pool.decoded_images())
+        undecoded, decoded, looked_at = view.distinct_images - good if not audit else 0, view.distinct_images, good + index.decoded_bad
+        decoded -= undecoded
+    return undecoded, decoded, bad_share_at_most(index.decoded_bad, looked_at) if undecoded and not audit else None
+
+
+def _excluded(pool: SourcePool, found_bad: Sequence[ExcludedRow]) -> tuple[Excluded, ...]:
     from sources.row_index import EXAMPLES
 
-    more, seen_more = audit.excluded() if audit else (Counter(), {})
-    counts = pool.excluded + more
-    examples = {problem: sorted(pool.index.examples.get(problem, []) + seen_more.get(problem, []))[:EXAMPLES] for problem in counts}
-    return tuple(Excluded(problem, n, tuple(Example(*seen) for seen in examples[problem])) for problem, n in counts.most_common())
-
-
-def _in_view(pool: SourcePool, audit: Audit | None) -> int:
-    """Return how many of the rows that an audit found bad are in the pool."""
-    import numpy as np
-
-    return int(np.isin(np.array([row[0] for row in audit.rows]), np.asarray(pool.numbers())).sum()) if audit and audit.rows else 0
+    counts, examples = Counter(pool.excluded), {problem: list(seen) for problem, seen in pool.seen.items()}
+    for number, problem, detail in found_bad:
+        counts[problem] += 1
+        examples.setdefault(problem, []).append((number, detail))
+    shown = {problem: tuple(Example(*seen) for seen in sorted(rows)[:EXAMPLES]) for problem, rows in examples.items()}
+    return tuple(Excluded(problem, n, shown[problem]) for problem, n in counts.most_common())
 
 
 def percent(share: float) -> str:

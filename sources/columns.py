@@ -81,6 +81,15 @@ def new_column(file: Path, dtype: npt.DTypeLike, n: int) -> Array:
     return column(file, dtype, writable=True)
 
 
+def temporary_mask(n: int) -> Array:
+    """Return a writable column of `n` times false in a temporary file, which goes with it."""
+    if not n:
+        return np.empty(0, dtype=bool)
+    with tempfile.TemporaryFile(prefix="probe-mask-") as file:
+        file.truncate(n)
+        return np.memmap(file, dtype=bool, mode="r+")
+
+
 def number_distinct(hashes: Path, ids: Path, table: Path, first: Path | None = None) -> int:
     """Number the distinct hashes of a column in their order; return how many there are.
 
@@ -106,17 +115,18 @@ def number_distinct(hashes: Path, ids: Path, table: Path, first: Path | None = N
     return base
 
 
-def repeats(hashes: Path) -> Iterator[tuple[int, int]]:
-    """Yield (place, how many equal hashes stand before it) for every entry that is not the first of its kind."""
+def repeats(hashes: Path) -> Iterator[tuple[int, int, int]]:
+    """Yield (place, how many equal hashes stand before it, place of the first) for every entry that is not the first of its kind."""
     held = column(hashes, HASH)
     for places in _buckets(held):
         values = held[places]
         order = np.argsort(values, kind="stable")
         ranked = values[order]
         begins = np.flatnonzero(np.concatenate(([True], ranked[1:] != ranked[:-1])))
-        before = np.arange(len(ranked)) - np.repeat(begins, np.diff(np.append(begins, len(ranked))))
+        first = np.repeat(begins, np.diff(np.append(begins, len(ranked))))
+        before = np.arange(len(ranked)) - first
         for at in np.flatnonzero(before):
-            yield int(places[order[at]]), int(before[at])
+            yield int(places[order[at]]), int(before[at]), int(places[order[first[at]]])
 
 
 def count_distinct(hashes: Path) -> int:
@@ -137,12 +147,12 @@ def sorted_digest(hashes: Array, chosen: Array | None = None) -> str:
     return digest.hexdigest()
 
 
-def smallest_distinct(hashes: Path, wanted: Array | None, most: int) -> Array:
-    """Return the smallest distinct hashes of a column, at most so many; `wanted` (a mask) says which entries count."""
+def smallest_distinct(hashes: Path, reasons: Array | None, most: int) -> Array:
+    """Return the smallest distinct hashes of a column, at most so many; entries with a reason other than 0 do not count."""
     all_of, held = column(hashes, HASH), np.empty(0, dtype=HASH)
     for start, stop in blocks(_size(hashes)):
         block = all_of[start:stop]
-        values = block if wanted is None else block[wanted[start : start + len(block)].astype(bool)]
+        values = block if reasons is None else block[reasons[start : start + len(block)] == 0]
         held = np.unique(np.concatenate((held, values)))[:most]
     return held
 

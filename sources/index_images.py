@@ -27,6 +27,7 @@ from sources.columns import (
     number_distinct,
     smallest_distinct,
     split_hashes,
+    temporary_mask,
 )
 from sources.images import check_image, decode_image, read_image_bytes
 from sources.index_rows import INLINE, Reasons, RowsRead
@@ -68,12 +69,12 @@ def name_images(
     n = number_distinct(columns / "place_ids", columns / "place_images", columns / "ids", columns / "first")
     _place_images(columns, n)
     at_path = _at_path(columns)
-    hashed = n <= full_decode or int(at_path.sum()) <= HASHED_IMAGES
+    hashed = n <= full_decode or int(np.count_nonzero(at_path)) <= HASHED_IMAGES
     _begin(columns, files, n, by_path=not hashed)
     if not hashed or n > full_decode:
         _known_reasons(columns, only_inline=at_path if hashed else None)
     if hashed:
-        wanted = np.arange(n, dtype=np.int64) if n <= full_decode else np.flatnonzero(at_path)
+        wanted = np.arange(n, dtype=np.int64) if n <= full_decode else np.flatnonzero(at_path)  # at most HASHED_IMAGES
         _read_images(rows, read.reasons, folder, "images", columns, wanted, n <= full_decode, jobs, progress)
     if n <= full_decode:
         reasons = column(columns / "reasons", np.int32)
@@ -107,7 +108,7 @@ def _row_ends(columns: Path) -> Array:
 
 def _at_path(columns: Path) -> Array:
     first, paths = column(columns / "first", np.int64), column(columns / "place_paths", np.int64)
-    found = np.empty(len(first), dtype=bool)
+    found = temporary_mask(len(first))
     for start, stop in blocks(len(first)):
         found[start:stop] = paths[first[start:stop]] != INLINE
     return found
@@ -156,8 +157,9 @@ def check_images(
     rows: Rows, folder: Path, stage: str, columns: Path, wanted: Array, decode: bool, jobs: int, progress: Progress | None
 ) -> CheckedImages:
     """Read images, in parts that are kept; give the images, their names by bytes, and what is wrong with each, part by part."""
-    mask = np.zeros(column(columns / "ids", HASH).shape, dtype=bool)
-    mask[wanted] = True
+    mask = temporary_mask(len(column(columns / "ids", HASH)))
+    for start, stop in blocks(len(wanted)):
+        mask[wanted[start:stop]] = True
     order, numbers = column(columns / "by_row", np.int32), folder / f"{stage}-work"
     numbers.unlink(missing_ok=True)
     for start, stop in blocks(len(order)):
@@ -223,7 +225,7 @@ def _decode_some(
     """Decode the images of the smallest names; one that cannot be is bad under each of its identities."""
     names, why = column(columns / "names", HASH), column(columns / "reasons", np.int32, writable=True)
     distinct = _count_good(columns)
-    chosen = smallest_distinct(columns / "names", why == 0, most)
+    chosen = smallest_distinct(columns / "names", why, most)
     ids = _ids_named(names, why, chosen)
     bad: dict[bytes, int] = {}
     for found, _, problems in check_images(rows, folder, "sample", columns, ids, True, jobs, progress):

@@ -57,7 +57,7 @@ def name_rows(
 ) -> RowFacts:
     """Write the columns `numbers`, `strata`, `counts` (of images), `keys`, `group_of` and `groups` of the usable rows into a folder.
 
-    And `excluded.jsonl`: the other rows.
+    And `repeats`: pairs of a usable row that is a copy and the first one of its kind; and `excluded.jsonl`: the other rows.
     """
     _mark_rows(columns)
     number_distinct(columns / "names", columns / "name_of", columns / "name_table")
@@ -67,7 +67,7 @@ def name_rows(
     duplicates = _number_repeats(columns, into)
     number_distinct(columns / "row_groups", into / "group_of", into / "groups")
     kept = _copy_usable(columns, into, usable, names)
-    excluded, examples = _write_excluded(reasons, folder, columns, into, total)
+    excluded, examples = _write_excluded(reasons, names, folder, columns, into, total)
     per_row: Counter[int] = Counter()
     counts = column(columns / "counts", np.int32)
     for start, stop in blocks(len(usable)):
@@ -191,9 +191,11 @@ def _number_repeats(columns: Path, into: Path) -> int:
     (columns / "row_keys").replace(into / "keys")
     keys, contents = column(into / "keys", HASH, writable=True), Hashes(column(columns / "contents", HASH))
     found = 0
-    for place, before in repeats(columns / "contents"):
-        keys[place] = row_key(contents[place], before)
-        found += 1
+    with (into / "repeats").open("wb") as file:
+        for place, before, first in repeats(columns / "contents"):
+            keys[place] = row_key(contents[place], before)
+            file.write(np.array([place, first], dtype=np.int64).tobytes())
+            found += 1
     return found
 
 
@@ -215,12 +217,13 @@ def _copy_usable(columns: Path, into: Path, usable: Array, names: list[str]) -> 
 
 
 def _write_excluded(
-    reasons: Reasons, folder: Path, columns: Path, into: Path, total: int
+    reasons: Reasons, names: list[str], folder: Path, columns: Path, into: Path, total: int
 ) -> tuple[Counter[Problem], dict[Problem, list[tuple[int, str]]]]:
-    """Write every excluded row with its reason, in the order of rows."""
+    """Write every excluded row with its reason and its part of the source, in the order of rows; one that is no sample has no part."""
     from sources.row_index import note_excluded
 
     numbers, why = column(columns / "numbers", np.int64), column(columns / "row_reasons", np.int32)
+    strata = column(columns / "strata", np.int32)
     excluded: Counter[Problem] = Counter()
     examples: dict[Problem, list[tuple[int, str]]] = {}
     at = 0
@@ -230,10 +233,13 @@ def _write_excluded(
             stop = at + size - len(malformed)
             block = why[at:stop]
             bad = np.flatnonzero(block)
-            rows = [(int(numbers[at + i]), *reasons[int(block[i])]) for i in bad]
-            for number, problem, detail in sorted(rows + [(number, Problem(name), detail) for number, name, detail in malformed]):
+            rows: list[tuple[int, Problem, str, str | None]] = [
+                (int(numbers[at + i]), *reasons[int(block[i])], names[strata[at + i]]) for i in bad
+            ]
+            rows += [(number, Problem(name), detail, None) for number, name, detail in malformed]
+            for number, problem, detail, name in sorted(rows, key=lambda row: row[0]):
                 note_excluded(excluded, examples, problem, number, detail)
-                file.write(json.dumps([number, problem.value, detail]) + "\n")
+                file.write(json.dumps([number, problem.value, detail, name]) + "\n")
             at = stop
     return excluded, examples
 

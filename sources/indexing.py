@@ -30,7 +30,7 @@ from sources.spec import SourceSpec
 # So many distinct images are decoded, by their names and not by where they stand, so that nothing else in the source decides which;
 # of the others a draw decodes what it takes.
 FULL_DECODE_IMAGES = 20_000
-_LAYOUT = 3
+_LAYOUT = 4
 _KEPT = ("ids", "names", "reasons", "rows", "places", "by_row", "place_images", "begins")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import mmap
 import tempfile
+import weakref
 from array import array
 from typing import BinaryIO
 
@@ -44,7 +45,8 @@ class Offsets:
 
     def _keep(self) -> None:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="probe-offsets-")  # noqa: SIM115  # closed with this object
+            self._file = tempfile.TemporaryFile(prefix="probe-offsets-")  # noqa: SIM115
+            weakref.finalize(self, self._file.close)
         self._held.tofile(self._file)
         self._file.flush()
         self._kept += len(self._held)

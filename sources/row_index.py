@@ -5,7 +5,8 @@
     index-KEY/counts, begins, place_images                 which images each usable row holds
     index-KEY/ids, names, reasons, rows, places, by_row    columns of the images, see `sources.index_images`
     index-KEY/paths, path_ends, path_sizes, path_times     image files as they were
-    index-KEY/excluded.jsonl                               [row, problem, detail] of every other row, in order
+    index-KEY/repeats                                      pairs: a usable row that is a copy, the first one of its kind
+    index-KEY/excluded.jsonl                               [row, problem, detail, part] of every other row, in order
 
 Nothing of it is a pickle.
 """
@@ -24,11 +25,12 @@ from typing import Any
 import numpy as np
 
 from sources.canonical import hash_bytes
-from sources.columns import HASH, HASH_BYTES, Array, Hashes, blocks, column, find_hash
+from sources.columns import HASH, HASH_BYTES, Array, Hashes, blocks, column, find_hash, temporary_mask
 from sources.image_files import files_unchanged
 from sources.images import read_image_bytes
 from sources.problems import Problem
 from sources.sample import ImageRef
+from sources.subsources import subsource_slug
 from sources.whole_files import write_whole_text
 
 EXAMPLES = 5
@@ -99,17 +101,19 @@ class RowIndex:
     def decoded_in(self, chosen: Array | None = None) -> Array:
         """Return the numbers of the good images in some usable rows (by place; None: all) that were decoded, in the order of rows."""
         why, names = column(self.folder / "reasons", np.int32), column(self.folder / "names", HASH)
-        wanted = np.zeros(len(why), dtype=bool)
+        wanted = temporary_mask(len(why))
         counts, images = column(self.folder / "counts", np.int32), column(self.folder / "place_images", np.int32)
         begins = column(self.folder / "begins", np.int64)
         for start, stop in blocks(len(counts) if chosen is None else len(chosen)):
             rows = np.arange(start, stop) if chosen is None else chosen[start:stop]
             wanted[images[places_of(begins[rows], counts[rows])]] = True
-        wanted &= why == 0
-        if self.decoded_to is not None:
-            wanted &= names <= np.array(self.decoded_to, dtype=HASH)
+        for start, stop in blocks(len(why)):
+            wanted[start:stop] &= why[start:stop] == 0
+            if self.decoded_to is not None:
+                wanted[start:stop] &= names[start:stop] <= np.array(self.decoded_to, dtype=HASH)
         order = column(self.folder / "by_row", np.int32)
-        return np.asarray(order[wanted[order]])
+        found = [block[wanted[block]] for block in (order[start:stop] for start, stop in blocks(len(order)))]
+        return np.concatenate([np.empty(0, dtype=np.int32), *found])
 
     def was_decoded(self, ref: ImageRef, digest: str) -> bool:
         """Say whether an image of these bytes was decoded when the index was made."""
@@ -117,12 +121,25 @@ class RowIndex:
             return True
         return not (self.by_path and ref.path is not None) and bytes.fromhex(digest) <= self.decoded_to
 
-    def excluded_rows(self) -> Iterator[tuple[int, Problem, str]]:
-        """Yield number, problem and detail of every row that is not used, in the order of rows."""
+    def excluded_rows(self, part: str | None = None) -> Iterator[tuple[int, Problem, str]]:
+        """Yield number, problem and detail of every row that is not used, in the order of rows; of a part's (by name or slug) only.
+
+        A row that is no sample belongs to no part.
+        """
+        slug = None if part is None else subsource_slug(part)
         with (self.folder / "excluded.jsonl").open(encoding="ascii") as file:
             for line in file:
-                number, problem, detail = json.loads(line)
-                yield number, Problem(problem), detail
+                number, problem, detail, name = json.loads(line)
+                if slug is None or (name is not None and subsource_slug(name) == slug):
+                    yield number, Problem(problem), detail
+
+    def excluded_in(self, part: str) -> tuple[Counter[Problem], dict[Problem, list[tuple[int, str]]]]:
+        """Return how many rows of a part are not used, by problem, and the first few of each."""
+        excluded: Counter[Problem] = Counter()
+        examples: dict[Problem, list[tuple[int, str]]] = {}
+        for number, problem, detail in self.excluded_rows(part):
+            note_excluded(excluded, examples, problem, number, detail)
+        return excluded, examples
 
 
 def places_of(begins: Array, counts: Array) -> Array:

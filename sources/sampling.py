@@ -27,12 +27,21 @@ from sources.problems import Problem, RowError, SourceError
 from sources.reader import Rows
 from sources.sample import ImageRef, Sample
 from sources.spec import SourceSpec
-from sources.views import all_contaminated_message, counts_text, no_rows_message, subsource_counts, viewed_rows, without_rows
+from sources.views import (
+    all_contaminated_message,
+    counts_text,
+    no_rows_message,
+    rows_of_part,
+    subsource_counts,
+    viewed_rows,
+    without_rows,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from sources.row_index import RowIndex
+    from sources.view_facts import ViewFacts
 
 _PASSES_KEPT = 16
 _DIGITS = 6  # of a budget: sums of shares in another order must not differ by a row
@@ -81,10 +90,13 @@ class SourcePool:
         self.spec = spec
         self.fingerprint = fingerprint(spec)
         self.index = index
-        self.excluded: Counter[Problem] = Counter(index.excluded)
-        self.examples: dict[Problem, list[int]] = {problem: [number for number, _ in seen] for problem, seen in index.examples.items()}
+        part = dict(spec.options).get("subsource")
+        excluded, self.seen = (index.excluded, dict(index.examples)) if part is None else index.excluded_in(part)
+        self.excluded: Counter[Problem] = Counter(excluded)  # of the part alone; rows that are no samples are in none
+        self.total = rows_of_part(spec, index, self.excluded)
         if dropped:
-            self.excluded[Problem.CONTAMINATED], self.examples[Problem.CONTAMINATED] = len(dropped), dropped[:_EXAMPLES]
+            self.excluded[Problem.CONTAMINATED] = len(dropped)
+            self.seen[Problem.CONTAMINATED] = [(number, "") for number in dropped[:_EXAMPLES]]
         self.subsources: Counter[str] = subsource_counts(index, chosen)
         self._rows = rows
         self._chosen = chosen  # places in the index; None: all
@@ -211,6 +223,26 @@ class SourcePool:
     def decoded_images(self) -> list[int]:
         """Return the numbers (in the index) of the pool's images that were decoded when it was made: all, unless they are very many."""
         return [int(image) for image in self.index.decoded_in(self._chosen)]
+
+    def facts(self) -> ViewFacts:
+        """Return what the usable rows are together: images a row, distinct and repeated ones."""
+        from sources.view_facts import view_facts
+
+        return view_facts(self.index, self._chosen)
+
+    @property
+    def whole_source(self) -> bool:
+        """Whether all usable rows of the source are in the pool."""
+        return self._chosen is None
+
+    def excluded_rows(self) -> Iterator[tuple[int, Problem, str]]:
+        """Yield number, problem and detail of every row of the source, or of the part, that cannot be used, in order."""
+        return self.index.excluded_rows(dict(self.spec.options).get("subsource"))
+
+    @property
+    def examples(self) -> dict[Problem, list[int]]:
+        """The first few excluded rows' numbers, by problem; `seen` has them with their details."""
+        return {problem: [number for number, _ in seen] for problem, seen in self.seen.items()}
 
     @property
     def rows(self) -> Rows:

@@ -75,6 +75,17 @@ def viewed_rows(spec: SourceSpec, index: RowIndex) -> npt.NDArray[np.int64] | No
     return None if kept.all() else np.flatnonzero(kept)
 
 
+def rows_of_part(spec: SourceSpec, index: RowIndex, excluded: Counter[Problem]) -> int:
+    """Return how many rows the source has, or the part of it that is viewed: usable ones, also held-out ones, and those excluded."""
+    import numpy as np
+
+    wanted = dict(spec.options).get("subsource")
+    if wanted is None:
+        return index.total
+    part = find_subsource(wanted, index.names)
+    return excluded.total() + (int(np.count_nonzero(index.strata == part)) if part is not None else 0)
+
+
 def subsource_counts(index: RowIndex, chosen: npt.NDArray[np.int64] | None) -> Counter[str]:
     """Return how many rows each sub-source has among the chosen ones; None chooses all."""
     import numpy as np

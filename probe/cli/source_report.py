@@ -232,6 +232,16 @@ def _not_exported(pool: SourcePool) -> Iterator[str]:
             yield f"{rows:,}{among} rows are trained on by probes and left out by exports, because trainers would misread them: {reason}"
 
 
+def _looked_elsewhere(pool: SourcePool) -> Iterator[str]:
+    """Yield where images were looked for, where most rows' are not there."""
+    from sources.formats.files import image_root
+    from sources.problems import Problem
+
+    if pool.spec.path and 2 * pool.excluded[Problem.MISSING_IMAGE] > pool.total:
+        where = image_root(pool.spec)
+        yield f"  most rows' images are missing: they were looked for in {where}; give their folder with --images and --replace"
+
+
 def _misnamed(pool: SourcePool) -> Iterator[str]:
     """Yield what to do where images that are missing lie there under another extension, as OCR-VQA's do (`.gif` for `.jpg`)."""
     from sources.images import other_extensions
@@ -275,7 +285,7 @@ def report_lines(report: CheckReport, proxy: str) -> Iterator[str]:
         seen = ", ".join(f"row {example.number}" + (f" ({plain(example.detail)})" if example.detail else "") for example in entry.examples)
         yield f"  excluded {entry.count:,} {entry.problem.value}: {seen}"
     if outside := report.rows - report.usable - sum(entry.count for entry in report.excluded):
-        yield f"  {outside:,} more rows are held out, or of other sub-sources"
+        yield f"  {outside:,} more rows are held out, or of another difficulty"
     yield from subsource_lines(report.slug, dict(report.subsources))
     yield f"images: {report.distinct_images:,} distinct, a row {_spread(report.images_per_row)}"
     if report.undecoded_images and report.bad_share_at_most is not None:
@@ -323,11 +333,12 @@ def _spread(spread: Spread | None) -> str:
 def added_lines(pool: SourcePool) -> Iterator[str]:
     """Yield what was found in a source that was added, and what to do next."""
     slug = pool.spec.slug
-    yield f"{slug}: {pool.spec.format}, {pool.usable:,} of {pool.index.total:,} rows usable"
+    yield f"{slug}: {pool.spec.format}, {pool.usable:,} of {pool.total:,} rows usable"
     for problem, n in pool.excluded.most_common():
-        seen = pool.index.examples.get(problem, [])
+        seen = pool.seen.get(problem, [])
         why = f" ({plain(seen[0][1])})" if seen and seen[0][1] else ""
         yield f"  excluded {n:,} {problem.value}: row {', '.join(str(number) for number, _ in seen)}{why}"
+    yield from _looked_elsewhere(pool)
     yield from subsource_lines(slug, pool.subsources)
     if pool.spec.option("holdout"):
         yield f"it stays split (holdout={pool.spec.option('holdout')})"

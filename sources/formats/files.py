@@ -7,6 +7,7 @@ from pathlib import Path
 from sources.spec import SourceSpec
 
 _JSON = (".json", ".jsonl", ".ndjson")
+_ABOUT_DATA = ("dataset_info.json", "dataset_infos.json")  # of LLaMA-Factory and `datasets`: they name data files and hold no records
 
 
 def parquet_files(path: Path) -> list[Path]:
@@ -18,10 +19,17 @@ def parquet_files(path: Path) -> list[Path]:
 
 
 def json_files(path: Path) -> list[Path]:
-    """Return the file itself, or the JSON files directly in a folder, sorted by name."""
+    """Return the file itself, or the JSON files directly in a folder, sorted by name, without those that only describe others."""
     if path.is_file():
         return [path]
-    return sorted(file for file in path.iterdir() if file.suffix.lower() in _JSON and file.is_file()) if path.is_dir() else []
+    found = (file for file in path.iterdir() if file.suffix.lower() in _JSON and file.is_file()) if path.is_dir() else ()
+    return sorted(file for file in found if file.name not in _ABOUT_DATA)
+
+
+def json_files_below(path: Path) -> list[Path]:
+    """Return the JSON files of the first of a folder's own folders that holds some; empty if none does."""
+    folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    return next((files for files in map(json_files, folders) if files), [])
 
 
 def image_root(spec: SourceSpec) -> str:

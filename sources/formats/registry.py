@@ -72,7 +72,7 @@ def detect_format(path: Path | str) -> str:
 
 
 def _not_understood(path: Path) -> str:
-    from sources.formats.files import json_files
+    from sources.formats.files import json_files, json_files_below
     from sources.formats.json_records import has_no_records, no_records_message
 
     if path.is_file() and path.stat().st_size == 0:
@@ -82,6 +82,9 @@ def _not_understood(path: Path) -> str:
         return f"The folder {path} is empty; give the folder or file that holds the data with --path"
     if path.is_dir() and not files:
         held = "neither parquet shards nor a JSON file, nor tars with a row that can be read"
+        if below := json_files_below(path):
+            cure = f"give --path {below[0].parent}, or one file of it, and with --images the folder that image paths start from"
+            return f"The folder {path} itself holds {held}, but {below[0].parent.name} holds {_names(below)}; {cure}"
         return f"The folder {path} holds {held}; give the data file with --path"
     if path.is_file() and _head(path) == b"\x1f\x8b":
         return f"{path} is compressed; unpack it (gunzip), so that its rows can be fetched by number"
@@ -92,9 +95,13 @@ def _not_understood(path: Path) -> str:
     if empty := [file for file in files if has_no_records(file)]:
         return no_records_message(empty[0])
     if len(files) > 1:
-        names = ", ".join(file.name for file in files[:5])
-        return f"The JSON files in {path} ({names}) are not all of one format that a reader understands; give one of them with --path"
+        several = f"The JSON files in {path} ({_names(files)})"
+        return f"{several} are not all of one format that a reader understands; give one of them with --path"
     return f"No reader understands {path}; the formats are {', '.join(reader_names())}: name one with --format"
+
+
+def _names(files: list[Path]) -> str:
+    return ", ".join(file.name for file in files[:5])
 
 
 def _head(file: Path) -> bytes:

@@ -16,24 +16,20 @@ from __future__ import annotations
 import ast
 import base64
 import binascii
-import csv
-import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 from sources.benchmark import Item
 from sources.formats.conversation import Message, Part, Place, Prepend, build_sample
+from sources.formats.tsv_lines import TsvLines
 from sources.problems import Problem, RowError, SourceError
 from sources.reader import Row, Rows
 from sources.sample import ImageRef, Role, Sample
 from sources.spec import SourceSpec
 
 _REFERENCE_CHARS = 64
-_FIELD_BYTES = 512 * 1024 * 1024
-_FIELD_LIMIT_LOCK = threading.Lock()  # the csv module's limit is process-wide
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _YES_NO = {"yes": "Yes", "no": "No"}
 _ABSENT = ("", "nan")
@@ -43,10 +39,10 @@ _ABSENT = ("", "nan")
 class TsvTable:
     """A TSV's lines as mappings from column to text; a line that csv cannot read is None."""
 
-    lines: tuple[Mapping[str, str] | None, ...]
+    lines: TsvLines
     root: str
     yes_no: bool  # every answer without choices is yes or no
-    images: Mapping[str, str]  # index -> image cell, to resolve references
+    images: Mapping[str, int]  # index -> the line that has its image; empty where no line refers to another
     text_only: bool = False  # no line has an image
 
     def item(self, number: int) -> Item:
@@ -85,10 +81,11 @@ class TsvTable:
     def _resolve(self, cell: str) -> str:
         seen = set()
         while len(cell) <= _REFERENCE_CHARS:
-            if cell in seen or cell not in self.images:
+            line = None if cell in seen or cell not in self.images else self.lines[self.images[cell]]
+            if line is None:
                 raise RowError(Problem.MISSING_IMAGE, f"no row {cell!r} to take the image from")
             seen.add(cell)
-            cell = self.images[cell].strip()
+            cell = line["image"].strip()
         return cell
 
 
@@ -98,19 +95,38 @@ def read_table(path: Path, image_root: str = "") -> TsvTable:
     Raises:
         SourceError: no such file, no lines, or no `question` and `answer` columns.
     """
+    seen = _Seen()
     try:
-        lines = tuple(_lines(path))
+        lines = TsvLines(path, seen.note)
+        if not len(lines):
+            raise SourceError(f"{path} holds no questions (0 rows); download it again or give another --path")
+        images = {line["index"]: at for at, line in enumerate(lines) if line and _has_image(line)} if seen.refers else {}
     except OSError as error:
         raise SourceError(f"{path} cannot be read ({error.strerror}); give the TSV file with --path") from error
-    if not lines:
-        raise SourceError(f"{path} holds no questions (0 rows); download it again or give another --path")
-    known = [line for line in lines if line is not None]
-    free = [line["answer"].strip().lower() for line in known if not _choice_letters(line)]
-    answered = [answer for answer in free if answer not in _ABSENT]
-    images = {line["index"]: line["image"] for line in known if line.get("index") and line.get("image")}
-    yes_no = bool(answered) and all(answer in _YES_NO for answer in answered)
-    text_only = not any(line.get(name, "").strip() for line in known for name in ("image", "image_path"))
-    return TsvTable(lines, image_root or str(path.parent), yes_no, images, text_only)
+    return TsvTable(lines, image_root or str(path.parent), seen.answered and seen.yes_no, images, not seen.pictured)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the lines of a table are together."""
+
+    answered: bool = False  # a line without choices has an answer
+    yes_no: bool = True  # all those answers are yes or no
+    pictured: bool = False  # a line has an image
+    refers: bool = False  # ... that may be another line's
+
+    def note(self, line: Mapping[str, str]) -> None:
+        """Take in one line."""
+        if not _choice_letters(line) and (answer := line["answer"].strip().lower()) not in _ABSENT:
+            self.answered = True
+            self.yes_no = self.yes_no and answer in _YES_NO
+        cell = line.get("image", "").strip()
+        self.pictured = self.pictured or bool(cell or line.get("image_path", "").strip())
+        self.refers = self.refers or (bool(cell) and (cell.startswith("[") or len(cell) <= _REFERENCE_CHARS))
+
+
+def _has_image(line: Mapping[str, str]) -> bool:
+    return bool(line.get("index") and line.get("image"))
 
 
 class TsvReader:
@@ -163,82 +179,6 @@ def _sample(item: Item) -> Sample:
     places: list[Part] = [Place.NEXT] * len(item.images)
     messages = [Message(Role.USER, [*places, item.question]), Message(Role.ASSISTANT, [item.answer])]
     return build_sample(item.id, messages, item.images, Prepend.ALL, item.category)
-
-
-def _lines(path: Path) -> Iterator[Mapping[str, str] | None]:
-    with _FIELD_LIMIT_LOCK, path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        before = csv.field_size_limit(_FIELD_BYTES)
-        try:
-            header: list[str] = []
-            for cells in _Records(file):
-                if not header:
-                    header = _header(cells or [], path)
-                elif cells != []:
-                    yield dict(zip(header, cells, strict=True)) if cells and len(cells) == len(header) else None
-        finally:
-            csv.field_size_limit(before)
-
-
-class _Records:
-    """The records of a TSV: cells, an empty list for an empty line, None for a line that cannot be read.
-
-    A quoted cell may go on over lines. A quote that is never closed, or is closed by a stray one rows later, must not swallow the rows
-    between: where a line that a cell went on to is a whole row by its tabs, only the line with the quote is given up.
-    """
-
-    def __init__(self, file: TextIO) -> None:
-        self._lines = iter(file)
-        self._back: deque[str] = deque()  # read ahead and given back
-        self._tabs = 0  # of the header
-
-    def __iter__(self) -> Iterator[list[str] | None]:
-        first = True
-        while (line := self._next()) is not None:
-            cells = self._record(line)
-            if first and cells:
-                self._tabs, first = len(cells) - 1, False
-            yield cells
-
-    def _next(self) -> str | None:
-        return self._back.popleft() if self._back else next(self._lines, None)
-
-    def _record(self, line: str) -> list[str] | None:
-        if '"' not in line:
-            bare = line.rstrip("\r\n")
-            return bare.split("\t") if bare else []
-        alone = list(csv.reader([line, "end"], delimiter="\t"))
-        if len(alone) == 2:  # all quotes end with the line
-            return alone[0]
-        taken = [line]
-        try:
-            return next(csv.reader(self._going_on(taken), delimiter="\t", strict=True), [])
-        except csv.Error:
-            self._back.extendleft(reversed(taken[1:]))
-            return None
-
-    def _going_on(self, taken: list[str]) -> Iterator[str]:
-        """Yield the lines that an open quote goes on to, and keep them in `taken`; stop before one that is a row by itself."""
-        yield taken[0]
-        in_first = "\t" not in taken[0].partition('"')[0]
-        while (line := self._next()) is not None:
-            if self._tabs and line.count("\t") == self._tabs and ('"' not in line or not in_first):
-                self._back.appendleft(line)
-                return
-            taken.append(line)
-            yield line
-
-
-def _header(cells: list[str], path: Path) -> list[str]:
-    names = [cell.strip() for cell in cells]
-    if "answer" not in names:
-        names = ["answer" if name == "answers" else name for name in names]
-    if not {"question", "answer"} <= set(names) or len(set(names)) != len(names):
-        found = ", ".join(name[:40] for name in names[:20]) or "none"
-        raise SourceError(
-            f"{path} is no VLMEvalKit TSV: its first line must name the columns question and answer, each once, between tabs; "
-            f"it names {found}"
-        )
-    return names
 
 
 def _choice_letters(line: Mapping[str, str]) -> list[str]:

@@ -23,7 +23,7 @@ from sources.sample import ImageRef, Sample
 from sources.sampling import SourcePool
 from sources.whole_files import write_whole_text
 
-RULE = 1  # raised when other shares would be found
+RULE = 2  # raised when other shares would be found
 SAMPLE_ROWS = 20_000
 LEVEL = 0.95
 _EXAMPLES = 5
@@ -35,7 +35,8 @@ Progress = Callable[[int, int], None]
 class Overlap:
     """Shares of a source's rows that another source holds too; of a source with itself, those that another row of it repeats.
 
-    Inside one source an image counts only as a copy in other bytes, because rows may share an image. `examples` are pairs of row numbers.
+    Inside one source an image counts only as a copy in other bytes, because rows may share an image. Two sources of the same content,
+    registered under two names, share all. `examples` are pairs of row numbers.
     """
 
     source: str
@@ -52,21 +53,24 @@ def overlap(
 ) -> Overlap:
     """Look for a source's rows, a seeded sample of at most `rows`, in all of another; kept in `cache_dir` by what both hold.
 
+    A pool with itself is looked through for what its rows repeat of each other.
+
     Raises:
         SourceError: a row cannot be read any more.
     """
-    key = content_hash([RULE, look.VERSION, rows, pool.fingerprint, pool.content, other.fingerprint, other.content])
+    inside = pool is other
+    key = content_hash([RULE, look.VERSION, rows, inside, pool.fingerprint, pool.content, other.fingerprint, other.content])
     file = cache_dir / f"overlap-{key}.json" if cache_dir else None
     held = _load(file) if file else None
     if held is not None:
         return dataclasses.replace(held, source=pool.spec.slug, other=other.spec.slug)
-    found = _measure(pool, other, cache_dir, progress, rows)
+    found = _measure(pool, other, cache_dir, progress, rows, inside)
     if file:
         _save(found, file)
     return found
 
 
-def _measure(pool: SourcePool, other: SourcePool, cache_dir: Path | None, progress: Progress | None, most: int) -> Overlap:
+def _measure(pool: SourcePool, other: SourcePool, cache_dir: Path | None, progress: Progress | None, most: int, inside: bool) -> Overlap:
     """Walk the other source twice: for its images, a portion at a time, then for its rows; what is held of it are its images' names."""
     refs: dict[str, ImageRef] = {}
     numbers = sorted(sorted(pool.numbers(), key=lambda number: seeded_key(0, "overlap", number))[:most])
@@ -76,7 +80,7 @@ def _measure(pool: SourcePool, other: SourcePool, cache_dir: Path | None, progre
     for portion in _portions(other):
         for digest, twins in same_images(looks, scan_images(portion, cache_dir, progress)).items():
             same.setdefault(digest, set()).update(twins)
-    hits = Hits(mine, same, inside=pool.content == other.content)
+    hits = Hits(mine, same, inside)
     for number, sample in other.numbered_samples():
         hits.meet(_row(other, number, sample, {}))
     share = [_share([hit is not None for hit in found], pool.usable) for found in (hits.by_image, hits.by_text, hits.by_both)]

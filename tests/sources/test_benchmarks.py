@@ -5,17 +5,19 @@ import csv
 import io
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from making_sources import png
 
 from sources.benchmark import BenchmarkSpec, InHouseScorer, PromptForm, Scoring, same_items
 from sources.benchmark_data import BenchmarkData, read_benchmark
 from sources.formats.tsv import read_table
+from sources.formats.tsv_lines import TsvLines
 from sources.problems import Problem, SourceError
 from sources.sample import ImageRef
 from tests.writing_files import write, write_tsv
@@ -142,8 +144,9 @@ def test_quoted_cells_that_go_over_lines_are_read_as_csv_reads_them(texts: list[
     writer.writerow(COLUMNS)
     writer.writerows([number, question, a, "other", "B"] for number, (question, a) in enumerate(texts))
     with tempfile.TemporaryDirectory() as folder:
-        table = read_table(write(Path(folder) / "t.tsv", written.getvalue().encode()))
-    assert [(line["question"], line["A"]) for line in table.lines if line] == texts
+        table = read_table(write(Path(folder) / "t.tsv", b"\xef\xbb\xbf" + written.getvalue().encode()))
+        assert [(line["question"], line["A"]) for line in table.lines if line] == texts
+        assert [table.lines[number] for number in range(len(texts))] == list(table.lines)
 
 
 @given(st.sets(st.integers(0, 19), min_size=1, max_size=4), st.sampled_from(['"What', 'What"', '"What"', '""What', '"']))
@@ -152,10 +155,24 @@ def test_a_stray_quote_costs_its_own_row_at_most(broken: set[int], start: str) -
     lines += [f"{n}\t{start if n in broken else 'What'} {n}?\tred\tblue\tA" for n in range(20)]
     with tempfile.TemporaryDirectory() as folder:
         table = read_table(write(Path(folder) / "t.tsv", "\n".join(lines).encode()))
-    assert len(table.lines) == 20
-    assert [line["index"] for line in table.lines if line and int(line["index"]) not in broken] == [
-        str(n) for n in range(20) if n not in broken
-    ]
+        assert len(table.lines) == 20
+        assert [line["index"] for line in table.lines if line and int(line["index"]) not in broken] == [
+            str(n) for n in range(20) if n not in broken
+        ]
+
+
+CELLS = st.lists(st.sampled_from(["a", "é", "\udcff", '"', '""', "\t", "\n", "\r\n", "\r", "\u2028", " "]), max_size=40).map("".join)
+
+
+@given(CELLS)
+@settings(max_examples=300)
+def test_a_line_that_is_fetched_is_what_passed_by(body: str) -> None:
+    """Any bytes: quotes that close nowhere, every kind of line end, and what is no UTF-8."""
+    passed: list[Mapping[str, str]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        data = f"question\tanswer\n{body}".encode("utf-8", "surrogateescape")
+        lines = TsvLines(write(Path(folder) / "t.tsv", data), passed.append)
+        assert [line for line in lines if line] == passed
 
 
 def test_hostile_quotes_take_linear_time(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_columns_do_what_lists_would(hashes: list[bytes]) -> None:
         seen: Counter[bytes] = Counter()
         before = []
         for place, one in enumerate(hashes):
-            before += [(place, seen[one])] if seen[one] else []
+            before += [(place, seen[one], hashes.index(one))] if seen[one] else []
             seen[one] += 1
         assert sorted(columns.repeats(file)) == before
         assert columns.count_distinct(file) == len(set(hashes))

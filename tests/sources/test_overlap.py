@@ -186,6 +186,16 @@ def test_overlap_of_two_sources_has_known_shares(tmp_path: Path) -> None:
     assert (inside.by_image.value, inside.by_both.value) == (0.0, 0.0)
 
 
+def test_the_same_data_under_two_names_is_shared_whole(tmp_path: Path) -> None:
+    for i in range(3):
+        write(tmp_path / f"{i}.jpg", jpeg(picture(i), 90))
+    rows = [llava(f"{i}.jpg", "<image>\nQ?", f"{i}") for i in range(3)]
+    one, again = source(tmp_path, rows), source(tmp_path, rows)
+    assert overlap(one, one, tmp_path / "cache").by_both.value == 0.0
+    found = overlap(one, again, tmp_path / "cache")
+    assert (found.by_image.value, found.by_both.value) == (1.0, 1.0)
+
+
 NAMES = st.sampled_from("abcdef")
 FACTS = st.lists(
     st.tuples(st.lists(NAMES, max_size=2), st.sampled_from(["", "", "one", "two"]), st.frozensets(st.sampled_from(["p", "q"]))), max_size=8

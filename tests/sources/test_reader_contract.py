@@ -521,6 +521,16 @@ def test_json_shards_in_a_folder_are_one_source_in_the_order_of_their_names(form
         detect_format(tmp_path)
 
 
+def test_data_a_folder_down_is_pointed_at(tmp_path: Path) -> None:
+    """ALLaVA as published: the JSON lies beside the images that its paths begin with, one folder below."""
+    write(tmp_path / "allava_laion" / "images" / "1.jpeg", png(0))
+    write_json(tmp_path / "allava_laion" / "ALLaVA-Caption.json", [llava("allava_laion/images/1.jpeg")])
+    with pytest.raises(SourceError, match=r"allava_laion holds ALLaVA-Caption\.json; give --path .*/allava_laion, .* with --images"):
+        detect_format(tmp_path)
+    rows = open_rows(SourceSpec("s", detect_format(tmp_path / "allava_laion"), str(tmp_path / "allava_laion"), image_root=str(tmp_path)))
+    assert [image.path for row in rows if row.sample for image in row.sample.images] == ["allava_laion/images/1.jpeg"]
+
+
 def test_damaged_parquet_page_costs_its_row_group_only(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 

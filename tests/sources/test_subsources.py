@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from making_sources import llava, png
 
 from sources.catalogue import resolve_source
-from sources.problems import SourceError
+from sources.check import check_pool
+from sources.problems import Problem, SourceError
 from sources.sampling import SourcePool
 from sources.spec import SourceSpec
 from sources.subsources import find_subsource, subsource_slug
@@ -77,3 +79,43 @@ def test_a_part_of_a_part_is_a_part_of_the_whole(tmp_path: Path) -> None:
     assert resolve_source("mine/docs/pdfa", registered).slug == "mine/docs-pdfa"
     held = spec.part("ocr_vqa").with_option("holdout", "0.5:0")
     assert resolve_source("mine/ocr_vqa", {"mine": spec, "mine/ocr_vqa": held}) == held
+
+
+PARTS = ("a", "b", "c")
+ROW = st.tuples(st.sampled_from(PARTS), st.lists(st.sampled_from(["1", "2", "3", "copy-of-1", "gone"]), max_size=2), st.integers(0, 2))
+
+
+@given(st.lists(ROW, min_size=1, max_size=14))
+@settings(max_examples=25, deadline=None)
+def test_a_parts_check_says_what_a_check_of_its_rows_alone_would(drawn: list[tuple[str, list[str], int]]) -> None:
+    """Rows of three parts, some equal, some of equal images under two names, some without their image."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name, seed in (("1", 1), ("2", 2), ("3", 3), ("copy-of-1", 1)):
+            write(root / f"{name}.png", png(seed))
+        rows = [
+            (part, llava([f"{name}.png" for name in names] or None, "<image>" * len(names) + f"{text}?", source=part))
+            for part, names, text in drawn
+        ]
+        rows.append(("a", llava(None, "Usable?", source="a")))
+        whole = SourcePool.open(SourceSpec("mine", "llava", str(write_json(root / "x.json", [row for _, row in rows])), folder))
+        for part in whole.subsources:
+            own = [row for name, row in rows if name == part]
+            alone = check_pool(SourcePool.open(SourceSpec("mine", "llava", str(write_json(root / f"{part}.json", own)), folder)))
+            viewed = whole.view(whole.spec.part(part))
+            told = check_pool(viewed)
+            for name in ("rows", "usable", "images_per_row", "distinct_images", "duplicate_images", "duplicate_rows", "images_looked_at"):
+                assert getattr(told, name) == getattr(alone, name), name
+            counted = [[(entry.problem, entry.count) for entry in report.excluded] for report in (told, alone)]
+            assert sorted(counted[0]) == sorted(counted[1])
+            numbers = [number for number, (name, row) in enumerate(rows) if name == part and "gone" in str(row)]
+            assert [number for number, _, _ in viewed.excluded_rows()] == numbers
+            assert viewed.examples.get(Problem.MISSING_IMAGE, []) == numbers[:5]
+
+
+def test_a_record_that_is_no_row_is_in_no_part_and_counts_in_the_whole(tmp_path: Path) -> None:
+    write(tmp_path / "a.png", png(0))
+    rows = [llava("a.png", source="a"), llava("gone.png", source="b"), llava("a.png", source="b"), {"source": "b", "conversations": 3}]
+    pool = SourcePool.open(SourceSpec("mine", "llava", str(write_json(tmp_path / "x.json", rows)), str(tmp_path)))
+    assert (pool.total, pool.excluded) == (4, {Problem.MISSING_IMAGE: 1, Problem.MALFORMED: 1})
+    assert [(view.total, view.excluded) for view in map(pool.view, map(pool.spec.part, "ab"))] == [(1, {}), (2, {Problem.MISSING_IMAGE: 1})]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -200,7 +201,11 @@ def factory_sharegpt(folder: Path) -> Shaped:
     names = factory_images(folder, "factory-sharegpt")
     rows = [messages(n, images=[name]) for n, name in enumerate(names)]
     rows += [messages(0, said="Write <image> there.", images=[names[0]]), messages(1, f"<image><image>{ASKED}", images=[names[1]])]
-    return Shaped("chat", write_json(folder / "mllm_demo.json", rows, indent=1), 12, 11, 10, None, {"placeholder_mismatch": 1})
+    write_json(folder / "mllm_demo.json", rows, indent=1)
+    columns = {"messages": "messages", "images": "images"}
+    about = {"mllm_demo": {"file_name": "mllm_demo.json", "formatting": "sharegpt", "columns": columns}}
+    write(folder / "dataset_info.json", json.dumps(about).encode())
+    return Shaped("chat", folder, 12, 11, 10, None, {"placeholder_mismatch": 1})
 
 
 def factory_alpaca(folder: Path) -> Shaped:

@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 
 import pytest
 
@@ -11,6 +12,16 @@ def test_add_prints_what_was_found_and_what_to_do_next(probe, llava, images):
     assert "excluded 1 missing_image: row 40" in ended.out
     assert "excluded 1 no_answer: row 41" in ended.out
     assert "probe run --source mine" in ended.out
+
+
+def test_a_forgotten_image_folder_is_said_where_text_rows_hide_it(probe, tmp_path):
+    turns = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]
+    asked = [{"from": "human", "value": "<image>Hi"}, {"from": "gpt", "value": "Hello"}]
+    rows = [{"conversations": turns}] + [{"image": f"coco/{n}.jpg", "conversations": asked} for n in range(2)]
+    (tmp_path / "x.json").write_text(json.dumps(rows))
+    ended = probe("sources", "add", "mine", "--path", tmp_path / "x.json")
+    assert ended.code == 0
+    assert f"they were looked for in {tmp_path}; give their folder with --images and --replace" in ended.out
 
 
 def test_paths_are_stored_absolute_and_licences_in_their_normal_spelling(probe, llava, images):
