@@ -49,13 +49,13 @@ def _section(name: str, differences: Sequence[Difference]) -> Iterator[str]:
     yield ""
     yield name.replace("_", " ")
     for found in differences:
-        sides = _texts(found)
+        sides = side_texts(found)
         where = " ".join(found.path[1:])
         yield from ([f"  {where}"] if where else [])
         yield from (f"    {mark} {text}" for mark, text in zip("-+", sides, strict=True) if text is not None)
 
 
-def _texts(found: Difference) -> tuple[str | None, str | None]:
+def side_texts(found: Difference) -> tuple[str | None, str | None]:
     """Return both sides' texts, precise enough to differ; None for the side that says nothing."""
     a, b = value_text(found.a), value_text(found.b)
     if a == b:

@@ -1,11 +1,89 @@
 """Notes, Compare and Export on an empty store and on a filled one."""
 
 import shutil
+from dataclasses import replace
 
-from filled_workspace import MARKDOWN, SCRIPT
+import pytest
+from filled_workspace import HOSTILE, MARKDOWN, SCRIPT, a_manifest
 from page_text import shown
 
 from db.store import Store
+from db.values import ManifestRecord
+from probe.manifest import diff_manifests, manifest_json, parse_manifest, write_manifest
+from probe.manifest.example import example_manifest
+from sources.spec import Licence
+
+OLD = parse_manifest(a_manifest("main").json)
+
+
+def another_manifest(study="main"):
+    """Like the filled store's, but: less noise, a hostile source instead, another licence, a warning, two phases."""
+    counts = ({"docs/charts": 1000, "web/captions": 400}, {"docs/charts": 400, HOSTILE: 120})
+    doc = example_manifest(counts, usable=dict.fromkeys(["docs/charts", "web/captions", HOSTILE], 4000))
+    licences = {"web/captions": Licence("CC0-1.0", terms=SCRIPT)}
+    sources = tuple(replace(entry, licence=licences.get(entry.slug, entry.licence)) for entry in doc.sources)
+    return replace(doc, study=replace(OLD.study, name=study), sources=sources, warnings=(MARKDOWN,), confirmed=None)
+
+
+@pytest.fixture
+def two_decisions(filled, tmp_path):
+    root = tmp_path / "two"
+    shutil.copytree(filled, root)
+    doc = another_manifest()
+    with Store.open(root / "probe.db") as store:
+        store.put_manifest(ManifestRecord(doc.hash, "main", manifest_json(doc), "2026-07-02T12:00:00Z"))
+    return root
+
+
+@pytest.mark.parametrize("study", ["main", "fresh"])
+def test_compare_with_fewer_than_two_decisions_names_the_command_that_makes_one(open_page, filled, study):
+    app = open_page(filled, "compare", study=study)
+    assert not app.exception
+    assert f"probe optimize --study {study}" in shown(app)
+    assert "one decision so far" in shown(app)
+
+
+def test_compare_without_a_study_names_the_command_that_starts_one(open_page, tmp_path):
+    assert "probe run --source" in shown(open_page(tmp_path, "compare"))
+
+
+def test_compare_shows_what_probe_manifest_diff_says_and_nothing_else(open_page, two_decisions):
+    app = open_page(two_decisions, "compare", study="main")
+    assert not app.exception
+    new = another_manifest()
+    assert app.query_params["a"] in (OLD.hash, [OLD.hash])
+    assert app.query_params["b"] in (new.hash, [new.hash])
+    tables = [element.value for element in app.dataframe]
+    shares, sections = tables[0], tables[1:]
+    assert dict(zip(shares["source"], shares["b"].round(3), strict=True))[HOSTILE] == round(120 / 1920, 3)
+    assert shares["change"].sum() == pytest.approx(0)
+    found = diff_manifests(OLD, new).differences
+    assert sum(map(len, sections)) == len(found)
+    said = shown(app)
+    assert f"probe manifest diff {OLD.hash[:12]} {new.hash[:12]}" in said
+    assert HOSTILE in [element.value for element in app.text]
+    assert not any("<script" in element.value for element in [*app.markdown, *app.caption, *app.subheader])
+
+
+def test_compare_follows_its_link_and_says_when_both_are_the_same(open_page, two_decisions):
+    app = open_page(two_decisions, "compare", study="main", a=OLD.hash, b=OLD.hash)
+    assert "the same decision" in next(element.value for element in app.success)
+    assert not app.dataframe
+    app.selectbox(key="choice-b").select(another_manifest().hash).run()
+    assert app.dataframe
+    assert app.query_params["b"] in (another_manifest().hash, [another_manifest().hash])
+
+
+def test_compare_knows_files_that_the_store_does_not(open_page, filled, tmp_path):
+    root = tmp_path / "files"
+    shutil.copytree(filled, root)
+    write_manifest(another_manifest("theirs"), root / "manifests")
+    (root / "manifests/broken.json").write_text("{")
+    (root / "manifests/link.json").symlink_to(root / "manifests/broken.json")
+    app = open_page(root, "compare", study="main")
+    assert not app.exception
+    assert app.query_params["a"] in (another_manifest("theirs").hash, [another_manifest("theirs").hash])
+    assert app.dataframe
 
 
 def test_the_overview_shows_who_decided_what_and_why_as_text(open_page, filled, tmp_path):
