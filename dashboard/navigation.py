@@ -15,6 +15,7 @@ PAGES = {
     "views/source.py": ("Source", ":material/dataset:"),
     "views/runs.py": ("Runs", ":material/history:"),
     "views/compare.py": ("Compare", ":material/difference:"),
+    "views/export.py": ("Export", ":material/output:"),
 }
 FIRST = next(iter(PAGES))
 

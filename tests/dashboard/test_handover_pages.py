@@ -1,16 +1,23 @@
 """Notes, Compare and Export on an empty store and on a filled one."""
 
+import contextlib
+import io
 import shutil
+import sqlite3
+import zipfile
 from dataclasses import replace
 
 import pytest
 from filled_workspace import HOSTILE, MARKDOWN, SCRIPT, a_manifest
 from page_text import shown
 
+from dashboard import export_trial
+from dashboard.export_trial import TrialRefusedError, try_export
 from db.store import Store
 from db.values import ManifestRecord
 from probe.manifest import diff_manifests, manifest_json, parse_manifest, write_manifest
 from probe.manifest.example import example_manifest
+from probe.workspace import Workspace
 from sources.spec import Licence
 
 OLD = parse_manifest(a_manifest("main").json)
@@ -98,3 +105,87 @@ def test_the_overview_shows_who_decided_what_and_why_as_text(open_page, filled, 
     assert any(text.startswith(SCRIPT) for text in told)
     assert not any(SCRIPT in element.value for element in [*app.markdown, *app.caption])
     assert "take it" not in shown(open_page(root, "overview", study="adding"))
+
+
+@pytest.fixture(scope="module")
+def exportable(filled, tmp_path_factory):
+    """The filled store with a decision whose sources are really these, and which fits them."""
+    root = tmp_path_factory.mktemp("exportable") / "ws"
+    shutil.copytree(filled, root)
+    counts = ({"docs/charts": 30, "web/captions": 6}, {HOSTILE: 4})
+    with Store.open(root / "probe.db") as store:
+        prints = {slug: store.source(slug).fingerprint for slug in ("docs/charts", "web/captions", HOSTILE)}
+        doc = example_manifest(counts, usable=dict.fromkeys(prints, 14), fingerprints=prints)
+        doc = replace(doc, study=OLD.study)
+        store.put_manifest(ManifestRecord(doc.hash, "main", manifest_json(doc), "2026-07-03T12:00:00Z"))
+    return root, doc
+
+
+def tree(root):
+    """Every file of a workspace but SQLite's shared memory."""
+    return {file: file.read_bytes() for file in root.rglob("*") if file.is_file() and not file.name.endswith(("-shm", "-wal"))}
+
+
+def test_export_without_a_decision_names_the_command_that_makes_one(open_page, filled, tmp_path):
+    assert "probe run --source" in shown(open_page(tmp_path, "export"))
+    root = tmp_path / "undecided"
+    shutil.copytree(filled, root)
+    with contextlib.closing(sqlite3.connect(root / "probe.db")) as connection, connection:
+        connection.execute("DELETE FROM manifests")
+    assert "probe optimize --study main" in shown(open_page(root, "export", study="main"))
+
+
+def test_export_tries_what_the_command_writes_and_leaves_the_store_alone(open_page, exportable):
+    root, doc = exportable
+    app = open_page(root, "export", study="main", manifest=doc.hash, trainer="llamafactory")
+    assert not app.exception
+    asked = app.dataframe[0].value
+    assert dict(zip(asked["source"], asked["rows"], strict=True)) == doc.rows()
+    before = tree(root)
+    app.button[0].click().run(timeout=120)
+    assert not app.exception
+    assert not app.error
+    shares, files = (element.value for element in app.dataframe)
+    assert (shares["off by"].abs() <= 0.005).all()
+    assert dict(zip(shares["source"], shares["rows"], strict=True)) == doc.rows()
+    assert {"dataset_info.json", "manifest.json", "MIXTURE.md", "train-phase-1.yaml", "train-phase-2.yaml"} <= set(files["file"])
+    assert set(files["in the download"]) == {"yes"}
+    said = shown(app)
+    assert "llamafactory-cli train train-phase-1.yaml" in said
+    assert f"probe export {doc.hash[:12]} --trainer llamafactory --mode exact --out train" in said
+    assert {file: data for file, data in tree(root).items() if "indexes" not in file.parts} == {
+        file: data for file, data in before.items() if "indexes" not in file.parts
+    }
+
+
+def test_export_shows_the_refusal_with_its_cure(open_page, filled):
+    app = open_page(filled, "export", study="main")
+    app.button[0].click().run(timeout=120)
+    assert not app.exception
+    assert "is refused" in app.error[0].value
+    assert "is not what the manifest was decided on: run `probe manifest verify`" in shown(app)
+
+
+def test_export_keeps_its_choices_in_the_link(open_page, exportable):
+    root, _doc = exportable
+    app = open_page(root, "export", study="main", manifest=OLD.hash, trainer="jsonl", mode="once")
+    assert app.selectbox(key="choice-trainer").value == "jsonl"
+    assert app.selectbox(key="choice-mode").value == "once"
+    app.selectbox(key="choice-trainer").select("llamafactory").run()
+    assert app.query_params["trainer"] in ("llamafactory", ["llamafactory"])
+
+
+def test_a_trial_is_bounded_and_big_files_stay_out_of_the_download(exportable, monkeypatch):
+    root, doc = exportable
+    place = Workspace(root)
+    monkeypatch.setattr(export_trial, "WHOLE_BYTES", 1000)
+    monkeypatch.setattr(export_trial, "SMALL_BYTES", 4000)
+    trial = try_export(place, doc.hash, "jsonl", "exact")
+    inside = {file.name for file in trial.files if file.inside}
+    with zipfile.ZipFile(io.BytesIO(trial.archive)) as archive:
+        assert set(archive.namelist()) == inside
+    assert not trial.whole
+    assert [file.inside for file in trial.files if file.name.startswith("images/")] == [False]
+    monkeypatch.setattr(export_trial, "MOST_SECONDS", 0.0)
+    with pytest.raises(TrialRefusedError, match="run the command on the machine"):
+        try_export(place, doc.hash, "jsonl", "exact")
