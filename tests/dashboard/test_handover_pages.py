@@ -5,40 +5,24 @@ import io
 import shutil
 import sqlite3
 import zipfile
-from dataclasses import replace
 
 import pytest
-from filled_workspace import HOSTILE, MARKDOWN, SCRIPT, a_manifest
+from filled_workspace import HOSTILE, MARKDOWN, SCRIPT
+from more_decisions import OLD, another_manifest, keep, keep_exportable
 from page_text import shown
 
 from dashboard import export_trial
 from dashboard.export_trial import TrialRefusedError, try_export
 from db.store import Store
-from db.values import ManifestRecord
-from probe.manifest import diff_manifests, manifest_json, parse_manifest, write_manifest
-from probe.manifest.example import example_manifest
+from probe.manifest import diff_manifests, write_manifest
 from probe.workspace import Workspace
-from sources.spec import Licence
-
-OLD = parse_manifest(a_manifest("main").json)
-
-
-def another_manifest(study="main"):
-    """Like the filled store's, but: less noise, a hostile source instead, another licence, a warning, two phases."""
-    counts = ({"docs/charts": 1000, "web/captions": 400}, {"docs/charts": 400, HOSTILE: 120})
-    doc = example_manifest(counts, usable=dict.fromkeys(["docs/charts", "web/captions", HOSTILE], 4000))
-    licences = {"web/captions": Licence("CC0-1.0", terms=SCRIPT)}
-    sources = tuple(replace(entry, licence=licences.get(entry.slug, entry.licence)) for entry in doc.sources)
-    return replace(doc, study=replace(OLD.study, name=study), sources=sources, warnings=(MARKDOWN,), confirmed=None)
 
 
 @pytest.fixture
 def two_decisions(filled, tmp_path):
     root = tmp_path / "two"
     shutil.copytree(filled, root)
-    doc = another_manifest()
-    with Store.open(root / "probe.db") as store:
-        store.put_manifest(ManifestRecord(doc.hash, "main", manifest_json(doc), "2026-07-02T12:00:00Z"))
+    keep(root, another_manifest(), "2026-07-02T12:00:00Z")
     return root
 
 
@@ -109,16 +93,9 @@ def test_the_overview_shows_who_decided_what_and_why_as_text(open_page, filled, 
 
 @pytest.fixture(scope="module")
 def exportable(filled, tmp_path_factory):
-    """The filled store with a decision whose sources are really these, and which fits them."""
     root = tmp_path_factory.mktemp("exportable") / "ws"
     shutil.copytree(filled, root)
-    counts = ({"docs/charts": 30, "web/captions": 6}, {HOSTILE: 4})
-    with Store.open(root / "probe.db") as store:
-        prints = {slug: store.source(slug).fingerprint for slug in ("docs/charts", "web/captions", HOSTILE)}
-        doc = example_manifest(counts, usable=dict.fromkeys(prints, 14), fingerprints=prints)
-        doc = replace(doc, study=OLD.study)
-        store.put_manifest(ManifestRecord(doc.hash, "main", manifest_json(doc), "2026-07-03T12:00:00Z"))
-    return root, doc
+    return root, keep_exportable(root)
 
 
 def tree(root):
