@@ -6,11 +6,14 @@ import streamlit as st
 
 from dashboard import link_state, parts, theme
 from dashboard.compare_charts import share_changes
-from dashboard.compare_frames import difference_frames, newly_used, shares_frame
+from dashboard.compare_frames import NOTHING, difference_frames, newly_used, shares_frame
 from dashboard.decisions import decision_label, known_decisions, opened
 from dashboard.navigation import chosen_study
 from db.values import ManifestRecord
 from probe.manifest import Manifest, diff_manifests
+
+LISTED = 5  # names in a row of facts
+ROW_PIXELS, MOST_SHOWN = 35, 20  # of a table, before it scrolls
 
 
 def show() -> None:
@@ -56,14 +59,11 @@ def _differences(a: Manifest, b: Manifest) -> None:
         st.success("Both are the same decision. Choose another one to see what differs.")
         return
     _facts(a, b, len(found.differences))
-    for sentence, names in (("Only B uses", newly_used(a, b)), ("Only A uses", newly_used(b, a))):
-        if names:
-            st.caption(f"{sentence}:")
-            st.text(", ".join(names))
     _shares(a, b)
     for title, frame in difference_frames(found):
         st.subheader(title, anchor=False)
-        st.dataframe(frame, hide_index=True, alt=f"differences: {title}", column_config=COLUMNS)
+        height = ROW_PIXELS * (min(len(frame), MOST_SHOWN) + 1) + 3
+        st.dataframe(frame, hide_index=True, height=height, alt=f"differences: {title}", column_config=COLUMNS)
     st.caption("The same on the command line:")
     parts.commands(parts.command("probe", "manifest", "diff", a.hash[:12], b.hash[:12]))
 
@@ -76,8 +76,16 @@ COLUMNS = {
 
 
 def _facts(a: Manifest, b: Manifest, differences: int) -> None:
-    budgets = [f"{doc.budget.amount:,} {doc.budget.unit}, {len(doc.phases)} phase{'s' if len(doc.phases) > 1 else ''}" for doc in (a, b)]
-    parts.facts({"Differences": f"{differences:,}", "A": budgets[0], "B": budgets[1]})
+    facts = {"Differences": f"{differences:,}"}
+    for name, one, other in (("A", a, b), ("B", b, a)):
+        facts[name] = f"{one.budget.amount:,} {one.budget.unit}, {len(one.phases)} phase{'s' if len(one.phases) > 1 else ''}"
+        facts[f"Only {name} uses"] = _listed(newly_used(other, one))
+    parts.facts(facts)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more or NOTHING
 
 
 def _shares(a: Manifest, b: Manifest) -> None:
