@@ -26,6 +26,7 @@ COMMANDS = {
     "export": "write a manifest's mixture for a trainer",
     "report": "write the decision as one page for people without access",
     "dashboard": "open the pages in a browser",
+    "completion": "what makes a shell complete commands, options and names",
     "clean": "remove features and adapters that nothing needs",
 }
 
