@@ -7,6 +7,8 @@ import pandas as pd
 from dashboard.frames import interval_text
 from dashboard.reading import Snapshot
 from probe.manifest import Manifest, ManifestError, parse_manifest
+from probe.manifest.markdown import escaped
+from probe.report.words import decision_words
 from sources.estimate import Estimate
 
 
@@ -72,18 +74,9 @@ def main_gain(doc: Manifest) -> tuple[str, str, str]:
 
 
 def headline(doc: Manifest) -> str:
-    """Return the decision in one sentence of our own words."""
-    if same := doc.same_as():
-        names = " and ".join(f"`{name}`" for name in same)
-        return f"**No better mixture was found:** the chosen one is the baseline {names} itself, so nothing was confirmed against it."
-    if doc.confirmed is None:
-        return "This mixture is **predicted** to be the best. It is not confirmed yet, so it is no claim."
-    held = [gain.held for gain in doc.confirmed.values()]
-    if doc.beats_all():
-        return "**Train on this mixture.** It beat every baseline on items that the search never saw, with fresh seeds."
-    if any(held):
-        return "**This mixture beat some baselines, not all,** on items that the search never saw, with fresh seeds."
-    return "**No gain was confirmed.** On items that the search never saw, this mixture cannot be told from its baselines."
+    """Return the decision in one sentence of our own words, as Markdown."""
+    strong, rest = decision_words(doc)
+    return f"**{strong}** {escaped(rest)}"
 
 
 def coverage_frame(view: Snapshot) -> pd.DataFrame:

@@ -14,6 +14,8 @@ PAGES = {
     "views/benchmarks.py": ("Benchmarks", ":material/fact_check:"),
     "views/source.py": ("Source", ":material/dataset:"),
     "views/runs.py": ("Runs", ":material/history:"),
+    "views/compare.py": ("Compare", ":material/difference:"),
+    "views/export.py": ("Export", ":material/output:"),
 }
 FIRST = next(iter(PAGES))
 

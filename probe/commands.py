@@ -24,7 +24,9 @@ COMMANDS = {
     "outcomes": "record full-scale results, which tell how well the proxy agrees",
     "manifest": "show and verify manifests",
     "export": "write a manifest's mixture for a trainer",
+    "report": "write the decision as one page for people without access",
     "dashboard": "open the pages in a browser",
+    "completion": "what makes a shell complete commands, options and names",
     "clean": "remove features and adapters that nothing needs",
 }
 

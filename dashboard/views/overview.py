@@ -9,6 +9,7 @@ from dashboard.decision_frames import coverage_frame, gains_frame, headline, mai
 from dashboard.frames import metric_text
 from dashboard.live import progress_bar
 from dashboard.navigation import chosen_study
+from dashboard.study_notes import show_notes
 from probe.manifest import Manifest
 
 
@@ -32,6 +33,7 @@ def show() -> None:
         _terms(decision)
     _coverage(view)
     parts.sentences(view.ranking.warnings if view.ranking else (), "Before you believe the ranking")
+    show_notes(view.study.name)
 
 
 def _decision(view: reading.Snapshot) -> Manifest | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--study", default="main", show_default=True)
+@click.option("--study", default="main", show_default=True, help="The study whose ladders are shown.")
 @click.option("--source", "units", multiple=True, metavar="S", help="A source or other unit of a ladder; repeat for more.")
 @click.option("--capability", default=None, help="Show one capability instead of all.")
 @click.option("--at", multiple=True, type=click.FloatRange(min=0, min_open=True), metavar="N", help="Forecast here; repeat for more.")

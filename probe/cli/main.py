@@ -29,6 +29,10 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"probe.cli.{cmd_name}").command
+        if "_PROBE_COMPLETE" in os.environ:  # a shell asks what could stand here
+            from probe.cli.completion import complete_names
+
+            return complete_names(cmd_name, command)
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:

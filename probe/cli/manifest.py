@@ -1,4 +1,4 @@
-"""`probe manifest`: list, show and verify manifests."""
+"""`probe manifest`: list, show, verify and compare manifests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Show and verify manifests: M is a file, or the beginning of a hash in the store."""
+    """Show, verify and compare manifests: M is a file, or the beginning of a hash in the store."""
 
 
 @command.command("list")
@@ -67,6 +67,22 @@ def verify(workspace: Workspace, manifest: str, quick: bool, as_json: bool) -> N
         click.echo("\n".join(report.lines()))
     if not report.ok:
         sys.exit(1)
+
+
+@command.command()
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def diff(workspace: Workspace, a: str, b: str, as_json: bool) -> None:
+    """Show what manifest B says differently from manifest A, and nothing else."""
+    from probe.manifest import diff_lines, diff_manifests
+
+    found = diff_manifests(load_manifest(workspace, a), load_manifest(workspace, b))
+    if as_json:
+        print_json(found.plain())
+    else:
+        click.echo("\n".join(diff_lines(found)))
 
 
 def load_manifest(workspace: Workspace, which: str) -> Manifest:

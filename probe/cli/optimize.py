@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--study", default="main", show_default=True)
+@click.option("--study", default="main", show_default=True, help="The study to decide on.")
 @click.option("--source", "sources", multiple=True, metavar="S", help="Mix these alone.  [default: all that the study trained]")
 @click.option("--samples", type=click.IntRange(1), default=None, help="Budget of the full-scale run, in rows.  [default: the study's]")
 @click.option("--tokens", type=click.IntRange(1), default=None, help="Budget of the full-scale run, in tokens.")
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @constraint_options
 @question_options
 @click.option("--trials", type=click.IntRange(10), default=150, show_default=True, help="Optuna trials on the fitted surface.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the search.")
 @click.option("--seeds", type=click.IntRange(1, 64), default=3, show_default=True, help="Fresh seeds of the confirmation.")
 @click.option(
     "--merged/--no-merged",
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 )
 @click.option("--no-confirm", is_flag=True, help="Search only: the manifest then makes no claim.")
 @confirmation_options
-@click.option("--workers", type=click.IntRange(1), default=None)
-@click.option("--device", default=None)
+@click.option("--workers", type=click.IntRange(1), default=None, help="Processes.  [default: one a core, or one a GPU]")
+@click.option("--device", default=None, help="cpu, cuda, cuda:1, ...; found by itself.")
 @click.option("--gpus-per-probe", type=click.IntRange(1, 64), default=1, show_default=True, help="More: shard a proxy too big for one GPU.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj

@@ -113,6 +113,16 @@ def plain(text: str) -> str:
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
+def plain_lines(text: str) -> str:
+    """Return text of several lines as `plain` does, keeping its lines."""
+    return "\n".join(map(plain, text.splitlines()))
+
+
+def moment_text(stamp: str) -> str:
+    """Return `2026-07-01 12:00` of a stored UTC time."""
+    return stamp[:16].replace("T", " ")
+
+
 def bytes_text(count: float) -> str:
     """Return a number of bytes for people, such as `1.5 MB`."""
     for unit in ("bytes", "kB", "MB", "GB"):

@@ -66,7 +66,7 @@ def build() -> None:
 @build.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("tiny"), show_default=True, help="Folder to write.")
 @click.option("--steps", type=click.IntRange(1), default=None, help="Training steps.  [default: the recipe's]")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the training.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, ...")
 @click.option("--held-out-items", type=click.IntRange(0), default=400, show_default=True, help="Held-out questions a skill; 0: none.")
 @click.option("--compiled", is_flag=True, help="Compile the layers: faster, needs a C++ compiler.")

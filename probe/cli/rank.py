@@ -20,7 +20,7 @@ ParseRates = dict[tuple[str, str], float]  # by arm and benchmark
 
 
 @click.command()
-@click.option("--study", default="main", show_default=True)
+@click.option("--study", default="main", show_default=True, help="The study to rank.")
 @click.option("--capability", default=None, help="Rank by one capability instead of all.")
 @click.option("--level", default=0.90, show_default=True, type=click.FloatRange(0.5, 0.999), help="Level of the intervals.")
 @click.option("--margin", default=None, type=float, help="Effects within it are `neutral`.  [default: one repeat's deviation]")

@@ -70,7 +70,7 @@ DESIGNS = ("solo", "add-one", "leave-one-out", "halving", "ladder", "swarm", "ph
 )
 @click.option("--cache-limit", default=None, metavar="SIZE", help="Disk for image features, such as 20GB.  [default: no limit]")
 @click.option("--gpus-per-probe", type=click.IntRange(1, 64), default=1, show_default=True, help="More: shard a proxy too big for one GPU.")
-@click.option("--executor", type=click.Choice(["local"]), default="local", show_default=True)
+@click.option("--executor", type=click.Choice(["local"]), default="local", show_default=True, help="Where probes run.")
 @click.option("--until-decided", is_flag=True, help="Give more seeds to what is open, until nothing is; answers hold at every look.")
 @click.option("--most-seeds", type=click.IntRange(4, 64), default=None, help="With --until-decided, for a new study.  [default: 12]")
 @click.option(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import getpass
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from probe.cli.output import listing_options, print_fields, print_json, print_listing, say
+from probe.cli.output import listing_options, moment_text, plain_lines, print_fields, print_json, print_listing, say
 from probe.errors import ProbeError, UsageError
 from probe.workspace import Workspace
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 EMPTY = "There is no study yet: probe run --source S."
 COLUMNS = ("study", "proxy", "budget", "arms", "benchmarks", "done", "waiting", "failed", "cpu_hours")
+NOTES = ("written", "by", "text")
 
 
 @click.group()
@@ -39,21 +41,19 @@ def list_(workspace: Workspace, form: str) -> None:
 @click.pass_obj
 def show(workspace: Workspace, name: str, form: str) -> None:
     """Show a study: its proxy, recipe, budget, base mixture, benchmarks, arms and notes."""
-    from probe.study.gate_log import AUTHOR
-
     fields = study_fields(workspace, name)
     if form == "json":
         print_json(fields)
         return
-    arms, notes, _ = fields.pop("arm_list"), fields.pop("notes"), fields.pop("gates")  # a gate's note says it in words
+    arms, _, _ = fields.pop("arm_list"), fields.pop("notes"), fields.pop("gates")  # a gate's note says it in words
     print_fields({key: _text(value) for key, value in fields.items()}, form)
     if form == "csv":
         return
     say("arms:")
     for arm in arms:
         say(f"  {arm['arm']}  {arm['role']}  {_text(arm['mixture'])}".rstrip())
-    for note in notes:
-        say(f"note of {note['created_at']} {note['author']}: {note['text'].splitlines()[0] if note['author'] == AUTHOR else note['text']}")
+    for one in note_rows(workspace, name):
+        say(f"note of {moment_text(one['written'])} by {one['by'] or 'nobody named'}: {plain_lines(one['text'])}")
 
 
 @command.command()
@@ -78,13 +78,40 @@ def remove(workspace: Workspace, name: str, yes: bool, force: bool) -> None:
 @command.command()
 @click.argument("name")
 @click.argument("text")
-@click.option("--author", default=None, help="Who writes it.  [default: your user name]")
+@click.option("--by", "--author", "author", default=None, help="Who writes it.  [default: your user name]")
 @click.pass_obj
 def note(workspace: Workspace, name: str, text: str, author: str | None) -> None:
-    """Write down what was seen or decided in a study."""
+    """Write down who decided what in a study, and why. `probe studies notes` and the pages show it."""
+    if not text.strip():
+        raise UsageError("a note needs words: probe studies note STUDY 'what was decided, and why'.")
     with workspace.open_store() as store:
         store.add_note(name, text, _user() if author is None else author)
     say(f"Noted in study {name}.")
+
+
+@command.command()
+@click.argument("name")
+@listing_options
+@click.pass_obj
+def notes(workspace: Workspace, name: str, form: str) -> None:
+    """List a study's notes, oldest first: when, who, what."""
+    rows = note_rows(workspace, name)
+    if form == "table":
+        rows = [row | {"written": moment_text(row["written"]), "text": plain_lines(row["text"])} for row in rows]
+    empty = f"Nothing is noted yet: probe studies note {shlex.quote(name)} 'what was decided, and why'."
+    print_listing(rows, form, empty=empty, columns=NOTES)
+
+
+def note_rows(workspace: Workspace, name: str) -> list[dict[str, str]]:
+    """Return a study's notes as rows, of a logged gate its words.
+
+    Raises:
+        StoreError: there is no study of that name.
+    """
+    from probe.study.gate_log import shown_text
+
+    with workspace.look() as store:
+        return [{"written": one.created_at, "by": one.author, "text": shown_text(one)} for one in store.notes(name)]
 
 
 def study_rows(workspace: Workspace) -> list[dict[str, Any]]:

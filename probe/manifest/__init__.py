@@ -2,6 +2,7 @@
 
 from probe.manifest.build import Decision, benchmark_entry, build_manifest
 from probe.manifest.counts import phase_counts
+from probe.manifest.diff import Difference, ManifestDiff, diff_manifests
 from probe.manifest.document import (
     SCHEMA_VERSION,
     BenchmarkEntry,
@@ -27,6 +28,7 @@ from probe.manifest.document import (
 from probe.manifest.licences import LicenceError, effective_licence, flag_member, normalise_licence, summarise_licences
 from probe.manifest.markdown import mixture_markdown
 from probe.manifest.show import manifest_lines
+from probe.manifest.show_diff import diff_lines, value_text
 from probe.manifest.verify import Finding, RowsNow, VerifyReport, rows_now, verify_manifest
 from probe.manifest.write import ManifestError, manifest_json, manifest_schema, parse_manifest, read_manifest, write_manifest
 
@@ -36,6 +38,7 @@ __all__ = [
     "BudgetEntry",
     "ConfirmedGain",
     "Decision",
+    "Difference",
     "DrawEntry",
     "EvidenceEntry",
     "FidelityEntry",
@@ -44,6 +47,7 @@ __all__ = [
     "LicenceFlag",
     "LicenceSummary",
     "Manifest",
+    "ManifestDiff",
     "ManifestError",
     "ObjectiveEntry",
     "OptimiserEntry",
@@ -59,6 +63,8 @@ __all__ = [
     "WatchedGain",
     "benchmark_entry",
     "build_manifest",
+    "diff_lines",
+    "diff_manifests",
     "effective_licence",
     "flag_member",
     "manifest_json",
@@ -71,6 +77,7 @@ __all__ = [
     "read_manifest",
     "rows_now",
     "summarise_licences",
+    "value_text",
     "verify_manifest",
     "write_manifest",
 ]

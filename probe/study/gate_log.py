@@ -31,3 +31,8 @@ def logged_gates(notes: Iterable[Note]) -> list[Gate]:
             except (ValueError, TypeError, KeyError):
                 continue
     return found
+
+
+def shown_text(note: Note) -> str:
+    """Return what a note says to people: of a gate its words, without the record."""
+    return note.text.partition("\n")[0] if note.author == AUTHOR else note.text

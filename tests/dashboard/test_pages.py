@@ -231,7 +231,7 @@ def test_a_mixture_that_is_a_baseline_is_not_said_to_beat_it():
     shares = dict(doc.phases[0].weights)
     same = replace(doc, phases=doc.phases[:1], baselines={**doc.baselines, "best_single": shares}, confirmed=None)
     same = replace(same, phases=(replace(same.phases[0], share=1.0),))
-    assert "the baseline `best_single` itself" in headline(same)
+    assert "the baseline best\\_single itself" in headline(same)
     assert not same.beats_all()
     other = replace(same, baselines={name: {"nothing": 1.0} for name in same.baselines})
     assert "not confirmed" in headline(other)

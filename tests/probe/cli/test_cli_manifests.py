@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -39,6 +40,17 @@ def test_verify_names_what_changed_and_exits_1(probe, manifest, llava):
     assert changed.code == 1
     assert changed.json()["ok"] is False
     assert changed.json()["findings"][0]["name"] == "mine"
+
+
+def test_diff_shows_differences_only(probe, manifest, tmp_path):
+    path, doc = manifest
+    assert probe("manifest", "diff", path, doc.hash[:8]).out.splitlines()[-1] == "the same decision"
+    other = write_manifest(dataclasses.replace(doc, sampling_seed=7), tmp_path / "other")
+    lines = probe("manifest", "diff", path, other).out.splitlines()
+    assert lines[2:] == ["", "sampling seed", "    - 0", "    + 7"]
+    found = probe("manifest", "diff", path, other, "--json").json()
+    assert found["differences"] == [{"path": ["sampling_seed"], "kind": "changed", "a": 0, "b": 7}]
+    assert not found["same_decision"]
 
 
 @pytest.mark.parametrize("which", ["none.json", "abc", ""])

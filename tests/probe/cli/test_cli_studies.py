@@ -129,3 +129,20 @@ def test_a_swarm_grows_and_another_one_of_other_sources_joins_it(probe, bench):
     assert len(set(other)) == 5
     both, _ = swarm("abcd", 20)
     assert set(both) >= {*large, *other}
+
+
+def test_notes_are_listed_with_who_and_when(probe, study):
+    assert probe("studies", "note", "main", "take mine\nbecause it is ours\x1b[2J", "--by", "ada").code == 0
+    assert probe("studies", "note", "main", "agreed", "--by", "grace").code == 0
+    rows = probe("studies", "notes", "main", "--json").json()
+    assert [(row["by"], row["text"].split("\n")[0]) for row in rows][-2:] == [("ada", "take mine"), ("grace", "agreed")]
+    table = probe("studies", "notes", "main").out
+    assert "because it is ours" in table
+    assert "\x1b" not in table
+    assert probe("studies", "notes", "main", "--csv").out.startswith("written,by,text\n")
+
+
+def test_a_note_needs_words_and_a_study(probe, study):
+    assert probe("studies", "note", "main", "  ").code == 2
+    assert "did you mean 'main'?" in probe("studies", "note", "mian", "x").err
+    assert "did you mean 'main'?" in probe("studies", "notes", "mian").err

@@ -1,0 +1,53 @@
+"""Which decisions there are to look at: the manifests of the store, and files in the workspace's folder that the store does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from dashboard import reading
+from dashboard.decision_frames import read_decision
+from db.values import ManifestRecord
+from probe.manifest import Manifest, ManifestError, read_manifest
+from probe.manifest.write import SHORT_HASH_CHARS
+
+LARGEST_FILE = 32 * 1024 * 1024  # bytes of a manifest's file
+MOST_FILES = 50
+
+
+def known_decisions(study: str) -> dict[str, ManifestRecord]:
+    """Return every manifest by its hash, those of a study first, newest first."""
+    place = reading.workspace()
+    if not place.exists():
+        return {}
+    with place.open_store(read_only=True) as store:
+        kept = store.manifests()
+    found = [*kept, *_from_files(place.manifests, {record.hash[:SHORT_HASH_CHARS] for record in kept})]
+    found.sort(key=lambda record: record.created_at, reverse=True)
+    return {record.hash: record for record in sorted(found, key=lambda record: record.study != study)}
+
+
+def decision_label(record: ManifestRecord) -> str:
+    """Return how a manifest is called in a list: its study, when it was made and the beginning of its hash."""
+    made = record.created_at[:16].replace("T", " ")
+    return "   ".join(filter(None, (record.study, made, record.hash[:SHORT_HASH_CHARS])))
+
+
+def opened(record: ManifestRecord) -> Manifest | str:
+    """Return a manifest's document, or the sentence that says why it cannot be read."""
+    return read_decision(record.json)
+
+
+def _from_files(folder: Path, known: Collection[str]) -> list[ManifestRecord]:
+    """Return the manifests of files whose names end in no known hash; what is no manifest is passed over."""
+    found = []
+    for file in [file for file in sorted(folder.glob("*.json")) if file.stem[-SHORT_HASH_CHARS:] not in known][:MOST_FILES]:
+        if file.is_symlink() or not file.is_file() or file.stat().st_size > LARGEST_FILE:
+            continue
+        try:
+            doc = read_manifest(file)
+        except ManifestError:
+            continue
+        if doc.hash[:SHORT_HASH_CHARS] not in known:
+            found.append(ManifestRecord(doc.hash, doc.study.name, file.read_text(encoding="utf-8"), doc.provenance.created_at))
+    return found

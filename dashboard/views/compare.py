@@ -1,0 +1,100 @@
+"""Compare: what two decisions do not agree on, and nothing else."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import link_state, parts, theme
+from dashboard.compare_charts import share_changes
+from dashboard.compare_frames import NOTHING, difference_frames, newly_used, shares_frame
+from dashboard.decisions import decision_label, known_decisions, opened
+from dashboard.navigation import chosen_study
+from db.values import ManifestRecord
+from probe.manifest import Manifest, diff_manifests
+
+LISTED = 5  # names in a row of facts
+ROW_PIXELS, MOST_SHOWN = 35, 20  # of a table, before it scrolls
+
+
+def show() -> None:
+    """Place the page."""
+    parts.heading("What do two decisions disagree on?", "Two manifests side by side, from any study of this workspace: differences only.")
+    view = chosen_study()
+    if view is None:
+        return
+    known = known_decisions(view.study.name)
+    if len(known) < 2:
+        missing = "no decision yet. This makes the first:" if not known else "one decision so far. This makes another to compare it with:"
+        parts.empty(f"There is {missing}", parts.command("probe", "optimize", "--study", view.study.name))
+        return
+    chosen = _choices(known)
+    docs = [_document(known[name]) for name in chosen]
+    if isinstance(docs[0], Manifest) and isinstance(docs[1], Manifest):
+        _differences(docs[0], docs[1])
+
+
+def _choices(known: dict[str, ManifestRecord]) -> tuple[str, str]:
+    newest_first = list(known)
+    labels = {name: decision_label(record) for name, record in known.items()}
+    left, right = st.columns(2)
+    with left:
+        a = link_state.choose("A, the one before", "a", [*newest_first[1:2], newest_first[0], *newest_first[2:]], labels.__getitem__)
+    with right:
+        b = link_state.choose("B, the one after", "b", newest_first, labels.__getitem__)
+    return a, b
+
+
+def _document(record: ManifestRecord) -> Manifest | None:
+    found = opened(record)
+    if isinstance(found, Manifest):
+        return found
+    st.error("This manifest cannot be read:")
+    st.text(found)
+    return None
+
+
+def _differences(a: Manifest, b: Manifest) -> None:
+    found = diff_manifests(a, b)
+    if found.same_decision:
+        st.success("Both are the same decision. Choose another one to see what differs.")
+        return
+    _facts(a, b, len(found.differences))
+    _shares(a, b)
+    for title, frame in difference_frames(found):
+        st.subheader(title, anchor=False)
+        height = ROW_PIXELS * (min(len(frame), MOST_SHOWN) + 1) + 3
+        st.dataframe(frame, hide_index=True, height=height, alt=f"differences: {title}", column_config=COLUMNS)
+    st.caption("The same on the command line:")
+    parts.commands(parts.command("probe", "manifest", "diff", a.hash[:12], b.hash[:12]))
+
+
+COLUMNS = {
+    "what": st.column_config.TextColumn("What", width="medium"),
+    "A": st.column_config.TextColumn("A", width="medium"),
+    "B": st.column_config.TextColumn("B", width="medium"),
+}
+
+
+def _facts(a: Manifest, b: Manifest, differences: int) -> None:
+    facts = {"Differences": f"{differences:,}"}
+    for name, one, other in (("A", a, b), ("B", b, a)):
+        facts[name] = f"{one.budget.amount:,} {one.budget.unit}, {len(one.phases)} phase{'s' if len(one.phases) > 1 else ''}"
+        facts[f"Only {name} uses"] = _listed(newly_used(other, one))
+    parts.facts(facts)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more or NOTHING
+
+
+def _shares(a: Manifest, b: Manifest) -> None:
+    frame = shares_frame(a, b)
+    if frame.empty:
+        return
+    st.subheader("Shares of the budget that differ", anchor=False)
+    parts.figure(share_changes(frame, theme.palette()), frame, "share-changes", "share of each source that differs, in A and in B")
+
+
+if __name__ == "__main__":
+    show()

@@ -1,0 +1,81 @@
+"""The differences of two manifests as plain text lines: `-` is what A says, `+` what B says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from probe.manifest.diff import Difference, ManifestDiff
+from probe.manifest.document import BenchmarkEntry, ConfirmedGain, PhaseEntry, SourceEntry, WatchedGain
+from probe.manifest.show import estimate_text, gain_text, watched_text
+from probe.manifest.typed_json import plain_value
+from sources.estimate import Estimate
+
+TEXT_CHARS = 160
+LISTED = 3
+
+
+def diff_lines(found: ManifestDiff) -> list[str]:
+    """Return the differences as text lines without markup, by section."""
+    head = [f"A  manifest {found.a}", f"B  manifest {found.b}"]
+    if found.same_decision:
+        head.append("the same decision")
+    return [
+        *head,
+        *(_one_line(line) for name, group in groupby(found.differences, lambda d: d.section) for line in _section(name, list(group))),
+    ]
+
+
+def value_text(value: Any) -> str:
+    """Return a value of a manifest in a few words, numbers with their intervals."""
+    if isinstance(value, Estimate):
+        return estimate_text(value)
+    if isinstance(value, ConfirmedGain):
+        return gain_text(value)
+    if isinstance(value, WatchedGain):
+        return watched_text(value)
+    if isinstance(value, SourceEntry):
+        return f"{value.rows:,} rows ({value.share:.1%})"
+    if isinstance(value, PhaseEntry):
+        return f"{value.share:.1%} of the budget, {sum(value.counts.values()):,} rows"
+    if isinstance(value, BenchmarkEntry):
+        return f"weight {value.weight:.3g}, fingerprint {value.fingerprint}"
+    return _plain_text(value)
+
+
+def _section(name: str, differences: Sequence[Difference]) -> Iterator[str]:
+    yield ""
+    yield name.replace("_", " ")
+    for found in differences:
+        sides = side_texts(found)
+        where = " ".join(found.path[1:])
+        yield from ([f"  {where}"] if where else [])
+        yield from (f"    {mark} {text}" for mark, text in zip("-+", sides, strict=True) if text is not None)
+
+
+def side_texts(found: Difference) -> tuple[str | None, str | None]:
+    """Return both sides' texts, precise enough to differ; None for the side that says nothing."""
+    a, b = value_text(found.a), value_text(found.b)
+    if a == b:
+        a, b = (json.dumps(plain_value(value), ensure_ascii=False) for value in (found.a, found.b))
+    return None if found.kind == "only_b" else a, None if found.kind == "only_a" else b
+
+
+def _plain_text(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, tuple) and all(isinstance(one, str) for one in value):
+        more = f" and {len(value) - LISTED} more" if len(value) > LISTED else ""
+        return ", ".join(value[:LISTED]) + more
+    text = value if isinstance(value, str) else json.dumps(plain_value(value), ensure_ascii=False)
+    return text if len(text) <= TEXT_CHARS else f"{text[:TEXT_CHARS]}..."
+
+
+def _one_line(text: str) -> str:
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)

@@ -1,0 +1,62 @@
+"""The tutorial, run as it stands: every `sh` block in order in an empty folder, every `text` block compared with what was printed."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from commands_in_docs import ROOT, blocks
+
+TUTORIAL = ROOT / "docs/tutorial.md"
+NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
+NEAR = 0.012  # other processors round otherwise, and a training carries that on
+
+
+def same_line(expected, printed):
+    """Say whether a line is the printed one: words equal, whole numbers equal, others near."""
+    if NUMBER.sub("#", " ".join(expected.split())) != NUMBER.sub("#", " ".join(printed.split())):
+        return False
+    pairs = zip(NUMBER.findall(expected), NUMBER.findall(printed), strict=True)
+    return all(a == b or ("." in a and "." in b and abs(float(a.replace(",", "")) - float(b.replace(",", ""))) <= NEAR) for a, b in pairs)
+
+
+@pytest.mark.slow
+def test_the_tutorial_does_what_it_says(tmp_path):
+    scripts = tmp_path / "bin"
+    scripts.mkdir()
+    (scripts / "probe").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m probe "$@"\n')
+    (scripts / "probe").chmod(0o755)
+    here = tmp_path / "here"
+    here.mkdir()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PROBE_")}
+    environment |= {"PATH": f"{scripts}:{environment['PATH']}", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "USER": "ada"}
+    printed, compared = [], 0
+    for block in blocks(TUTORIAL):
+        where = f"{block.document}:{block.line}"
+        if block.language == "sh" and not block.not_run:
+            words = ["bash", "-e", "-c", block.text]
+            done = subprocess.run(words, cwd=here, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+            assert done.returncode == 0, f"{where}\n{done.stdout}\n{done.stderr}"
+            printed = (done.stdout + done.stderr).splitlines()
+        elif block.language == "text":
+            missing = [line for line in block.text.splitlines() if line.strip() not in ("", "...")]
+            missing = [line for line in missing if not any(same_line(line, other) for other in printed)]
+            assert not missing, f"{where} was not printed:\n{chr(10).join(missing)}\nbut:\n{chr(10).join(printed)}"
+            compared += 1
+    assert compared >= 5
+    assert (here / "decision.html").stat().st_size > 10_000
+    assert (here / "train/dataset_info.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("expected", "printed", "same"),
+    [
+        ("a  +0.100 [+0.05, +0.15]", "a +0.105 [+0.05, +0.14]", True),
+        ("a  +0.100", "a  +0.200", False),
+        ("3 probes", "4 probes", False),
+        ("3 probes", "3 arms", False),
+    ],
+)
+def test_lines_are_compared_by_words_and_numbers(expected, printed, same):
+    assert same_line(expected, printed) is same
