@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 EVAL := .venv-eval/bin/python
 
-.PHONY: demo test install eval
+.PHONY: demo test install eval conformance
 
 install: .venv/.installed
 
@@ -36,3 +36,8 @@ eval: .venv-eval/.installed
 	$(EVAL) -m pip install --quiet -c constraints-eval.txt -e '.[eval]'
 	$(EVAL) -m proxy_training.vlmeval_worker --check
 	touch $@
+
+# The trainers' own parsers, each where nothing else sees it (tests/conformance/environments.toml), and the tests that ask them.
+conformance: install
+	$(BIN)/python -m tests.conformance.environments
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/conformance -rs

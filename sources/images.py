@@ -64,6 +64,7 @@ class ImageFacts:
     rotated: bool  # EXIF asks for a turn or a flip
     extension_mismatch: bool  # the path's extension names another format
     several_frames: bool = False  # animated, or of several pages: the first is taken
+    shown_otherwise: bool = False  # turned, transparent or deeper than 8 bits: a plain `convert("RGB")` gives another picture than ours
 
 
 def load_image(ref: ImageRef, policy: ImagePolicy = IMAGE_POLICY) -> ImageType:
@@ -147,7 +148,10 @@ def _facts(file: BinaryIO, path: str, policy: ImagePolicy) -> ImageFacts:
         extension = path.rpartition(".")[2].lower() if "." in path else ""
         known = any(extension in extensions for extensions in _EXTENSIONS.values())
         mismatch = known and extension not in _EXTENSIONS[name]
-        return ImageFacts(image.width, image.height, name, _orientation(image) > 1, mismatch, bool(getattr(image, "is_animated", False)))
+        rotated = _orientation(image) > 1
+        otherwise = rotated or image.mode.startswith(("I", "F")) or bool(image.has_transparency_data)
+        several = bool(getattr(image, "is_animated", False))
+        return ImageFacts(image.width, image.height, name, rotated, mismatch, several, otherwise)
 
 
 def _guarded(action: Callable[[], T]) -> T:

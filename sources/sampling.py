@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sources.canonical import content_hash
 from sources.fingerprint import fingerprint
@@ -140,15 +140,30 @@ class SourcePool:
         """
         return SourcePool(self.spec, self._rows, self.index, contaminated) if contaminated else self
 
-    def order(self, seed: int) -> Iterator[DrawnRow]:
+    def order(self, seed: int, rejected: dict[int, Problem] | None = None) -> Iterator[DrawnRow]:
         """Yield usable rows for ever, each pass in another order; see `sources.ordering.RowOrder`.
+
+        Rows that fail at load are left out, and noted in `rejected` by number.
 
         Raises:
             SourceError: in a whole pass no row could be loaded.
         """
-        for _, row in self._walk(seed):
+        for (_, number), row in self._walk(seed):
             if isinstance(row, DrawnRow):
                 yield row
+            elif rejected is not None:
+                rejected[number] = row
+
+    def samples(self, numbers: Sequence[int]) -> Iterator[Sample]:
+        """Yield usable rows' samples as asked for, few at a time in memory; each batch is read in file order.
+
+        Raises:
+            SourceError: a row cannot be read any more.
+        """
+        for start in range(0, len(numbers), _MOST_AT_ONCE):
+            batch = numbers[start : start + _MOST_AT_ONCE]
+            read = {number: self.sample(number) for number in sorted(set(batch))}
+            yield from (read[number] for number in batch)
 
     def sampled(self, most: int, seed: int) -> Iterator[DrawnRow]:
         """Yield a simple random sample of at most so many usable rows, in file order; those that fail at load are left out.
@@ -389,10 +404,24 @@ def _draw_behind(pool: SourcePool, share: float, seed: int, cost: Cost | None, f
     return replace(drawn, rows=drawn.rows[before.rows :], cost=drawn.cost - before.cost)
 
 
-def training_order(rows: Sequence[DrawnRow], seed: int) -> tuple[DrawnRow, ...]:
+class Ordered(Protocol):
+    """What a place in the training order depends on."""
+
+    @property
+    def source(self) -> str: ...  # noqa: D102
+    @property
+    def number(self) -> int: ...  # noqa: D102
+    @property
+    def digest(self) -> str: ...  # noqa: D102
+
+
+R = TypeVar("R", bound=Ordered)
+
+
+def training_order(rows: Sequence[R], seed: int) -> tuple[R, ...]:
     """Return the rows shuffled: a function of the seed and the rows' digests, not of the order they come in."""
     seen: Counter[str] = Counter()
-    keyed: list[tuple[int, str, str, int, DrawnRow]] = []
+    keyed: list[tuple[int, str, str, int, R]] = []
     for row in rows:
         keyed.append((seeded_key(seed, "training", row.digest, seen[row.digest]), row.digest, row.source, row.number, row))
         seen[row.digest] += 1

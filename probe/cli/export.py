@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 @click.argument("manifest", metavar="M")
 @click.option("--trainer", required=True, metavar="T", help="llamafactory, or jsonl for any other.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="A folder that is empty or not there yet.")
-@click.option("--mode", type=click.Choice(["exact", "once"]), default="exact", show_default=True, help="exact repeats small sources.")
+@click.option(
+    "--mode",
+    type=click.Choice(["exact", "native", "once"]),
+    default="exact",
+    show_default=True,
+    help="Small sources: rows written again (exact), repeated by the trainer (native), or not repeated.",
+)
 @click.option("--images", type=click.Choice(["copy", "link", "policy"]), default="copy", show_default=True, help="How images get there.")
 @click.option("--tolerance", type=click.FloatRange(0, 1), default=0.005, show_default=True, help="How far a share may be off.")
 @click.option("--seed", type=int, default=None, help="Of the draw.  [default: the manifest's]")

@@ -1,6 +1,7 @@
 """The manifest's counts as rows: drawn with its seed, exactly as many, only such as the trainer can read.
 
 A source that several phases use is drawn once and cut in phase order, so no row comes again before all others were used.
+Only the rows' numbers are held: their texts and images are fetched when they are written.
 """
 
 from __future__ import annotations
@@ -12,19 +13,30 @@ from typing import TYPE_CHECKING
 
 from probe.export.report import ExportError, ExportOptions, Mode
 from probe.manifest.document import Manifest
+from sources.problems import Problem
 from sources.sample import Sample
 
 if TYPE_CHECKING:
-    from sources.sampling import DrawnRow, SourcePool
+    from sources.sampling import SourcePool
 
 Unreadable = Callable[[Sample], str]  # why a trainer cannot read a sample; empty where it can
+
+
+@dataclass(frozen=True, slots=True)
+class RowNumber:
+    """Which row of which source, by its place there; `digest` hashes what it says and shows."""
+
+    source: str
+    number: int
+    digest: str
+    has_image: bool
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnRows:
     """Rows by phase (`phase-1`, ...) and source, in drawn order, and the distinct rows left out by source and reason."""
 
-    phases: Mapping[str, Mapping[str, tuple[DrawnRow, ...]]]
+    phases: Mapping[str, Mapping[str, tuple[RowNumber, ...]]]
     excluded: Mapping[str, Mapping[str, int]]
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -47,13 +59,12 @@ def draw_rows(doc: Manifest, pools: Mapping[str, SourcePool], options: ExportOpt
         ExportError: a source is missing, is not the manifest's any more, or holds no row that the trainer can read.
     """
     requested = requested_counts(doc)
-    phases: dict[str, dict[str, tuple[DrawnRow, ...]]] = {phase: {} for phase in requested}
+    phases: dict[str, dict[str, tuple[RowNumber, ...]]] = {phase: {} for phase in requested}
     excluded = {}
     for slug, wanted in sorted(doc.rows().items()):
         if not wanted:
             continue
-        pool = _pool(doc, pools, slug, options)
-        rows, reasons = _draw_readable(pool, slug, wanted, seed, options.mode, unreadable)
+        rows, reasons = _draw_readable(_pool(doc, pools, slug, options), slug, wanted, seed, options.mode, unreadable)
         if reasons:
             excluded[slug] = reasons
         for phase, counts in requested.items():
@@ -76,33 +87,34 @@ def _pool(doc: Manifest, pools: Mapping[str, SourcePool], slug: str, options: Ex
 
 def _draw_readable(
     pool: SourcePool, slug: str, wanted: int, seed: int, mode: Mode, unreadable: Unreadable
-) -> tuple[list[DrawnRow], dict[str, int]]:
-    """Draw more until enough of the drawn rows can be read; without repeats, as many as there are."""
-    most = pool.usable if mode is Mode.ONCE else None
-    budget = wanted
-    while True:
-        budget = budget if most is None else min(budget, most)
-        draw = pool.draw(budget, seed)
-        drawn = draw.rows
-        readable, reasons = _sift(drawn, wanted, mode, unreadable)
-        reasons |= {problem.value: rows for problem, rows in sorted(draw.rejected.items())}
-        if len(readable) == wanted or (most is not None and budget == most):
-            return readable, reasons
-        if not readable and (not drawn or len(drawn) >= pool.usable):
-            why = "; ".join(f"{rows} rows: {reason}" for reason, rows in reasons.items()) or "nothing could be drawn"
-            raise ExportError(f"source {slug} has no row that this trainer can read ({why}): leave it out of the mixture, or repair it")
-        missing = wanted - len(readable)
-        budget += missing * -(-len(drawn) // max(1, len(readable))) + 1
-
-
-def _sift(drawn: tuple[DrawnRow, ...], wanted: int, mode: Mode, unreadable: Unreadable) -> tuple[list[DrawnRow], dict[str, int]]:
-    readable: list[DrawnRow] = []
-    verdicts: dict[int, str] = {}
-    for row in drawn:
-        if len(readable) == wanted or (mode is Mode.ONCE and row.number in verdicts):
+) -> tuple[list[RowNumber], dict[str, int]]:
+    """Walk the source's order until enough rows can be read; without repeats, through the source once at most."""
+    readable: list[RowNumber] = []
+    seen: dict[int, tuple[RowNumber, str]] = {}
+    rejected: dict[int, Problem] = {}
+    for row in pool.order(seed, rejected):
+        if again := row.number in seen:
+            if not readable:
+                raise ExportError(_nothing_readable(slug, _reasons(seen, rejected)))
+            if mode is Mode.ONCE:
+                break
+        else:
+            seen[row.number] = RowNumber(slug, row.number, row.digest, bool(row.sample.images)), unreadable(row.sample)
+        known, why = seen[row.number]
+        if not why:
+            readable.append(known)
+        if len(readable) == wanted or (mode is Mode.ONCE and not again and len(seen) + len(rejected) == pool.usable):
             break
-        if row.number not in verdicts:
-            verdicts[row.number] = unreadable(row.sample)
-        if not verdicts[row.number]:
-            readable.append(row)
-    return readable, dict(sorted(Counter(reason for reason in verdicts.values() if reason).items()))
+    if not readable:
+        raise ExportError(_nothing_readable(slug, _reasons(seen, rejected)))
+    return readable, _reasons(seen, rejected)
+
+
+def _reasons(seen: Mapping[int, tuple[RowNumber, str]], rejected: Mapping[int, Problem]) -> dict[str, int]:
+    reasons = Counter(why for _, why in seen.values() if why)
+    return dict(sorted(reasons.items())) | dict(sorted(Counter(problem.value for problem in rejected.values()).items()))
+
+
+def _nothing_readable(slug: str, reasons: Mapping[str, int]) -> str:
+    why = "; ".join(f"{rows} rows: {reason}" for reason, rows in reasons.items()) or "nothing could be drawn"
+    return f"source {slug} has no row that this trainer can read ({why}): leave it out of the mixture, or repair it"

@@ -1,6 +1,8 @@
 """The images of an export: one file an image, named by the hash of its bytes, whatever source it came from.
 
-Every source then has the same representation (a relative path), which trainers that concatenate data sets need.
+Every source then has the same representation (a relative path), which trainers that concatenate data sets need. Trainers make pixels
+of a file by a plain `convert("RGB")`: they leave a picture on its side that EXIF asks to turn, and show transparency black. Where
+that would not be what the proxy saw, the picture is written as the proxy saw it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from pathlib import Path
 from probe.export.report import Images
 from sources.canonical import hash_bytes
 from sources.image_bytes import safe_path
-from sources.images import image_facts, load_image, read_image_bytes
+from sources.images import decode_image, image_facts, read_image_bytes
 from sources.sample import ImageRef
 
 FOLDER = "images"
@@ -25,27 +27,22 @@ _SIGNATURES = (
     (b"II", "tif"),
     (b"MM", "tif"),
 )
-_EXIF_MARKS = (b"Exif", b"eXIf", b"EXIF")  # JPEG, PNG, WebP
 
 
 class ImageStore:
-    """Puts images into `root/images`; `rotated` and `copied_instead` count what a user has to know."""
+    """Puts images into `root/images`; `rewritten` and `copied_instead` count what a user has to know."""
 
     def __init__(self, root: Path, how: Images) -> None:
         self._root = root
         self._how = how
         self._paths: dict[tuple[str | None, str], str] = {}
-        self._rotated: set[str] = set()
+        self._rewritten: set[str] = set()
         self.copied_instead = 0
 
     @property
-    def rotated(self) -> int:
-        """The number of images that EXIF asks to turn and that were written as stored."""
-        return len(self._rotated)
-
-    def __len__(self) -> int:
-        """Return the number of distinct images."""
-        return len(set(self._paths.values()))
+    def rewritten(self) -> int:
+        """The number of images that a plain reading would show otherwise, and that were written as the proxy saw them."""
+        return len(self._rewritten)
 
     def store(self, ref: ImageRef) -> str:
         """Put an image into the export and return its path relative to the export's root.
@@ -55,20 +52,33 @@ class ImageStore:
         """
         key = (ref.root, ref.identity())
         if key not in self._paths:
-            self._paths[key] = self._store(ref)
+            data, as_stored = self._picture(ref)
+            name = picture_name(data)
+            path = self._root / FOLDER / name[:2] / name
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._write(ref if as_stored else ImageRef(data=data), data, path)
+            self._paths[key] = f"{FOLDER}/{name[:2]}/{name}"
         return self._paths[key]
 
-    def _store(self, ref: ImageRef) -> str:
-        data = _under_policy(ref) if self._how is Images.POLICY else read_image_bytes(ref)
-        digest = hash_bytes(data)
-        name = f"{FOLDER}/{digest[:2]}/{digest}.{_extension(data)}"
-        path = self._root / name
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._write(ref, data, path)
-        if any(mark in data for mark in _EXIF_MARKS) and image_facts(ImageRef(data=data)).rotated:
-            self._rotated.add(name)
-        return name
+    def picture(self, ref: ImageRef) -> tuple[str, bytes]:
+        """Return an image's name (hash and extension) and the bytes to hand over, for exports that hold images inside their files.
+
+        Raises:
+            RowError: it cannot be read.
+        """
+        data, _ = self._picture(ref)
+        return picture_name(data), data
+
+    def _picture(self, ref: ImageRef) -> tuple[bytes, bool]:
+        stored = read_image_bytes(ref)
+        if self._how is Images.POLICY:
+            return _under_policy(stored), False
+        if not image_facts(ImageRef(data=stored)).shown_otherwise:
+            return stored, True
+        shown = _under_policy(stored)
+        self._rewritten.add(hash_bytes(shown))
+        return shown, False
 
     def _write(self, ref: ImageRef, data: bytes, path: Path) -> None:
         if self._how is Images.LINK and ref.path is not None:
@@ -80,11 +90,12 @@ class ImageStore:
         path.write_bytes(data)
 
 
-def _under_policy(ref: ImageRef) -> bytes:
+def picture_name(data: bytes) -> str:
+    """Return the hash of an image's bytes with the extension that they ask for."""
+    return f"{hash_bytes(data)}.{next((ending for start, ending in _SIGNATURES if data.startswith(start)), 'img')}"
+
+
+def _under_policy(data: bytes) -> bytes:
     buffer = io.BytesIO()
-    load_image(ref).save(buffer, format="PNG")
+    decode_image(data).save(buffer, format="PNG")
     return buffer.getvalue()
-
-
-def _extension(data: bytes) -> str:
-    return next((extension for signature, extension in _SIGNATURES if data.startswith(signature)), "img")

@@ -1,6 +1,7 @@
 """The registry of exporters: one module a trainer, imported when it is first asked for.
 
-Third parties register a function like `probe.export.materialised:export` under the entry-point group `vlm_source_probe.exporters`.
+Third parties register a function like `probe.export.materialised:export` (an `Exporter`, or any `Export`) under the entry-point group
+`vlm_source_probe.exporters`.
 """
 
 from __future__ import annotations

@@ -18,14 +18,22 @@ class ExportError(ProbeError):
 
 
 class Mode(enum.StrEnum):
-    """`exact` repeats rows of a source that is smaller than its count; `once` uses every row at most once."""
+    """How rows of a source that is smaller than its count come again.
+
+    `exact`: written again and again; `native`: each is written once and the trainer repeats them by means of its own, where it has
+    some; `once`: not at all.
+    """
 
     EXACT = "exact"
+    NATIVE = "native"
     ONCE = "once"
 
 
 class Images(enum.StrEnum):
-    """How images get into the export: bytes copied, files hard-linked where possible, or pixels under our image policy as PNG."""
+    """How images get into the export: bytes copied, files hard-linked where possible, or pixels under our image policy as PNG.
+
+    An image of which a trainer's plain `convert("RGB")` would make another picture is written under the policy in any case.
+    """
 
     COPY = "copy"
     LINK = "link"
@@ -109,5 +117,5 @@ def refuse_other_shares(requested: Mapping[str, Mapping[str, int]], realised: Ma
             if not math.isclose(got.get(slug, 0.0), share, rel_tol=0.0, abs_tol=tolerance):
                 raise ExportError(
                     f"{slug} would be {got.get(slug, 0.0):.2%} of {phase} and the manifest asks for {share:.2%}, "
-                    f"which is more than {tolerance:.2%} away: use mode exact, which repeats the rows of small sources"
+                    f"which is more than {tolerance:.2%} away: use mode exact, which writes the rows of small sources again"
                 )

@@ -1,44 +1,19 @@
-"""Files of records, one JSON object a line, and what lies beside them."""
+"""What lies beside every export: the manifest, `MIXTURE.md`, a `README.md` with the commands; and what a user is warned of."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from probe.export.conversation import conversation_record
 from probe.export.image_store import ImageStore
-from probe.export.report import ExportError, ExportOptions, ExportReport, Images
+from probe.export.report import ExportOptions, ExportReport, Images
 from probe.manifest.document import Manifest
 from probe.manifest.markdown import escaped, mixture_markdown
 from probe.manifest.write import manifest_json
-from sources.problems import RowError
 
 if TYPE_CHECKING:
-    from sources.sampling import DrawnRow, SourcePool
-
-
-def write_records(path: Path, rows: Iterable[DrawnRow], images: ImageStore) -> None:
-    """Write rows in order, but the first row with an image goes first.
-
-    Arrow takes a file's types from its first block: were that all text, `images` would be a list of nulls and the first image
-    after it an error.
-
-    Raises:
-        ExportError: an image that was there when the row was drawn cannot be read any more.
-    """
-    with path.open("w", encoding="utf-8", newline="\n", errors="strict") as file:
-        for row in _image_first(list(rows)):
-            file.write(json.dumps(_record(row, images), ensure_ascii=True) + "\n")
-
-
-def count_sources(path: Path) -> dict[str, int]:
-    """Return how many of a file's records are of which source, found by reading it back."""
-    with path.open(encoding="utf-8") as file:
-        counts = Counter(json.loads(line)["source"] for line in file)
-    return dict(sorted(counts.items()))
+    from sources.sampling import SourcePool
 
 
 def write_companions(folder: Path, doc: Manifest, report: ExportReport, notes: Iterable[str]) -> None:
@@ -59,27 +34,14 @@ def export_warnings(
         found.append(f"{slug}: {sum(reasons.values())} rows that this trainer cannot read were left out of the draw")
     found += [f"{entry.slug} is repeated: {entry.repeat:.1f} epochs of its usable rows" for entry in doc.sources if entry.repeat > 1]
     found += [f"{flag.source}: {flag.licence}: {flag.reason}" for flag in doc.licences.flagged]
-    if images.rotated:
+    if images.rewritten:
         found.append(
-            f"{images.rotated} images carry an EXIF rotation that most trainers ignore and the proxy did not: "
-            f"export them with images={Images.POLICY}"
+            f"{images.rewritten} images that are turned by EXIF, transparent or deeper than 8 bits were written as the proxy saw them: "
+            "trainers would show others"
         )
     if options.images is Images.LINK and images.copied_instead:
         found.append(f"{images.copied_instead} images could not be hard-linked and were copied")
     return tuple(dict.fromkeys(found))
-
-
-def _image_first(rows: list[DrawnRow]) -> list[DrawnRow]:
-    at = next((i for i, row in enumerate(rows) if row.sample.images), 0)
-    return [*rows[at : at + 1], *rows[:at], *rows[at + 1 :]]
-
-
-def _record(row: DrawnRow, images: ImageStore) -> dict[str, Any]:
-    try:
-        return conversation_record(row.sample, row.source, images.store)
-    except RowError as error:
-        where = f"row {row.number} of {row.source}"
-        raise ExportError(f"an image of {where} cannot be read any more ({error}): run `probe sources check {row.source}`") from None
 
 
 def _readme(doc: Manifest, report: ExportReport, notes: Iterable[str]) -> str:
