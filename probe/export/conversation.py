@@ -18,7 +18,7 @@ from sources.sample import ImageRef, Role, Sample, Turn
 IMAGE_PLACE = "<image>"
 OTHER_MEDIA_PLACES = ("<video>", "<audio>")
 
-StoreImage = Callable[[ImageRef], str]
+StoreImage = Callable[[ImageRef], Any]  # what stands for an image in a record: a path, or more
 
 
 def inexpressible(sample: Sample) -> str:
@@ -39,7 +39,7 @@ def inexpressible(sample: Sample) -> str:
 
 
 def conversation_record(sample: Sample, source: str, store_image: StoreImage) -> dict[str, Any]:
-    """Return a sample as a record; `store_image` puts an image into the export and returns its path there."""
+    """Return a sample as a record; `store_image` puts an image into the export and returns what stands for it: its path."""
     paths = [store_image(image) for image in sample.images]
     places = [place for turn in sample.turns for place in turn.image_places]
     return {

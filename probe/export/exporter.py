@@ -24,19 +24,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.export.companions import export_warnings, write_companions
-from probe.export.conversation import conversation_record, inexpressible
+from probe.export.conversation import StoreImage, conversation_record, inexpressible
 from probe.export.drawn_rows import DrawnRows, RowNumber, Unreadable, draw_rows, requested_counts
 from probe.export.image_store import ImageStore
 from probe.export.report import ExportError, ExportOptions, ExportReport, Mode, chosen_seed, refuse_other_shares, row_shares
 from probe.export.staging import staged
 from probe.manifest.document import Manifest
 from sources.problems import RowError
-from sources.sample import ImageRef, Sample
+from sources.sample import Sample
 
 if TYPE_CHECKING:
     from sources.sampling import SourcePool
 
-Record = Callable[[Sample, str, Callable[[ImageRef], str]], Mapping[str, Any]]  # of a sample, its source, and where images go
+Record = Callable[[Sample, str, StoreImage], Mapping[str, Any]]  # of a sample, its source, and where images go
 _NAME_CHARS = 80
 _AT_ONCE = 64  # samples in memory, with the images that their records carry
 
@@ -92,9 +92,9 @@ class Work:
             yield from ((row, fetched[row.source, row.number]) for row in batch)
 
     def records(
-        self, rows: Sequence[RowNumber], record: Record = conversation_record, store: Callable[[ImageRef], str] | None = None
+        self, rows: Sequence[RowNumber], record: Record = conversation_record, store: StoreImage | None = None
     ) -> Iterator[tuple[RowNumber, Mapping[str, Any]]]:
-        """Yield rows as records; `store` puts an image somewhere and returns its path, by default into the export's `images/`.
+        """Yield rows as records; `store` puts an image somewhere, by default into the export's `images/`, and returns what stands for it.
 
         Raises:
             ExportError: an image that was there when the row was drawn cannot be read any more.
@@ -207,6 +207,11 @@ def safe_names(slugs: Collection[str]) -> dict[str, str]:
         taken.add(name.lower())
         names[slug] = name
     return names
+
+
+def rows_written(part: Part) -> int:
+    """Return how many rows a trainer takes that has no way of repeating: those in the file."""
+    return len(part.rows)
 
 
 def phase_files(phases: Mapping[str, Iterable[Part]], ending: str = "jsonl") -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from probe.export.exporter import Exporter, Part, Work, Written
+from probe.export.exporter import Exporter, Work, Written, rows_written
 
 NOTES = (
     "One JSON Lines file a phase, already drawn to the counts above and shuffled: train on the files in order, each once, without any",
@@ -29,11 +29,6 @@ def phase_comments(phases: Iterable[str], file: str) -> tuple[str, ...]:
     """Return what to do with each phase's file, as shell comments, because any trainer may follow."""
     names = [file.format(phase) for phase in phases]
     return tuple(f"# train on {name}" + (", from where the phase before ended" if i else "") for i, name in enumerate(names))
-
-
-def rows_written(part: Part) -> int:
-    """Return how many rows a trainer takes that reads the file once."""
-    return len(part.rows)
 
 
 export = Exporter("jsonl", write, NOTES, rows_written)

@@ -23,7 +23,14 @@ ENTRY_POINT_GROUP = "vlm_source_probe.exporters"
 
 _TARGETS = {
     "jsonl": "probe.export.materialised:export",
+    "webdataset": "probe.export.webdataset:export",
     "llamafactory": "probe.export.llamafactory:export",
+    "llamafactory-v1": "probe.export.llamafactory_v1:export",
+    "ms-swift": "probe.export.ms_swift:export",
+    "trl": "probe.export.trl:export",
+    "datasets": "probe.export.hf_datasets:export",
+    "llava-next": "probe.export.llava_next:export",
+    "vila": "probe.export.vila:export",
 }
 
 
