@@ -19,8 +19,8 @@ for name in ("data", "extras", "hparams"):
     package = types.ModuleType(f"llamafactory.{name}")
     package.__path__ = [str(root / name)]
     sys.modules[package.__name__] = package
-sys.modules["torchaudio"] = types.ModuleType("torchaudio")
-import yaml
+import datasets, peft, transformers, yaml
+sys.modules["torchaudio"] = types.ModuleType("torchaudio")  # mm_plugin imports it; nothing here is heard
 from llamafactory.data.loader import _get_merged_dataset
 from llamafactory.data.mm_plugin import MMPluginMixin
 from llamafactory.hparams.data_args import DataArguments
