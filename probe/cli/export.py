@@ -9,6 +9,7 @@ import click
 
 from probe.cli.manifest import load_manifest, specs_here
 from probe.cli.output import counting, print_json, say
+from probe.export.registry import exporter_names
 from probe.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("manifest", metavar="M")
-@click.option("--trainer", required=True, metavar="T", help="llamafactory, or jsonl for any other.")
+@click.option("--trainer", required=True, metavar="T", help=f"{', '.join(exporter_names())}. jsonl and webdataset serve any other.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="A folder that is empty or not there yet.")
 @click.option(
     "--mode",
