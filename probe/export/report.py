@@ -112,10 +112,10 @@ def refuse_other_shares(requested: Mapping[str, Mapping[str, int]], realised: Ma
         ExportError: one is further away than `tolerance`.
     """
     for phase, counts in requested.items():
-        got = row_shares({phase: realised.get(phase, {})})
-        for slug, share in row_shares({phase: counts}).items():
-            if not math.isclose(got.get(slug, 0.0), share, rel_tol=0.0, abs_tol=tolerance):
+        got, asked = row_shares({phase: realised.get(phase, {})}), row_shares({phase: counts})
+        for slug in sorted(asked, key=lambda slug: got.get(slug, 0.0) - asked[slug]):  # what is short of rows is named first
+            if not math.isclose(got.get(slug, 0.0), asked[slug], rel_tol=0.0, abs_tol=tolerance):
                 raise ExportError(
-                    f"{slug} would be {got.get(slug, 0.0):.2%} of {phase} and the manifest asks for {share:.2%}, "
+                    f"{slug} would be {got.get(slug, 0.0):.2%} of {phase} and the manifest asks for {asked[slug]:.2%}, "
                     f"which is more than {tolerance:.2%} away: use mode exact, which writes the rows of small sources again"
                 )
