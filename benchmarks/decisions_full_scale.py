@@ -94,7 +94,7 @@ def proxy_of(scale: str, model: Path) -> ProxySpec:
 
     if scale == PROXY:
         tiny = proxy_spec("tiny")
-        return replace(tiny, recipe=replace(tiny.recipe, learning_rate=1e-3, batch_size=1, warmup_steps=16))
+        return replace(tiny, recipe=replace(tiny.recipe, learning_rate=2e-3, batch_size=1, warmup_steps=16))
     spec = proxy_spec(str(model))
     recipe = replace(spec.recipe, scope=Scope.FULL_LANGUAGE, learning_rate=1e-3, batch_size=16, warmup_steps=20, max_length=512)
     return replace(spec, name="full", recipe=recipe)
