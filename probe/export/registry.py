@@ -24,6 +24,7 @@ ENTRY_POINT_GROUP = "vlm_source_probe.exporters"
 _TARGETS = {
     "jsonl": "probe.export.materialised:export",
     "webdataset": "probe.export.webdataset:export",
+    "internvl": "probe.export.internvl:export",
     "llamafactory": "probe.export.llamafactory:export",
     "llamafactory-v1": "probe.export.llamafactory_v1:export",
     "ms-swift": "probe.export.ms_swift:export",
