@@ -15,10 +15,9 @@ def as_text(out: Path, report) -> str:
     parts = ["$ commands", *report.commands]
     for path in sorted(path for path in out.rglob("*") if path.is_file() and path.relative_to(out).as_posix() not in OURS):
         parts.append(f"== {path.relative_to(out).as_posix()}")
-        try:
-            parts += [path.read_text(encoding="utf-8")] if "images" not in path.relative_to(out).parts else []
-        except UnicodeDecodeError:  # a tar, a parquet file: other versions of a library may write other bytes
-            parts.append("(binary)")
+        if "images" not in path.relative_to(out).parts:
+            data = path.read_bytes()
+            parts.append("(binary)" if b"\0" in data else data.decode())  # a tar, a parquet file: other versions may write other bytes
     return "\n".join(parts) + "\n"
 
 
