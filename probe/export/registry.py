@@ -24,7 +24,6 @@ ENTRY_POINT_GROUP = "vlm_source_probe.exporters"
 _TARGETS = {
     "jsonl": "probe.export.materialised:export",
     "webdataset": "probe.export.webdataset:export",
-    "internvl": "probe.export.internvl:export",
     "llamafactory": "probe.export.llamafactory:export",
     "llamafactory-v1": "probe.export.llamafactory_v1:export",
     "ms-swift": "probe.export.ms_swift:export",
@@ -32,6 +31,14 @@ _TARGETS = {
     "datasets": "probe.export.hf_datasets:export",
     "llava-next": "probe.export.llava_next:export",
     "vila": "probe.export.vila:export",
+    "internvl": "probe.export.internvl:export",
+    "energon": "probe.export.energon:export",
+    "qwen-vl": "probe.export.qwen_vl:export",
+    "axolotl": "probe.export.axolotl:export",
+    "streaming": "probe.export.streaming:export",
+    "nemo": "probe.export.nemo:export",
+    "xtuner": "probe.export.xtuner:export",
+    "open-instruct": "probe.export.open_instruct:export",
 }
 
 
