@@ -6,7 +6,7 @@
 
 Format: `docs/source/advanced/epochized_blending.md`, `metadataset/metadataset_v2.py`. `repetitions` may be broken, but is then rounded
 down in every worker by itself (`wrappers/repeat_dataset.py`); so what is left after whole repetitions is an entry of its own, over the
-head of the same shards (`subset`), and an epoch has the counts wanted with any number of workers. Subsets and repetitions need 7.3 or newer.
+head of the same shards (`subset`), and an epoch has the counts wanted with any number of workers.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from sources.sample import ImageRef
 NOTES = (
     "Train one epoch on each phase's metadataset, in order, each from where the one before ended:",
     '`get_train_dataset("phase-1.yaml", worker_config=..., batch_size=..., repeat=False, ...)` with a task encoder whose `cookers` hold',
-    "`Cooker(cook_conversation)` of `cooker.py`. Without `repeat=False` the same blend begins anew and never ends. The shards are prepared:",
-    "do not run `energon prepare` on them unless you change them, and then with `--split-ratio 1,0,0`.",
+    "`Cooker(cook_conversation)` of `cooker.py`. Without `repeat=False` the same blend begins anew and never ends. The shards are",
+    "prepared: run `energon prepare` on them only if you change them, and then with `--split-ratio 1,0,0`.",
 )
 SCRIPT = '''"""Conversations from this folder's crude samples: cookers = [Cooker(cook_conversation)] in your task encoder."""
 

@@ -47,7 +47,7 @@ class _Shard:
         self.samples: list[tuple[str, int, int]] = []  # key, first byte, bytes
         self.parts: list[tuple[int, str, int, int]] = []  # sample, field, first byte of its content, bytes
         self._folder = folder
-        self._tar = opened.enter_context(tarfile.open(folder / self.name, "w", format=tarfile.USTAR_FORMAT))
+        self._tar = opened.enter_context(tarfile.TarFile(folder / self.name, "w", format=tarfile.USTAR_FORMAT))
 
     @property
     def size(self) -> int:

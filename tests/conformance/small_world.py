@@ -12,6 +12,7 @@ from sources.spec import SourceSpec
 SIZES = {"big/web": 400, "mid/chart": 60, "tiny/ocr": 7, "text/chat": 30}
 PHASES = ({"big/web": 150, "mid/chart": 90, "tiny/ocr": 33, "text/chat": 27}, {"big/web": 20, "mid/chart": 200, "tiny/ocr": 1})
 TOTALS = {slug: sum(phase.get(slug, 0) for phase in PHASES) for slug in SIZES}
+TEXT_ONLY = {"open-instruct"}  # trainers of language models: tested on sources without images
 HOSTILE = "no: [*yes*] $(touch pwned) `x` \"q\" 'a', {#}\n/é😀"
 
 

@@ -3,6 +3,7 @@
 import json
 import random
 import struct
+from itertools import pairwise
 
 from tests.conformance.trained_rows import TrainedRow
 
@@ -15,7 +16,7 @@ def samples(folder):
         number = struct.unpack_from("<I", data)[0]
         assert number == shard["samples"]
         offsets = struct.unpack_from(f"<{number + 1}I", data, 4)
-        for begin, end in zip(offsets, offsets[1:], strict=False):
+        for begin, end in pairwise(offsets):
             names = shard["column_names"]
             sizes = struct.unpack_from(f"<{len(names)}I", data, begin)
             at, sample = begin + 4 * len(names), {}
