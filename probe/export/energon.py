@@ -89,9 +89,13 @@ def _samples(work: Work, part: Part) -> Iterator[Members]:
 
 def _entries(phase: str, part: Part) -> list[dict[str, Any]]:
     copies, rest = copies_and_rest(part)
-    entry = {"path": f"{phase}/{part.name}", "subflavors": {"source": part.source}}
-    whole = {"repetitions": copies, **entry}
-    return [whole, {"repetitions": 1, **entry, "subset": {"range": [0, rest]}}] if rest else [whole]
+    whole = _entry(phase, part, copies)
+    return [whole, {**_entry(phase, part, 1), "subset": {"range": [0, rest]}}] if rest else [whole]
+
+
+def _entry(phase: str, part: Part, repetitions: int) -> dict[str, Any]:
+    # A mapping of its own each time: YAML would write one that comes twice as an alias, which Energon's reader does not take.
+    return {"repetitions": repetitions, "path": f"{phase}/{part.name}", "subflavors": {"source": part.source}}
 
 
 def _comment(phase: str, number: int) -> str:
