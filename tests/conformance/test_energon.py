@@ -1,5 +1,6 @@
 """Megatron-Energon itself reads what was exported for it: its parser, its loader with several workers' shares, its own index."""
 
+import json
 from collections import Counter
 
 import pytest
@@ -93,7 +94,8 @@ def test_an_epoch_holds_the_counts_whoever_shares_it(out, ranks):
 
 
 def test_our_index_is_the_one_that_energon_prepares(tmp_path):
-    samples = [[("json", b"{}" * number), *((f"{place}.bin", b"x" * 700) for place in range(number % 3))] for number in range(1, 30)]
+    images = [[(f"{place}.bin", b"x" * 700) for place in range(number % 3)] for number in range(29)]
+    samples = [[("json", json.dumps({"n": "x" * number}).encode()), *shown] for number, shown in enumerate(images)]
     write_energon(tmp_path / "shards", samples, shard_bytes=10_000)
     assert len(list((tmp_path / "shards").glob("*.tar"))) > 2
     ours, theirs = ask("energon", PREPARE, tmp_path / "shards")
