@@ -19,7 +19,6 @@ from probe.export.exporter import Exporter, Part, Work, Written, copies_and_rest
 from probe.export.llava_record import llava_record
 from probe.export.phase_commands import chained
 from probe.export.ratios import ratio
-from probe.export.readable import image_in_an_answer, readable_by
 from sources.sample import Sample
 
 NOTES = (
@@ -79,4 +78,4 @@ def _command(phase: str, model: str) -> str:
     )
 
 
-export = Exporter("internvl", write, NOTES, unreadable=readable_by(image_in_an_answer))
+export = Exporter("internvl", write, NOTES)

@@ -17,7 +17,7 @@ from typing import Any
 from probe.export.exporter import Exporter, Part, Work, Written, phase_files
 from probe.export.phase_commands import chained
 from probe.export.ratios import ratio
-from probe.export.readable import image_in_an_answer, literal, readable_by
+from probe.export.readable import literal, readable_by
 
 COLUMNS = {"messages": "messages", "images": "images", "videos": "videos"}
 TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant", "system_tag": "system"}
@@ -52,4 +52,4 @@ def _command(phase: str, model: str) -> str:
     )
 
 
-export = Exporter("nemo", write, NOTES, unreadable=readable_by(image_in_an_answer, literal(("<image>", "<video>"))))
+export = Exporter("nemo", write, NOTES, unreadable=readable_by(literal(("<image>", "<video>"))))

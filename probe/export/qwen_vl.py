@@ -16,7 +16,6 @@ import json
 from probe.export.exporter import Exporter, Part, Work, Written, copies_and_rest, phase_files
 from probe.export.llava_record import inexpressible_without_system, llava_record
 from probe.export.phase_commands import chained
-from probe.export.readable import image_in_an_answer, readable_by
 
 NOTES = (
     "Run the commands in this folder, one phase after the other, each for one epoch. QWEN is the folder `qwen-vl-finetune` of Qwen's",
@@ -95,4 +94,4 @@ def _command(phase: str, model: str, uses: str) -> str:
     )
 
 
-export = Exporter("qwen-vl", write, NOTES, draws, unreadable=readable_by(inexpressible_without_system, image_in_an_answer))
+export = Exporter("qwen-vl", write, NOTES, draws, unreadable=inexpressible_without_system)

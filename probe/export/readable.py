@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from probe.export.conversation import inexpressible
 from probe.export.drawn_rows import Unreadable
-from sources.sample import Role, Sample
+from sources.sample import Sample
 
 
 def readable_by(*checks: Unreadable) -> Unreadable:
@@ -17,13 +17,6 @@ def readable_by(*checks: Unreadable) -> Unreadable:
         return next((reason for check in (inexpressible, *checks) if (reason := check(sample))), "")
 
     return first_reason
-
-
-def image_in_an_answer(sample: Sample) -> str:
-    """Return a reason where an image stands elsewhere than in a user's turn: many trainers look for images only there."""
-    if any(turn.image_places for turn in sample.turns if turn.role is not Role.USER):
-        return "an image stands in an answer, and this trainer puts images only into questions"
-    return ""
 
 
 def any_image(sample: Sample) -> str:

@@ -22,7 +22,7 @@ from probe.export.conversation import IMAGE_PLACE, StoreImage, conversation_reco
 from probe.export.exporter import Exporter, Part, Work, Written, phase_files
 from probe.export.phase_commands import chained
 from probe.export.ratios import ratio
-from probe.export.readable import image_in_an_answer, literal, readable_by
+from probe.export.readable import literal, readable_by
 from sources.images import image_facts
 from sources.sample import ImageRef, Sample
 
@@ -103,4 +103,4 @@ def _command(phase: str, model: str) -> str:
     return f"PHASE={phase} MODEL={model} WORK_DIR=output/{phase} PYTHONPATH=. torchrun --nproc-per-node=GPUS TRAIN.py"
 
 
-export = Exporter("xtuner", write, NOTES, unreadable=readable_by(image_in_an_answer, literal(OWN_PLACES)))
+export = Exporter("xtuner", write, NOTES, unreadable=readable_by(literal(OWN_PLACES)))

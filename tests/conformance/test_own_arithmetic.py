@@ -53,24 +53,20 @@ def test_qwen_refuses_repeats_that_its_percentages_cannot_express_and_names_the_
         find_exporter("qwen-vl")(doc, {**pools, **large}, tmp_path / "out", options=ExportOptions(mode=Mode.NATIVE, tolerance=1e-7))
 
 
+def user(text):
+    return {"role": "user", "content": text}
+
+
 def odd_source(root: Path) -> SourceSpec:
-    """Chat rows: a system turn before an image, an image in an answer, a place of another trainer's, and a plain one."""
+    """Chat rows: a system turn before an image, a place of another trainer's in capitals or not, and a plain one."""
     (root / "img").mkdir(parents=True)
     (root / "img" / "a.bmp").write_bytes(bitmap((1, 2, 3)))
-    ask, answer = {"role": "user", "content": "<image> What?"}, {"role": "assistant", "content": "Red."}
+    ask, answer = user("<image> What?"), {"role": "assistant", "content": "Red."}
+    image = "img/a.bmp"
     rows = [
-        {"id": "system", "messages": [{"role": "system", "content": "Be brief."}, ask, answer], "images": ["img/a.bmp"]},
-        {
-            "id": "answer",
-            "messages": [{"role": "user", "content": "Draw."}, {"role": "assistant", "content": "<image>"}],
-            "images": ["img/a.bmp"],
-        },
-        {"id": "literal", "messages": [{"role": "user", "content": "What is <img_context>?"}, answer], "images": []},
-        {
-            "id": "plain",
-            "messages": [ask, answer, {"role": "user", "content": "And <image>?"}, answer],
-            "images": ["img/a.bmp", "img/a.bmp"],
-        },
+        {"id": "system", "messages": [{"role": "system", "content": "Be brief."}, ask, answer], "images": [image]},
+        {"id": "literal", "messages": [user("What is <img_context>?"), answer], "images": []},
+        {"id": "plain", "messages": [ask, answer, user("And <image>?"), answer], "images": [image, image]},
     ]
     (root / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return SourceSpec("odd", "chat", str(root / "data.jsonl"), str(root))
@@ -83,9 +79,9 @@ def odd_source(root: Path) -> SourceSpec:
         ("qwen-vl", {"literal", "plain"}),
         ("nemo", {"system", "literal", "plain"}),
         ("xtuner", {"system", "plain"}),
-        ("axolotl", {"system", "answer", "literal", "plain"}),
-        ("energon", {"system", "answer", "literal", "plain"}),
-        ("streaming", {"system", "answer", "literal", "plain"}),
+        ("axolotl", {"system", "literal", "plain"}),
+        ("energon", {"system", "literal", "plain"}),
+        ("streaming", {"system", "literal", "plain"}),
     ],
 )
 def test_rows_that_a_trainer_would_read_as_others_are_left_out(trainer, read, tmp_path):
@@ -93,7 +89,7 @@ def test_rows_that_a_trainer_would_read_as_others_are_left_out(trainer, read, tm
     report = find_exporter(trainer)(manifest_for(pools, ({"odd": 12},)), pools, tmp_path / "out")
     rows = trained_rows(trainer, tmp_path / "out", "phase-1")
     assert {row.id for row in rows} == read
-    assert sum(report.excluded.get("odd", {}).values()) == 4 - len(read)
+    assert sum(report.excluded.get("odd", {}).values()) == 3 - len(read)
     roles = {row.id: [role for role, _ in row.turns] for row in rows}
     assert roles.get("system", ["system"])[0] == "system"
     assert Counter(len(row.images) for row in rows if row.id == "plain").keys() == {2}
