@@ -47,7 +47,8 @@ def _mixture(doc: Manifest) -> Iterator[str]:
     width = max(len(entry.slug) for entry in doc.sources)
     for phase in doc.phases:
         yield ""
-        yield f"{phase.name}: {phase.share:.1%} of the budget, {sum(phase.counts.values()):,} rows"
+        again = "; the learning rate starts again" if phase.restarts else ""
+        yield f"{phase.name}: {phase.share:.1%} of the budget, {sum(phase.counts.values()):,} rows{again}"
         for slug, weight in sorted(phase.weights.items(), key=lambda item: (-item[1], item[0])):
             interval = doc.weights.get(slug) if len(doc.phases) == 1 else None
             between = f" [{interval.low:.1%}, {interval.high:.1%}]" if interval else ""
