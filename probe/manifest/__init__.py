@@ -27,9 +27,10 @@ from probe.manifest.document import (
 )
 from probe.manifest.licences import LicenceError, effective_licence, flag_member, normalise_licence, summarise_licences
 from probe.manifest.markdown import mixture_markdown
+from probe.manifest.rows import RowsNow, rows_now
 from probe.manifest.show import manifest_lines
 from probe.manifest.show_diff import diff_lines, value_text
-from probe.manifest.verify import Finding, RowsNow, VerifyReport, rows_now, verify_manifest
+from probe.manifest.verify import Finding, VerifyReport, verify_manifest
 from probe.manifest.write import ManifestError, manifest_json, manifest_schema, parse_manifest, read_manifest, write_manifest
 
 __all__ = [
