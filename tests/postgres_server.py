@@ -6,6 +6,7 @@ Its data are thrown away, so it never waits for the disk. As root, which Postgre
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,37 +36,39 @@ def postgres_server() -> Iterator[str]:
     if importlib.util.find_spec("psycopg") is None:
         raise NoServerError("psycopg is not installed (pip install -e '.[dev]')")
     folder = Path(tempfile.mkdtemp(prefix="probe-pg-", dir="/tmp"))  # a socket's path has to be short
+    url = sa.URL.create("postgresql+psycopg", username="probe", database="postgres", query={"host": str(folder)})
     server = None
     try:
-        user = _user(folder)
-        programs = _programs(folder, user)
+        server = _start(folder)
+        _wait(url, server, folder / "log")
+        yield url.render_as_string(hide_password=False)
+    finally:
+        if server is not None:
+            _stop(server)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(folder: Path) -> subprocess.Popen[bytes]:
+    user = _user(folder)
+    programs = _programs(folder, user)
+    try:
+        made = ["--auth=trust", "--username=probe", "--no-sync", "--encoding=UTF8", "--locale=C"]
         subprocess.run(
-            [
-                programs / "initdb",
-                "--pgdata",
-                folder / "data",
-                *["--auth=trust", "--username=probe", "--no-sync", "--encoding=UTF8", "--locale=C"],
-            ],
-            check=True,
-            capture_output=True,
-            timeout=PATIENCE_S,
-            **user,
+            [programs / "initdb", "--pgdata", folder / "data", *made], check=True, capture_output=True, timeout=PATIENCE_S, **user
         )
         with (folder / "log").open("w") as log:
             options = [word for setting in SETTINGS for word in ("-c", setting)]
-            server = subprocess.Popen(
-                [programs / "postgres", "-D", folder / "data", "-k", folder, *options], stdout=log, stderr=log, **user
-            )
-        url = sa.URL.create("postgresql+psycopg", username="probe", database="postgres", query={"host": str(folder)})
-        _wait(url, server, folder / "log")
-        yield url.render_as_string(hide_password=False)
+            return subprocess.Popen([programs / "postgres", "-D", folder / "data", "-k", folder, *options], stdout=log, stderr=log, **user)
     except (OSError, subprocess.SubprocessError) as error:
         raise NoServerError(f"PostgreSQL does not start: {getattr(error, 'stderr', b'') or error}") from error
-    finally:
-        if server is not None:
-            server.terminate()
-            server.kill() if _outlasts(server) else None
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    server.send_signal(signal.SIGINT)  # at once, without waiting for connections
+    try:
+        server.wait(10)
+    except subprocess.TimeoutExpired:
+        server.kill()
 
 
 def _wait(url: sa.URL, server: subprocess.Popen[bytes], log: Path) -> None:
@@ -81,14 +84,6 @@ def _wait(url: sa.URL, server: subprocess.Popen[bytes], log: Path) -> None:
                 time.sleep(0.1)
     finally:
         engine.dispose()
-
-
-def _outlasts(server: subprocess.Popen[bytes]) -> bool:
-    try:
-        server.wait(10)
-    except subprocess.TimeoutExpired:
-        return True
-    return False
 
 
 def _user(folder: Path) -> Mapping[str, Any]:

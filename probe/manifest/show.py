@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from probe.manifest.document import ConfirmedGain, DrawEntry, Manifest, SourceEntry, WatchedGain
+from probe.manifest.terms import mixture_terms
 from sources.estimate import Estimate
 
 
@@ -108,9 +109,13 @@ def _outside(doc: Manifest) -> Iterator[str]:
 
 def _licences(doc: Manifest) -> Iterator[str]:
     yield ""
+    terms = mixture_terms(doc)
     yield f"licences: {doc.licences.expression}"
+    yield f"  {terms.sentence()}"
     for flag in doc.licences.flagged:
         yield f"  {flag.source}: {flag.licence}: {flag.reason}"
+    for conflict in terms.conflicts:
+        yield f"  conflict: {conflict}"
 
 
 def _warnings(doc: Manifest) -> Iterator[str]:

@@ -112,13 +112,19 @@ def _source_records(workspace: Workspace, store: Store, found: Search) -> list[S
 
 
 def keep_manifest(workspace: Workspace, store: Store, doc: Manifest) -> Path:
-    """Write a manifest into the workspace and the store; return its file. Where the same decision was made before, that one stays."""
-    from probe.manifest.write import manifest_json, parse_manifest, write_manifest
+    """Write a manifest and its card into the workspace and the store; return its file.
+
+    Where the same decision was made before, that one stays.
+    """
+    from probe.manifest.write import manifest_json, parse_manifest, write_card, write_manifest
 
     known = store.manifest(doc.hash)
     if known is not None:
-        return write_manifest(parse_manifest(known.json), workspace.manifests)
+        doc = parse_manifest(known.json)
+    write_card(doc, workspace.manifests)
     path = write_manifest(doc, workspace.manifests)
+    if known is not None:
+        return path
     store.put_manifest(ManifestRecord(doc.hash, doc.study.name, manifest_json(doc), doc.provenance.created_at))
     return path
 
