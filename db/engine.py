@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,17 @@ def reading(engine: sa.Engine) -> sa.Engine:
     if engine.dialect.name == "postgresql":
         return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     return engine
+
+
+def clock_of(engine: sa.Engine) -> Callable[[], float]:
+    """Return the clock that leases go by, in epoch seconds: this machine's, or that of the server that several machines share."""
+    if engine.dialect.name != "postgresql":
+        return time.time
+    with engine.connect() as connection:
+        before = time.time()
+        server = float(connection.execute(sa.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+        ahead = server - (before + time.time()) / 2
+    return lambda: time.time() + ahead
 
 
 def insert_new(connection: sa.Connection, table: Any) -> Any:

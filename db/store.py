@@ -23,7 +23,7 @@ from db import outcomes as outcome_tables
 from db import plan as planning
 from db import studies as study_tables
 from db.clock import iso_time
-from db.engine import open_engine, reading, writing
+from db.engine import clock_of, open_engine, reading, writing
 from db.errors import StoreError
 from db.upgrade import check_version, upgrade
 from db.values import (
@@ -64,13 +64,18 @@ class Store:
         self._clock = clock
 
     @classmethod
-    def open(cls, url_or_path: str | Path, read_only: bool = False, clock: Callable[[], float] = time.time) -> Self:
-        """Open the store at a file or database URL; unless read-only, create it and bring it up to date. `clock` gives epoch seconds."""
+    def open(cls, url_or_path: str | Path, read_only: bool = False, clock: Callable[[], float] | None = None) -> Self:
+        """Open the store at a file or database URL; unless read-only, create it and bring it up to date.
+
+        `clock` gives epoch seconds; by default the database server's, so that machines whose clocks differ agree on leases, or this
+        machine's where the database is a file.
+        """
         is_url = isinstance(url_or_path, str) and "://" in url_or_path
         engine = open_engine(str(url_or_path) if is_url else sa.URL.create("sqlite", database=str(url_or_path)), read_only)
-        store = cls(engine, read_only, clock)
+        store = cls(engine, read_only, clock or time.time)
         try:
             with _told():
+                store._clock = clock or clock_of(engine)
                 (check_version if read_only else upgrade)(engine)
         except BaseException:
             store.close()

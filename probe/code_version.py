@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import platform
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 DISTRIBUTION = "vlm-source-probe"
+MATTERING = ("numpy", "optuna", "peft", "pillow", "safetensors", "scikit-learn", "scipy", "tokenizers", "torch", "transformers")
 SOURCE_TREE = Path(__file__).resolve().parents[1]
 
 
@@ -31,6 +34,15 @@ def code_version(root: Path = SOURCE_TREE) -> CodeVersion:
     """Return the version of the source tree at `root`; an installed package's folder is no checkout, whatever lies around it."""
     commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else ""
     return CodeVersion(version(DISTRIBUTION), commit, bool(commit and _git(root, "status", "--porcelain", "--untracked-files=no")))
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages here that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name in MATTERING:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _git(root: Path, *words: str) -> str:

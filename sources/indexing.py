@@ -34,11 +34,11 @@ _LAYOUT = 4
 _KEPT = ("ids", "names", "reasons", "rows", "places", "by_row", "place_images", "begins")
 
 
-def index_key(spec: SourceSpec) -> str:
-    """Return what names the index of a source, whatever its view options."""
+def index_key(spec: SourceSpec, known: str = "") -> str:
+    """Return what names the index of a source, whatever its view options; `known` is a fingerprint, by default that of now."""
     spec = spec.unviewed()
     reader = find_reader(spec.format)
-    return content_hash([_LAYOUT, fingerprint(spec), reader.name, reader.version, IMAGE_POLICY, FULL_DECODE_IMAGES, HASHED_IMAGES])
+    return content_hash([_LAYOUT, known or fingerprint(spec), reader.name, reader.version, IMAGE_POLICY, FULL_DECODE_IMAGES, HASHED_IMAGES])
 
 
 def open_index(rows: Rows, spec: SourceSpec, cache_dir: Path | None, progress: Progress | None, jobs: int = 1) -> RowIndex:

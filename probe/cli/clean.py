@@ -14,6 +14,7 @@ import click
 
 from probe.cli.output import bytes_text, listing_options, print_listing
 from probe.workspace import Workspace
+from sources.difficulty import OPTION as ORDER
 
 if TYPE_CHECKING:
     from db.store import Store
@@ -33,7 +34,9 @@ class Leftover:
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Print what would be removed and remove nothing.")
-@click.option("--all", "everything", is_flag=True, help="Also features and indexes that are in use; they are made again when needed.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Also features, indexes and losses that are in use; they are made again when needed."
+)
 @listing_options
 @click.pass_obj
 def command(workspace: Workspace, dry_run: bool, everything: bool, form: str) -> None:
@@ -65,9 +68,11 @@ def leftovers(workspace: Workspace, everything: bool = False) -> list[Leftover]:
             found += _features(workspace, weights, everything)
             found += _unfinished(workspace)
             found += _pools(workspace, [record.spec.path for record in store.sources()])
+            found += _orders(workspace, [record.spec.option(ORDER) for record in store.sources()])
             found += _logs(workspace, {study.name for study in studies})
             if everything:
                 found += [_leftover("index", path) for path in workspace.indexes.glob("index-*")]
+                found += [_leftover("losses", path) for path in _folders(workspace.difficulty) if _is_stale(path)]
     return found
 
 
@@ -121,6 +126,7 @@ def _unfinished(workspace: Workspace) -> Iterator[Leftover]:
         for path in folder.glob(".*"):
             if _is_stale(path):
                 yield _leftover("unfinished", path)
+    yield from (_leftover("unfinished", path) for path in workspace.difficulty.glob("*/.*") if _is_stale(path))
 
 
 def _pools(workspace: Workspace, paths: list[str]) -> Iterator[Leftover]:
@@ -129,6 +135,14 @@ def _pools(workspace: Workspace, paths: list[str]) -> Iterator[Leftover]:
     for pool in _folders(workspace.pools):
         if pool not in needed and all(_is_stale(folder) for folder in (pool, *_folders(pool))):
             yield _leftover("pool", pool)
+
+
+def _orders(workspace: Workspace, options: list[str]) -> Iterator[Leftover]:
+    """Yield orders by difficulty that no source's pools are cut from any more."""
+    needed = {f"difficulty-{option.partition(':')[0]}" for option in options if option}
+    for path in workspace.indexes.glob("difficulty-*"):
+        if path.name not in needed and _is_stale(path):
+            yield _leftover("order", path)
 
 
 def _logs(workspace: Workspace, studies: set[str]) -> Iterator[Leftover]:

@@ -15,9 +15,9 @@ from probe.workspace import Workspace
 
 if TYPE_CHECKING:
     from db.store import Store
-    from probe.manifest.document import Manifest
-    from probe.manifest.verify import RowsNow, VerifyReport
-    from probe.study.decontamination import Cleaner
+    from probe.manifest.document import Manifest, SourceEntry
+    from probe.manifest.rows import RowsNow
+    from probe.manifest.verify import VerifyReport
     from sources.spec import SourceSpec
 
 
@@ -54,11 +54,14 @@ def show(workspace: Workspace, manifest: str, as_json: bool) -> None:
 @command.command()
 @click.argument("manifest", metavar="M")
 @click.option("--quick", is_flag=True, help="Compare hashes of files only; do not read rows and images again.")
+@click.option("--again", is_flag=True, help="Read all rows and images again, also where files have the size and time that they had.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def verify(workspace: Workspace, manifest: str, quick: bool, as_json: bool) -> None:
+def verify(workspace: Workspace, manifest: str, quick: bool, again: bool, as_json: bool) -> None:
     """Check that what a manifest was decided on is still what lies on disk; exit code 1 when something changed."""
-    report = verify_here(workspace, load_manifest(workspace, manifest), quick)
+    if quick and again:
+        raise click.UsageError("--quick reads no rows, --again reads all of them: give one of them.")
+    report = verify_here(workspace, load_manifest(workspace, manifest), quick, again)
     if as_json:
         from db.documents import to_document
 
@@ -118,24 +121,32 @@ def specs_here(store: Store, doc: Manifest) -> dict[str, SourceSpec]:
     return found
 
 
-def verify_here(workspace: Workspace, doc: Manifest, quick: bool) -> VerifyReport:
+def verify_here(workspace: Workspace, doc: Manifest, quick: bool, again: bool = False) -> VerifyReport:
     """Compare a manifest with the sources and benchmarks of a workspace."""
     from probe.manifest import verify_manifest
-    from probe.study.decontamination import cleaner_of
 
     with workspace.open_store() as store:
-        specs = specs_here(store, doc)
-        rows = None if quick else _read_rows(workspace, cleaner_of(store, doc.study.clean_of, workspace.indexes))
-        return verify_manifest(doc, specs, read_rows=rows, benchmark_fingerprint=None if quick else _benchmark_fingerprint(store))
+        return verify_manifest(
+            doc,
+            specs_here(store, doc),
+            read_rows=None if quick else _read_rows(workspace, store, doc, again),
+            benchmark_fingerprint=None if quick else _benchmark_fingerprint(store),
+            on_source=lambda slug, number, of: click.echo(f"source {number} of {of}: {slug}", err=True),
+        )
 
 
-def _read_rows(workspace: Workspace, cleaner: Cleaner) -> Callable[[SourceSpec], RowsNow]:
-    from probe.manifest import RowsNow
-    from sources.sampling import SourcePool
+def _read_rows(workspace: Workspace, store: Store, doc: Manifest, again: bool) -> Callable[[SourceSpec, SourceEntry], RowsNow]:
+    from probe.manifest import rows_now
+    from probe.study.decontamination import cleaner_of
+    from sources.problems import SourceError
 
-    def read(spec: SourceSpec) -> RowsNow:
+    def read(spec: SourceSpec, entry: SourceEntry) -> RowsNow:
+        try:
+            cleaner = cleaner_of(store, doc.study.clean_of, workspace.indexes)
+        except ProbeError as error:
+            raise SourceError(str(error)) from error
         with counting(f"reading {spec.slug}") as progress:
-            return RowsNow.of(cleaner.clean(SourcePool.open(spec, workspace.indexes, progress), progress))
+            return rows_now(spec, entry, workspace.indexes, progress, lambda pool: cleaner.clean(pool, progress), again)
 
     return read
 

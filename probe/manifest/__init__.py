@@ -27,10 +27,12 @@ from probe.manifest.document import (
 )
 from probe.manifest.licences import LicenceError, effective_licence, flag_member, normalise_licence, summarise_licences
 from probe.manifest.markdown import mixture_markdown
+from probe.manifest.rows import RowsNow, rows_now
 from probe.manifest.show import manifest_lines
 from probe.manifest.show_diff import diff_lines, value_text
-from probe.manifest.verify import Finding, RowsNow, VerifyReport, rows_now, verify_manifest
-from probe.manifest.write import ManifestError, manifest_json, manifest_schema, parse_manifest, read_manifest, write_manifest
+from probe.manifest.terms import MixtureTerms, mixture_terms
+from probe.manifest.verify import Finding, VerifyReport, verify_manifest
+from probe.manifest.write import ManifestError, manifest_json, manifest_schema, parse_manifest, read_manifest, write_card, write_manifest
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -49,6 +51,7 @@ __all__ = [
     "Manifest",
     "ManifestDiff",
     "ManifestError",
+    "MixtureTerms",
     "ObjectiveEntry",
     "OptimiserEntry",
     "OutsideEntry",
@@ -71,6 +74,7 @@ __all__ = [
     "manifest_lines",
     "manifest_schema",
     "mixture_markdown",
+    "mixture_terms",
     "normalise_licence",
     "parse_manifest",
     "phase_counts",
@@ -79,5 +83,6 @@ __all__ = [
     "summarise_licences",
     "value_text",
     "verify_manifest",
+    "write_card",
     "write_manifest",
 ]

@@ -37,6 +37,10 @@ if TYPE_CHECKING:  # the store's values import numpy, which reading a manifest d
     from db.values import BenchmarkRecord, EffectRow, SourceRecord, StudyRecord
 
 ILLUSTRATION = "illustration, not evidence: the proxy is the bundled one, which is no stand-in for a real model on your own data"
+HOW_TO_VERIFY = (
+    "Register each source under its slug (`probe sources add SLUG --path ...`) and each benchmark, then run `probe manifest verify` on "
+    "this file: it reads files, rows, images and benchmarks again and names what changed. The hash is said in the schema (`hash`)."
+)
 NOT_CONFIRMED = "not confirmed: the gain is predicted on the items that were searched on, so it is no claim"
 
 
@@ -73,6 +77,7 @@ def build_manifest(
     provenance: Provenance,
     readers: Mapping[str, ReaderEntry] | None = None,
     effects: Sequence[EffectRow] = (),
+    effect_seeds: Mapping[str, int] | None = None,
     tokens_per_row: Mapping[str, float] | None = None,
     level: float = 0.90,
     noise_floor: float | None = None,
@@ -81,7 +86,8 @@ def build_manifest(
     """Return the manifest of a decision; it is checked when it is written.
 
     `metric` is that of the ranking's `effects`, `objective_metric` that of the gains. `readers` maps a slug to the reader that read
-    it; by default the format's reader of this version. Sources that no phase uses may be given: they are listed with 0 rows.
+    it; by default the format's reader of this version. `effect_seeds` are the seeds that each arm was run with.
+    Sources that no phase uses may be given: they are listed with 0 rows.
 
     Raises:
         LicenceError: a source's licence is no SPDX expression.
@@ -98,6 +104,8 @@ def build_manifest(
             rows,
             found.get(record.spec.slug),
             (tokens_per_row or {}).get(record.spec.slug),
+            effect_seeds,
+            clean=bool(study.clean_of),
         )
         for record in ordered
     )
@@ -125,10 +133,19 @@ def build_manifest(
 
 
 def source_entry(
-    record: SourceRecord, reader: ReaderEntry, rows: Mapping[str, int], effect: EffectRow | None = None, tokens_per_row: float | None = None
+    record: SourceRecord,
+    reader: ReaderEntry,
+    rows: Mapping[str, int],
+    effect: EffectRow | None = None,
+    tokens_per_row: float | None = None,
+    effect_seeds: Mapping[str, int] | None = None,
+    clean: bool = False,
 ) -> SourceEntry:
-    """Return a source's entry; `rows` maps every chosen source to its rows over all phases."""
-    spec, chosen = record.spec, rows.get(record.spec.slug, 0)
+    """Return a source's entry; `rows` maps every chosen source to its rows over all phases, `effect_seeds` every arm to its seeds.
+
+    With `clean`, the record was made without the rows that hold a benchmark's item.
+    """
+    spec, chosen, excluded = record.spec, rows.get(record.spec.slug, 0), dict(record.excluded)
     part = spec.option("subsource")
     return SourceEntry(
         slug=spec.slug,
@@ -143,7 +160,7 @@ def source_entry(
         hub_id=spec.hub_id,
         subset=spec.subset,
         revision=spec.revision,
-        excluded=dict(record.excluded),
+        excluded=excluded,
         content=record.content,
         tokens=None if tokens_per_row is None else round(chosen * tokens_per_row),
         effect=effect.effect if effect else None,
@@ -153,6 +170,9 @@ def source_entry(
         drawn=_draw_entry(spec.stream),
         part_of=spec.slug.removesuffix(f"/{part}") if part and spec.slug.endswith(f"/{part}") else "",
         part=part,
+        available=record.usable + sum(excluded.values()) if spec == spec.unviewed() else None,  # excluded rows belong to no part
+        contaminated=excluded.get("contaminated", 0) if clean else None,
+        effect_seeds=(effect_seeds or {}).get(effect.arm) if effect else None,
     )
 
 
@@ -169,7 +189,7 @@ def proxy_entry(study: StudyRecord, illustration_only: bool) -> ProxyEntry:
 def phase_entries(curriculum: Curriculum, counts: Sequence[Mapping[str, int]]) -> tuple[PhaseEntry, ...]:
     """Return the phases, named `phase-1`, `phase-2`, ... in training order."""
     return tuple(
-        PhaseEntry(f"phase-{number}", phase.share, phase.mixture.weights(), dict(rows))
+        PhaseEntry(f"phase-{number}", phase.share, phase.mixture.weights(), dict(rows), restarts=curriculum.restarts and number > 1)
         for number, (phase, rows) in enumerate(zip(curriculum.phases, counts, strict=True), start=1)
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from probe.manifest.document import Manifest, PhaseEntry
+from probe.manifest.document import Manifest, PhaseEntry, SourceEntry
 from sources.mixture import largest_remainder
 
 SUM_TOLERANCE = 1e-6
@@ -40,10 +40,19 @@ def _about_sources(doc: Manifest) -> Iterator[str]:
             yield f"source {entry.slug} says {entry.rows} rows, its phases count {rows.get(entry.slug, 0)}"
         elif total and abs(entry.share - entry.rows / total) > SUM_TOLERANCE:
             yield f"source {entry.slug} says a share of {entry.share:.4f} of the rows, its counts make {entry.rows / total:.4f}"
+        yield from _about_reading(entry)
         if entry.rows and not entry.usable:
             yield f"source {entry.slug} has no usable row"
         elif entry.usable and abs(entry.repeat - entry.rows / entry.usable) > SUM_TOLERANCE * max(1.0, entry.repeat):
             yield f"source {entry.slug} says {entry.repeat:.4f} epochs, its counts make {entry.rows / entry.usable:.4f}"
+
+
+def _about_reading(entry: SourceEntry) -> Iterator[str]:
+    excluded = entry.excluded or {}
+    if entry.available is not None and entry.available != (read := entry.usable + sum(excluded.values())):
+        yield f"source {entry.slug} says {entry.available} rows were read, its usable and excluded ones make {read}"
+    if entry.contaminated is not None and entry.contaminated != (found := excluded.get("contaminated", 0)):
+        yield f"source {entry.slug} says {entry.contaminated} contaminated rows, {found} are excluded as such"
 
 
 def _about_budget(doc: Manifest) -> Iterator[str]:

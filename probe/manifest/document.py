@@ -15,27 +15,26 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from probe.manifest.typed_json import to_plain
+from probe.manifest.typed_json import newer, to_plain
 from sources.canonical import content_hash
 from sources.estimate import Estimate
 from sources.mixture import equal_shares
 from sources.spec import Licence
 
 SCHEMA_VERSION = 1
-NEWER = ("outside", "fidelity")  # than the schema's version: not written where they are empty
-NEWER_OF_STUDY = ("clean_of",)
-NEWER_OF_SOURCE = ("drawn", "part_of", "part")
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Who wrote the document and when: recorded, never hashed."""
+    """Who wrote the document and when, with which packages, and how it is verified: recorded, never hashed."""
 
     version: str
     created_at: str = ""
     commit: str = ""
     dirty: bool = False
     tool: str = "vlm-source-probe"
+    packages: Mapping[str, str] | None = newer(None)
+    verify: str = newer("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class StudyEntry:
     reference: str = ""
     level: float = 0.90
     noise_floor: float | None = None
-    clean_of: tuple[str, ...] = ()  # benchmarks; rows that hold one of their items are excluded as `contaminated`
+    clean_of: tuple[str, ...] = newer(())  # benchmarks; rows that hold one of their items are excluded as `contaminated`
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +85,8 @@ class SourceEntry:
 
     `rows` is the sum of its counts over all phases, `share` that over all rows, `repeat` that over its usable rows (epochs).
     `fingerprint` hashes the data files, `content` what its usable rows say and show, images included; empty where nobody looked.
+    `available` are all rows that were read, usable or excluded, null for a part of a source; `contaminated` those of them that hold an
+    item of a benchmark that the study is clean of, null where nobody looked; `effect_seeds` the seeds behind the effect.
     `drawn` is of a streamed source, `part` of a sub-source; `part_of` is the source that it is a part of, empty where it was added
     under another name.
     """
@@ -109,19 +110,27 @@ class SourceEntry:
     tier: int | None = None
     verdict: str | None = None
     verdict_from: str = ""
-    drawn: DrawEntry | None = None
-    part_of: str = ""
-    part: str = ""
+    drawn: DrawEntry | None = newer(None)
+    part_of: str = newer("")
+    part: str = newer("")
+    available: int | None = newer(None)
+    contaminated: int | None = newer(None)
+    effect_seeds: int | None = newer(None)
 
 
 @dataclass(frozen=True, slots=True)
 class PhaseEntry:
-    """A part of the budget: its share, weights over sources in the budget's unit, and the rows they resolve to."""
+    """A part of the budget: its share, weights over sources in the budget's unit, and the rows they resolve to.
+
+    With `restarts` the learning rate's schedule starts again with this phase, as it did when the order was tested; without, one
+    schedule runs on from the phase before.
+    """
 
     name: str
     share: float
     weights: Mapping[str, float]
     counts: Mapping[str, int]
+    restarts: bool = newer(False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +273,8 @@ class Manifest:
     provenance: Provenance
     warnings: tuple[str, ...] = ()
     sampling_seed: int = 0
-    outside: tuple[OutsideEntry, ...] = ()
-    fidelity: FidelityEntry | None = None
+    outside: tuple[OutsideEntry, ...] = newer(())
+    fidelity: FidelityEntry | None = newer(None)
     schema_version: int = SCHEMA_VERSION
 
     @cached_property
@@ -275,12 +284,7 @@ class Manifest:
 
     def plain(self) -> dict[str, Any]:
         """Return the document as JSON values; newer fields only where they say something, so that older manifests keep their hashes."""
-        plain = {name: value for name, value in to_plain(self).items() if value or name not in NEWER}
-        for held, newer in ((plain["study"], NEWER_OF_STUDY), *((entry, NEWER_OF_SOURCE) for entry in plain["sources"])):
-            for name in newer:
-                if not held[name]:
-                    del held[name]
-        return plain
+        return to_plain(self)
 
     def source(self, slug: str) -> SourceEntry:
         """Return one source's entry.

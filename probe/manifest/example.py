@@ -1,23 +1,29 @@
-"""A small manifest with every field filled, for tests, plug-ins and documentation."""
+"""Small manifests, one with every field filled, for tests, plug-ins and documentation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from probe.manifest.build import HOW_TO_VERIFY
 from probe.manifest.document import (
     BenchmarkEntry,
     BudgetEntry,
     ConfirmedGain,
+    DrawEntry,
     EvidenceEntry,
+    FidelityEntry,
     Manifest,
     ObjectiveEntry,
     OptimiserEntry,
+    OutsideEntry,
     PhaseEntry,
     Provenance,
     ProxyEntry,
     ReaderEntry,
     SourceEntry,
     StudyEntry,
+    WatchedGain,
 )
 from probe.manifest.licences import summarise_licences
 from probe.manifest.typed_json import plain_value
@@ -26,6 +32,7 @@ from sources.estimate import Estimate
 from sources.spec import Licence
 
 COUNTS = ({"chart/qa": 300, "web/captions": 700},)
+STAGED = ({"chart/qa": 100, "web/captions": 300}, {"chart/qa": 500, "web/captions": 100})
 LICENCES = {
     "chart/qa": Licence("CC-BY-4.0"),
     "web/captions": Licence("CC-BY-NC-4.0", terms="captions by a provider whose terms forbid competing models"),
@@ -63,6 +70,37 @@ def example_manifest(
         licences=summarise_licences((entry.slug, entry.licence) for entry in sources),
         provenance=Provenance("0.1.0", "2026-07-01T12:00:00Z", "0" * 40),
         warnings=("illustration, not evidence",),
+    )
+
+
+def complete_manifest() -> Manifest:
+    """Return a manifest of two phases with every field filled, newer ones too."""
+    doc = example_manifest(STAGED)
+    gain = Estimate(-0.02, 0.005, -0.03, -0.01, 400)
+    first = replace(
+        doc.sources[0],
+        hub_id="someone/charts",
+        subset="qa",
+        revision="1" * 40,
+        excluded={"contaminated": 2, "missing_image": 3},
+        content=content_hash("rows of chart/qa"),
+        tokens=90_000,
+        drawn=DrawEntry("train", 1005, 0, "qa/*.parquet"),
+        available=1005,
+        contaminated=2,
+        effect_seeds=3,
+    )
+    second = replace(doc.sources[1], part_of="web", part="captions", contaminated=0, excluded={})
+    return replace(
+        doc,
+        study=replace(doc.study, clean_of=("chart-test",)),
+        phases=(doc.phases[0], replace(doc.phases[1], restarts=True)),
+        sources=(first, second),
+        outside=(
+            OutsideEntry("pope", "hallucination", content_hash("pope"), "right_probability", {"uniform": WatchedGain(gain, lost=True)}),
+        ),
+        fidelity=FidelityEntry(8, 20, "the proxy ordered 18 of 20 pairs as full scale did", Estimate(0.9, 0.05, 0.8, 0.97, 20), gain),
+        provenance=replace(doc.provenance, packages={"python": "3.11.7", "torch": "2.13.0"}, verify=HOW_TO_VERIFY),
     )
 
 

@@ -74,7 +74,7 @@ def summarise_licences(members: Iterable[tuple[str, Licence]]) -> LicenceSummary
 def flag_member(slug: str, licence: Licence) -> list[LicenceFlag]:
     """Return what somebody has to read before training on a source."""
     expression = effective_licence(licence)
-    flags = [LicenceFlag(slug, key, reason) for key in _keys(expression) if (reason := _reason(key))]
+    flags = [LicenceFlag(slug, key, reason) for key in _keys(expression) if (reason := licence_traits(key))]
     if licence.terms.strip():
         flags.append(LicenceFlag(slug, expression, f"provider terms: {licence.terms.strip()}"))
     declared = normalise_licence(licence.declared)
@@ -83,7 +83,8 @@ def flag_member(slug: str, licence: Licence) -> list[LicenceFlag]:
     return flags
 
 
-def _reason(key: str) -> str:
+def licence_traits(key: str) -> str:
+    """Return why one licence has to be looked at: `non-commercial, no derivatives`; empty where nothing is known against it."""
     parts = re.split(r"[-.]", key.upper())
     reasons = []
     if key == NOASSERTION:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from probe.manifest.document import ConfirmedGain, DrawEntry, Manifest, SourceEntry, WatchedGain
+from probe.manifest.terms import mixture_terms
 from sources.estimate import Estimate
 
 
@@ -47,7 +48,8 @@ def _mixture(doc: Manifest) -> Iterator[str]:
     width = max(len(entry.slug) for entry in doc.sources)
     for phase in doc.phases:
         yield ""
-        yield f"{phase.name}: {phase.share:.1%} of the budget, {sum(phase.counts.values()):,} rows"
+        again = "; the learning rate starts again" if phase.restarts else ""
+        yield f"{phase.name}: {phase.share:.1%} of the budget, {sum(phase.counts.values()):,} rows{again}"
         for slug, weight in sorted(phase.weights.items(), key=lambda item: (-item[1], item[0])):
             interval = doc.weights.get(slug) if len(doc.phases) == 1 else None
             between = f" [{interval.low:.1%}, {interval.high:.1%}]" if interval else ""
@@ -107,9 +109,13 @@ def _outside(doc: Manifest) -> Iterator[str]:
 
 def _licences(doc: Manifest) -> Iterator[str]:
     yield ""
+    terms = mixture_terms(doc)
     yield f"licences: {doc.licences.expression}"
+    yield f"  {terms.sentence()}"
     for flag in doc.licences.flagged:
         yield f"  {flag.source}: {flag.licence}: {flag.reason}"
+    for conflict in terms.conflicts:
+        yield f"  conflict: {conflict}"
 
 
 def _warnings(doc: Manifest) -> Iterator[str]:

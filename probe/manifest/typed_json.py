@@ -15,16 +15,24 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, get_args, get_origin
 
 T = TypeVar("T")
+NEWER = "newer"
 
 
 def to_plain(value: Any) -> dict[str, Any]:
     """Return a dataclass as dicts, lists, strings, numbers, booleans and nulls, fields in their declared order.
+
+    A field that is `newer` is left out where it holds its default.
 
     Raises:
         ValueError: a number is not finite, or a value does not fit its declared type; the message holds the path to it.
     """
     plain: dict[str, Any] = _convert(type(value), value, "", decode=False)
     return plain
+
+
+def newer(default: Any) -> Any:
+    """Return a dataclass field that came after the first documents: those keep their form, and with it their hash."""
+    return dataclasses.field(default=default, metadata={NEWER: True})
 
 
 def from_plain(kind: type[T], plain: Mapping[str, Any]) -> T:
@@ -67,7 +75,10 @@ def _fields(kind: Any, value: Any, path: str, *, decode: bool) -> Any:
     hints = field_types(kind)
     if decode:
         return kind(**{name: _convert(hint, value[name], f"{path}.{name}", decode=True) for name, hint in hints.items() if name in value})
-    return {name: _convert(hint, getattr(value, name), f"{path}.{name}", decode=False) for name, hint in hints.items()}
+    told = [
+        field.name for field in dataclasses.fields(kind) if not (field.metadata.get(NEWER) and getattr(value, field.name) == field.default)
+    ]
+    return {name: _convert(hints[name], getattr(value, name), f"{path}.{name}", decode=False) for name in told}
 
 
 def _leaf(kind: Any, value: Any, path: str) -> Any:

@@ -2,46 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.manifest.document import BenchmarkEntry, Manifest, OutsideEntry, ReaderEntry, SourceEntry
 from probe.manifest.readers import current_reader
+from probe.manifest.rows import RowsNow
 from probe.manifest.typed_json import plain_value
 from sources.problems import RowError, SourceError
 from sources.spec import SourceSpec
 
 if TYPE_CHECKING:
-    from sources.sampling import SourcePool
+    from sources.row_changes import RowChanges
 
 Fingerprint = Callable[[SourceSpec], str]
 ReaderOf = Callable[[SourceSpec], ReaderEntry]
-ReadRows = Callable[[SourceSpec], "RowsNow"]
-
-
-@dataclass(frozen=True, slots=True)
-class RowsNow:
-    """What a source's rows are now: usable, excluded by problem, and the hash of the usable ones' texts and images."""
-
-    usable: int
-    excluded: Mapping[str, int]
-    content: str
-
-    @classmethod
-    def of(cls, pool: SourcePool) -> RowsNow:
-        """Return what an opened source holds."""
-        return cls(pool.usable, {problem.value: rows for problem, rows in pool.excluded.items()}, pool.content)
+ReadRows = Callable[[SourceSpec, SourceEntry], RowsNow]
+SHOWN_ROWS = 10  # in a sentence
+LISTED_ROWS = 1000  # in JSON
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as the manifest says. `kind` is one of `source`, `rows`, `reader`, `benchmark`, `image_policy`."""
+    """One thing that is not as the manifest says. `kind` is one of `source`, `order`, `rows`, `reader`, `benchmark`, `image_policy`.
+
+    `rows` are the numbers of the rows in question, at most 1,000, where they are known.
+    """
 
     kind: str
     name: str
     message: str
+    rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +67,7 @@ def verify_manifest(
     read_rows: ReadRows | None = None,
     benchmark_fingerprint: Callable[[str], str] | None = None,
     image_policy: Any = None,
+    on_source: Callable[[str, int, int], None] | None = None,
 ) -> VerifyReport:
     """Compare a manifest with the sources and benchmarks at hand; a source that is gone is a finding, never an exception.
 
@@ -86,9 +79,12 @@ def verify_manifest(
         read_rows: the rows of a source now, such as `rows_now`, which notices missing and replaced images; not compared without it.
         benchmark_fingerprint: the fingerprint of a benchmark by name; benchmarks are not checked without it.
         image_policy: the policy in force; by default `sources.images.IMAGE_POLICY`.
+        on_source: is told (slug, number, of how many) of each source before it is read.
     """
     findings: list[Finding] = []
-    for entry in doc.sources:
+    for number, entry in enumerate(doc.sources, start=1):
+        if on_source is not None:
+            on_source(entry.slug, number, len(doc.sources))
         findings += _check_source(entry, specs.get(entry.slug), fingerprint or _fingerprint, reader_of or current_reader, read_rows)
     if benchmark_fingerprint is not None:
         findings += _check_benchmarks(doc, benchmark_fingerprint)
@@ -106,20 +102,25 @@ def _check_source(
         message = f"source {entry.slug} is not registered here: add it with `probe sources add {entry.slug} --path ...`"
         return [Finding("source", entry.slug, message)]
     try:
-        return [
-            *_compare_fingerprint(entry, fingerprint(spec)),
-            *_compare_reader(entry, reader_of(spec)),
-            *(_compare_rows(entry, read_rows(spec)) if read_rows else ()),
-        ]
+        now, reader = fingerprint(spec), reader_of(spec)
+        found = read_rows(spec, entry) if read_rows else None
+        return [*_compare_files(entry, now, found), *_compare_reader(entry, reader), *(_compare_rows(entry, found) if found else ())]
     except (SourceError, RowError, OSError, KeyError, ValueError) as error:
         return [Finding("source", entry.slug, f"source {entry.slug} cannot be read any more: {_sentence(error)}")]
 
 
-def _compare_fingerprint(entry: SourceEntry, now: str) -> Iterator[Finding]:
-    if now != entry.fingerprint:
-        what = f"source {entry.slug} has changed (a row, the order of rows or a file)"
-        message = f"{what}: fingerprint {now}, the manifest says {entry.fingerprint}"
-        yield Finding("source", entry.slug, message)
+def _compare_files(entry: SourceEntry, now: str, found: RowsNow | None) -> Iterator[Finding]:
+    if now == entry.fingerprint:
+        return
+    told = f"fingerprint {now}, the manifest says {entry.fingerprint}"
+    if found is None or not entry.content or found.content != entry.content:
+        yield Finding("source", entry.slug, f"source {entry.slug} has changed (a row, the order of rows or a file): {told}")
+    elif found.changes and found.changes.moved is not None:
+        first = found.changes.moved
+        message = f"source {entry.slug} holds the same rows in another order, from row {first} on: {told}"
+        yield Finding("order", entry.slug, message, (first,))
+    else:
+        yield Finding("order", entry.slug, f"source {entry.slug} holds the same rows in another order or another form: {told}")
 
 
 def _compare_reader(entry: SourceEntry, now: ReaderEntry) -> Iterator[Finding]:
@@ -135,11 +136,38 @@ def _compare_rows(entry: SourceEntry, found: RowsNow) -> Iterator[Finding]:
     elif entry.content and found.content != entry.content:
         message = f"source {entry.slug} has rows with other texts or images: content {found.content}, the manifest says {entry.content}"
         yield Finding("rows", entry.slug, message)
+    yield from _compare_excluded(entry, found)
+    if found.changes:
+        yield from _name_rows(entry.slug, found.changes)
+
+
+def _compare_excluded(entry: SourceEntry, found: RowsNow) -> Iterator[Finding]:
     then = entry.excluded if entry.excluded is not None else found.excluded
     for problem in sorted({*found.excluded, *then}):
         now, before = found.excluded.get(problem, 0), then.get(problem, 0)
         if now != before:
-            yield Finding("rows", entry.slug, f"source {entry.slug} has {now} rows excluded as {problem}, the manifest says {before}")
+            rows = found.excluded_rows.get(problem, ())
+            all_known = found.changes or now - before == len(rows)
+            which = f" ({'' if all_known else 'such as '}{_rows_text(rows)})" if rows and now > before else ""
+            message = f"source {entry.slug} has {now} rows excluded as {problem}{which}, the manifest says {before}"
+            yield Finding("rows", entry.slug, message, rows if now > before else ())
+
+
+def _name_rows(slug: str, changes: RowChanges) -> Iterator[Finding]:
+    """Name rows, numbered as they stand in the file of now, those that are gone as they stood then."""
+    for what, rows in (
+        ("other texts or images than they had", changes.changed),
+        ("no usable row any more where there was one", changes.gone),
+        ("a usable row where there was none", changes.new),
+    ):
+        if rows:
+            yield Finding("rows", slug, f"source {slug}: {_rows_text(rows)}: {what}", rows[:LISTED_ROWS])
+
+
+def _rows_text(rows: Sequence[int]) -> str:
+    """Return `row 7`, or `rows 7, 9, ... and 11 more`."""
+    shown = ", ".join(map(str, rows[:SHOWN_ROWS]))
+    return f"row{'s' if len(rows) > 1 else ''} {shown}" + (f" and {len(rows) - SHOWN_ROWS:,} more" if len(rows) > SHOWN_ROWS else "")
 
 
 def _check_benchmarks(doc: Manifest, fingerprint: Callable[[str], str]) -> Iterator[Finding]:
@@ -163,17 +191,6 @@ def _check_policy(doc: Manifest, policy: Any) -> Iterator[Finding]:
     now, then = plain_value(policy), plain_value(doc.image_policy)
     if now != then:
         yield Finding("image_policy", "images", f"images are turned into pixels by another policy now: {now}, the manifest says {then}")
-
-
-def rows_now(spec: SourceSpec, cache_dir: Path | None = None, progress: Callable[[int, int], None] | None = None) -> RowsNow:
-    """Read every row and image of a source again, unless an index of the same files lies in `cache_dir`: a `read_rows`.
-
-    Raises:
-        SourceError: it cannot be used at all.
-    """
-    from sources.sampling import SourcePool
-
-    return RowsNow.of(SourcePool.open(spec, cache_dir, progress))
 
 
 def _fingerprint(spec: SourceSpec) -> str:

@@ -14,9 +14,11 @@ from typing import Any
 from probe.errors import ProbeError
 from probe.manifest.consistency import contradictions
 from probe.manifest.document import SCHEMA_VERSION, Manifest
+from probe.manifest.markdown import mixture_markdown
 from probe.manifest.typed_json import from_plain
 
 SHORT_HASH_CHARS = 12
+CARD = "MIXTURE.md"
 
 
 class ManifestError(ProbeError):
@@ -74,10 +76,17 @@ def write_manifest(doc: Manifest, folder: Path) -> Path:
     Raises:
         ManifestError: see `manifest_json`.
     """
-    text = manifest_json(doc)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / manifest_file_name(doc)
-    temporary = folder / f".{path.name}.{uuid.uuid4().hex}"
+    return _write(folder / manifest_file_name(doc), manifest_json(doc))
+
+
+def write_card(doc: Manifest, folder: Path) -> Path:
+    """Write a manifest's `MIXTURE.md` into a folder, beside the manifest and named like it, and return its path."""
+    return _write(folder / f"{Path(manifest_file_name(doc)).stem}.{CARD}", mixture_markdown(doc))
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}"
     try:
         with temporary.open("w", encoding="utf-8", newline="\n") as file:
             file.write(text)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from db.values import ArmRole, Design, StudyRecord, Verdict
+from db.values import Arm, ArmRole, Design, StudyRecord, Verdict
 from probe.decide.baselines import capped, default_cap
 from probe.errors import ProbeError, UsageError
 from sources.mixture import Mixture
@@ -75,10 +75,14 @@ def confirmation_list(
 
 
 def source_verdicts(store: Store, study: StudyRecord) -> dict[str, Verdict]:
-    """Return the verdict on each source that add-one or leave-one-out judged; `hurts` by either counts. Empty where neither was run."""
+    """Return the verdict on each source that add-one or leave-one-out judged; `hurts` by either counts. Empty where neither was run.
+
+    A verdict on a group is one on each of its sources that has none of its own.
+    """
     from probe.study.ranking import computed_ranking
 
-    if not any(arm.role is ArmRole.SOURCE and arm.design in JUDGED for arm in store.arms(study.name)):
+    arms = {arm.name: arm for arm in store.arms(study.name)}
+    if not any(arm.role is ArmRole.SOURCE and arm.design in JUDGED for arm in arms.values()):
         return {}
     ranking = store.ranking(study.name)
     if ranking is None or ranking.revision != study.revision:
@@ -86,11 +90,33 @@ def source_verdicts(store: Store, study: StudyRecord) -> dict[str, Verdict]:
             ranking = computed_ranking(store, study.name)
         except ProbeError:  # not finished: the search says what it needs itself
             return {}
+    base = (arms[BASE].curriculum.phases[0].mixture if BASE in arms else study.base).weights()
+    judged = [
+        (judged_sources(arms[row.arm], base, study.add_share), row.verdict)
+        for row in ranking.effects
+        if row.level == "overall" and row.verdict is not None and row.verdict_from in JUDGED and row.arm in arms
+    ]
+    alone = _worst((slug, verdict) for slugs, verdict in judged if len(slugs) == 1 for slug in slugs)
+    return _worst((slug, verdict) for slugs, verdict in judged for slug in slugs) | alone
+
+
+def judged_sources(arm: Arm, base: Mapping[str, float], share: float) -> set[str]:
+    """Return the sources that an add-one arm adds `share` of, or a leave-one-out arm leaves out: one, or those of a group."""
+    weights = arm.curriculum.phases[0].mixture.weights()
+    if arm.role is not ArmRole.SOURCE:  # a gate behind others: what joined last is judged
+        return {arm.source}
+    if arm.design is Design.LEAVE_ONE_OUT:
+        split = {slug for slug in base if any(other.startswith(f"{slug}/") for other in weights)}  # into parts, one of which is out
+        return {slug for slug in base if slug not in weights and slug not in split} or {arm.source}
+    return {slug for slug, weight in weights.items() if weight > (1 - share) * base.get(slug, 0.0) + 1e-9}
+
+
+def _worst(verdicts: Iterable[tuple[str, Verdict]]) -> dict[str, Verdict]:
+    """Return a verdict a source; `hurts` counts before any other."""
     found: dict[str, Verdict] = {}
-    for row in ranking.effects:
-        judged = row.level == "overall" and row.verdict is not None and row.verdict_from in JUDGED
-        if judged and row.verdict and found.get(row.source) is not Verdict.HURTS:
-            found[row.source] = row.verdict
+    for slug, verdict in verdicts:
+        if found.get(slug) is not Verdict.HURTS:
+            found[slug] = verdict
     return found
 
 

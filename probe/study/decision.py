@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from db.values import Arm, ManifestRecord, SourceRecord
-from probe.code_version import code_version
+from db.values import Arm, ManifestRecord, ProbeState, SourceRecord
+from probe.code_version import code_version, package_versions
 from probe.study.confirmation import CANDIDATE, ConfirmationPlan
 from probe.study.curriculum import CurriculumChoice
 from probe.study.decided import decided_curriculum
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from probe.decide.confirm import Confirmation
     from probe.decide.flat_optimum import FlatOptimum
     from probe.decide.surrogates import Choice
-    from probe.manifest.document import BenchmarkEntry, EvidenceEntry, FidelityEntry, Manifest, OptimiserEntry, OutsideEntry
+    from probe.manifest.document import BenchmarkEntry, EvidenceEntry, FidelityEntry, Manifest, OptimiserEntry, OutsideEntry, Provenance
 
 
 def make_manifest(
@@ -41,7 +42,7 @@ def make_manifest(
     """Build the manifest of a search, or of the order that was chosen; without `confirmed` it claims nothing."""
     from probe.manifest.build import Decision, build_manifest
     from probe.manifest.counts import phase_counts
-    from probe.manifest.document import BudgetEntry, ConfirmedGain, Provenance
+    from probe.manifest.document import BudgetEntry, ConfirmedGain
 
     orders = orders or CurriculumChoice()
     decided = decided_curriculum(found, orders.chosen)
@@ -71,7 +72,6 @@ def make_manifest(
         outside=_outside(store, found, confirmed),
         fidelity=_fidelity(store, found),
     )
-    code = code_version()
     return build_manifest(
         decision,
         study=found.study,
@@ -82,13 +82,23 @@ def make_manifest(
         benchmarks=_benchmarks(store, found),
         capabilities=found.objective.capabilities(),
         image_policy=IMAGE_POLICY,
-        provenance=Provenance(code.version, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), code.commit, code.dirty),
+        provenance=_provenance(),
         effects=ranking.effects if ranking else (),
+        effect_seeds=Counter(p.arm for p in store.probes(found.study.name) if p.state is ProbeState.DONE),
         tokens_per_row=per_row,
         level=found.request.level,
         noise_floor=ranking.noise_floor if ranking and math.isfinite(ranking.noise_floor) else None,
         reference=ranking.reference if ranking else "",
     )
+
+
+def _provenance() -> Provenance:
+    from probe.manifest.build import HOW_TO_VERIFY
+    from probe.manifest.document import Provenance
+
+    code = code_version()
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return Provenance(code.version, now, code.commit, code.dirty, packages=package_versions(), verify=HOW_TO_VERIFY)
 
 
 def _source_records(workspace: Workspace, store: Store, found: Search) -> list[SourceRecord]:
@@ -102,13 +112,19 @@ def _source_records(workspace: Workspace, store: Store, found: Search) -> list[S
 
 
 def keep_manifest(workspace: Workspace, store: Store, doc: Manifest) -> Path:
-    """Write a manifest into the workspace and the store; return its file. Where the same decision was made before, that one stays."""
-    from probe.manifest.write import manifest_json, parse_manifest, write_manifest
+    """Write a manifest and its card into the workspace and the store; return its file.
+
+    Where the same decision was made before, that one stays.
+    """
+    from probe.manifest.write import manifest_json, parse_manifest, write_card, write_manifest
 
     known = store.manifest(doc.hash)
     if known is not None:
-        return write_manifest(parse_manifest(known.json), workspace.manifests)
+        doc = parse_manifest(known.json)
+    write_card(doc, workspace.manifests)
     path = write_manifest(doc, workspace.manifests)
+    if known is not None:
+        return path
     store.put_manifest(ManifestRecord(doc.hash, doc.study.name, manifest_json(doc), doc.provenance.created_at))
     return path
 

@@ -1,4 +1,7 @@
-"""The database under test: a SQLite file, and a schema of its own on PostgreSQL where PROBE_TEST_PG_URL names a server."""
+"""The database under test: a SQLite file, and a schema of its own on PostgreSQL.
+
+The server is the one that PROBE_TEST_PG_URL names, else one of the tests' own, one a session.
+"""
 
 import os
 import uuid
@@ -8,23 +11,38 @@ import sqlalchemy as sa
 
 from db.engine import open_engine
 from db.store import Store
+from tests.postgres_server import NoServerError, postgres_server
 
-PG_URL = os.environ.get("PROBE_TEST_PG_URL", "")
+
+@pytest.fixture(scope="session")
+def postgres():
+    """The URL of a PostgreSQL server."""
+    if named := os.environ.get("PROBE_TEST_PG_URL"):
+        yield named
+        return
+    try:
+        with postgres_server() as url:
+            yield url
+    except NoServerError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def postgres_url(postgres):
+    """A schema of its own on PostgreSQL."""
+    yield from _schema_of_its_own(postgres)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request, tmp_path):
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'probe.db'}"
-        return
-    if not PG_URL:
-        pytest.skip("PROBE_TEST_PG_URL names no PostgreSQL server")
-    yield from _schema_of_its_own()
+        return f"sqlite:///{tmp_path / 'probe.db'}"
+    return request.getfixturevalue("postgres_url")
 
 
-def _schema_of_its_own():
+def _schema_of_its_own(server):
     name = f"probe_test_{uuid.uuid4().hex[:12]}"
-    admin = sa.create_engine(PG_URL)
+    admin = sa.create_engine(server)
     with admin.begin() as connection:
         connection.execute(sa.schema.CreateSchema(name))
     yield admin.url.update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(hide_password=False)

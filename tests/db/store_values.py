@@ -119,3 +119,22 @@ def open_and_leave(url, ready, opened):
     ready.wait()
     with Store.open(url) as store:
         opened.put(len(store.studies()))
+
+
+def work_as_a_host(url, host, reports, lease_s=2.0, dies=False):
+    """Work like a worker of some host: claim, keep the lease, finish. One that dies says what it holds and waits to be killed."""
+    owner = f"{host}:{os.getpid()}"
+    finished = []
+    with Store.open(url) as store:
+        while store.progress("main").waiting or store.progress("main").running:
+            claim = store.claim(owner, "main", lease_s)
+            if claim is None:
+                time.sleep(0.05)  # another host may die and leave its probe to us
+                continue
+            if dies and finished:
+                reports.put((owner, finished, claim.training_id))
+                time.sleep(600)
+            time.sleep(0.005)
+            assert store.heartbeat(claim, lease_s)
+            finished += [claim.training_id] * store.finish(claim, a_result(claim))
+    reports.put((owner, finished, None))

@@ -4,10 +4,24 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
-from store_values import a_benchmark, a_probe, a_result, a_study, an_arm, fill, finish_all, open_and_leave, some_scores, work
+from store_values import (
+    a_benchmark,
+    a_probe,
+    a_result,
+    a_study,
+    an_arm,
+    fill,
+    finish_all,
+    open_and_leave,
+    some_scores,
+    work,
+    work_as_a_host,
+)
 
 from db.errors import StoreError
 from db.leases import MAX_DEATHS
@@ -276,6 +290,46 @@ def test_two_processes_never_take_the_same_training(url, store):
     assert len(claims) == len({training for training, _ in claims}) == 200
     assert {probe.attempts for probe in store.probes("main")} == {1}
     assert store.progress("main").done == 200
+
+
+def test_hosts_share_a_store_and_one_that_is_killed_loses_nothing(postgres_url):
+    """Three workers of two hosts; one is killed with SIGKILL while it holds a training."""
+    with Store.open(postgres_url) as store:
+        fill(store, arms=tuple(f"s{i:02d}" for i in range(20)), repeats=3)
+        reports = SPAWN.Queue()
+        doomed = SPAWN.Process(target=work_as_a_host, args=(postgres_url, "host-a", reports), kwargs={"dies": True}, daemon=True)
+        doomed.start()
+        owner, finished_before, held = reports.get(timeout=120)
+        workers = [SPAWN.Process(target=work_as_a_host, args=(postgres_url, host, reports)) for host in ("host-a", "host-b")]
+        for worker in workers:
+            worker.start()
+        doomed.kill()
+        told = [reports.get(timeout=120) for _ in workers]
+        for process in (doomed, *workers):
+            process.join(30)
+        assert doomed.exitcode == -9
+        finished = [*finished_before, *(training for _, some, _ in told for training in some)]
+        assert len(finished) == len(set(finished)) == 60
+        assert held in finished
+        assert held not in finished_before
+        probes = store.probes("main")
+        assert {probe.state for probe in probes} == {ProbeState.DONE}
+        assert {probe.training_id: probe.attempts for probe in probes} == {t: 2 if t == held else 1 for t in finished}
+        assert store.scores("main", "colour").values.shape[1:3] == (20, 3)
+        assert not np.isnan(store.scores("main", "colour").values[0]).any()
+        assert {host for host, _, _ in [one.partition(":") for one in (owner, *(who for who, _, _ in told))]} == {"host-a", "host-b"}
+
+
+def test_leases_go_by_the_clock_of_the_server(postgres_url, monkeypatch):
+    with Store.open(postgres_url) as store:
+        fill(store, arms=("a",), repeats=1)
+        claim = store.claim("host-a:1", "main", 60)
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + 3600)  # a host whose clock is an hour ahead
+        with Store.open(postgres_url) as ahead:
+            assert ahead.claim("host-b:1", "main", 60) is None
+        monkeypatch.undo()
+        assert store.finish(claim, a_result(claim))
 
 
 def test_processes_that_open_a_new_store_at_once_migrate_it_once(url):

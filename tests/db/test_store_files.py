@@ -15,7 +15,7 @@ from db.errors import StoreError
 from db.mounts import file_system, network_file_system
 from db.schema import Base
 from db.store import Store
-from db.upgrade import HEAD
+from db.upgrade import HEAD, schema_version
 from db.values import Arm, ArmRole, Design
 from proxy_training.jobs import METRICS
 from sources.mixture import Curriculum, Mixture
@@ -76,11 +76,17 @@ def test_a_store_of_a_newer_version_is_refused(url, engine, store):
         Store.open(url, read_only=True)
 
 
-def test_an_older_store_keeps_every_row_and_then_takes_every_design(url, engine, store):
+def earlier_versions():
+    return [f"{number:04d}" for number in range(1, int(HEAD))]
+
+
+@pytest.mark.parametrize("version", earlier_versions())
+def test_an_older_store_keeps_every_row_and_then_takes_every_design(url, engine, store, version):
     fill(store)
     finish_all(store)
     before = everything(engine)
-    to_version(engine, "0002")
+    to_version(engine, version)
+    assert schema_version(engine) == version
     with Store.open(url) as upgraded:
         after = everything(engine)
         assert {name: rows for name, rows in after.items() if name != "alembic_version"} == {

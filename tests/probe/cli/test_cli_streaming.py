@@ -81,6 +81,12 @@ def test_rows_that_were_lost_are_fetched_again_by_optimize_and_export(hub, comma
     decided = json.loads(chosen.stdout)
     entries = {entry["slug"]: entry for entry in json.loads(Path(tmp_path, decided["manifest"]).read_text())["sources"]}
     assert entries["chartqa"]["drawn"] == {"split": "train", "rows": 40, "seed": 0, "file": ""}
+    unchanged = command("manifest", "verify", decided["manifest"], HF_HUB_OFFLINE="1")
+    assert unchanged.returncode == 0, unchanged.stdout
+    _change_a_row(files[0])
+    changed = json.loads(command("manifest", "verify", decided["manifest"], "--json", HF_HUB_OFFLINE="1").stdout)
+    assert [found["name"] for found in changed["findings"]] == ["ai2d"]
+    assert f"files drawn of org/fine ai2d are not here or changed (data/{files[0].name})" in changed["findings"][0]["message"]
 
     for file in files:
         file.unlink()
@@ -90,6 +96,18 @@ def test_rows_that_were_lost_are_fetched_again_by_optimize_and_export(hub, comma
     exported = command("export", decided["manifest"], "--trainer", "jsonl", "--out", "out")
     assert exported.returncode == 0, exported.stderr
     assert {file: file.read_bytes() for file in files} == held
+
+
+def _change_a_row(file):
+    """Write a parquet file again with another answer in its first row."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(file)
+    texts = table["texts"].to_pylist()
+    texts[0][0]["assistant"] += "!"
+    changed = table.set_column(table.schema.get_field_index("texts"), "texts", pa.array(texts, table.schema.field("texts").type))
+    pq.write_table(changed, file)
 
 
 def test_a_source_of_the_catalogue_is_streamed_by_its_name(hub, command, tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import time
 from pathlib import Path
@@ -92,6 +93,28 @@ def test_clean_keeps_features_until_no_study_needs_them(probe, study, tmp_path):
     probe("studies", "remove", "main", "--yes")
     probe("clean")
     assert not unknown.exists()
+
+
+def test_clean_keeps_orders_by_difficulty_that_a_source_is_cut_from_and_losses_until_all_goes(probe, mine, tmp_path):
+    used, unused = "a" * 32, "b" * 32
+    with Workspace(Path(".probe")).open_store() as store:
+        record = store.source(mine)
+        part = dataclasses.replace(record.spec.with_option("difficulty", f"{used}:1/3"), slug="mine/easy")
+        store.put_source(dataclasses.replace(record, spec=part))
+    root = tmp_path / ".probe"
+    orders = [root / "indexes" / f"difficulty-{order}" for order in (used, unused)]
+    for order in orders:
+        order.write_bytes(b"x" * 16)
+        os.utime(order, (0, 0))
+    losses = _folder(root / "difficulty" / "judged", old=True)
+    (losses / ".000001.json.0").write_text("")
+    os.utime(losses / ".000001.json.0", (0, 0))
+    os.utime(losses, (0, 0))
+    assert sorted(row["what"] for row in probe("clean", "--json").json()) == ["order", "unfinished"]
+    assert ([order.exists() for order in orders], (losses / "weights").exists()) == ([True, False], True)
+    os.utime(losses, (0, 0))
+    probe("clean", "--all")
+    assert (orders[0].exists(), losses.exists()) == (True, False)
 
 
 def test_clean_touches_no_features_while_a_probe_runs(probe, study, tmp_path):

@@ -36,10 +36,10 @@ CURRICULUM = Curriculum((Phase(Mixture.of({"a": 0.7, "b": 0.3}), 0.25), Phase(Mi
 GAIN = Estimate(np.float32(0.25), np.float64(0.01), 0, 0.5, np.int64(900))
 
 
-def build(tmp_path, **changes):
+def build(tmp_path, curriculum=CURRICULUM, clean_of=(), **changes):
     counts = phase_counts(CURRICULUM, BudgetUnit.SAMPLES, 1000)
     decision = Decision(
-        curriculum=CURRICULUM,
+        curriculum=curriculum,
         counts=counts,
         budget=BudgetEntry("samples", 1000),
         weights={"a": GAIN, "b": GAIN},
@@ -59,7 +59,7 @@ def build(tmp_path, **changes):
     ]
     return build_manifest(
         decision,
-        study=StudyRecord("main", proxy, Recipe(), Mixture.single("a"), False, BudgetUnit.SAMPLES, 100),
+        study=StudyRecord("main", proxy, Recipe(), Mixture.single("a"), False, BudgetUnit.SAMPLES, 100, clean_of=clean_of),
         metric="right_probability",
         objective_metric="right_probability",
         illustration_only=changes.pop("illustration_only", True),
@@ -92,6 +92,24 @@ def test_a_manifest_of_the_stores_values_reads_back_and_holds_no_path(tmp_path):
     assert again.objective.benchmarks[0].selection_items == 2
     assert again.licences.expression == "MIT"
     assert again.warnings[0].startswith("illustration, not evidence")
+
+
+def test_what_was_read_and_what_an_effect_rests_on(tmp_path):
+    doc = build(tmp_path, effect_seeds={"+a": 5, "a": 3})
+    assert (doc.source("a").available, doc.source("a").contaminated) == (202, None)  # nobody looked for a benchmark's items
+    assert (doc.source("a").effect_seeds, doc.source("b").effect_seeds) == (5, None)  # of the arm whose effect it is
+    held = (("contaminated", 7), ("no_answer", 2))
+    records = [SourceRecord(SourceSpec(slug, "llava"), slug * 32, 200, held if slug == "a" else ()) for slug in "abc"]
+    clean = build(tmp_path, clean_of=("bench",), sources=records)
+    assert [entry.contaminated for entry in clean.sources] == [7, 0, 0]
+
+
+def test_an_order_with_restarts_says_so_of_every_phase_but_the_first(tmp_path):
+    assert not any(phase.restarts for phase in build(tmp_path).phases)
+    doc = read_manifest(write_manifest(build(tmp_path, curriculum=replace(CURRICULUM, restarts=True)), tmp_path / "out"))
+    assert [phase.restarts for phase in doc.phases] == [False, True]
+    assert doc.hash != build(tmp_path).hash
+    assert "the learning rate starts again" in "\n".join(manifest_lines(doc))
 
 
 def test_data_the_bundled_proxy_was_made_for_is_no_illustration(tmp_path):
@@ -138,6 +156,7 @@ def test_how_a_streamed_source_was_drawn_and_what_a_part_is_of_are_kept_and_told
     plain = {entry["slug"]: set(entry) for entry in json.loads(path.read_text())["sources"]}
     assert plain["a"] - plain["b"] == {"drawn"}
     assert plain["c/ocr-vqa"] - plain["b"] == {"part_of", "part"}
+    assert plain["b"] - plain["c/ocr-vqa"] == {"available"}
     for text in (path.read_text(), "\n".join(manifest_lines(doc)), mixture_markdown(doc)):
         assert "data.example.org" not in text
         assert str(tmp_path) not in text

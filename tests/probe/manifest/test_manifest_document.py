@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -20,19 +21,19 @@ from probe.manifest import (
     read_manifest,
     write_manifest,
 )
-from probe.manifest.document import NEWER_OF_SOURCE, NEWER_OF_STUDY, Manifest
-from probe.manifest.example import example_manifest
-from probe.manifest.typed_json import field_types, from_plain, to_plain
+from probe.manifest.document import Manifest
+from probe.manifest.example import STAGED, complete_manifest, example_manifest
+from probe.manifest.typed_json import NEWER, field_types, from_plain, to_plain
 from sources.estimate import Estimate
 
 GOLDEN = Path(__file__).parent / "golden"
-STAGED = ({"chart/qa": 100, "web/captions": 300}, {"chart/qa": 500, "web/captions": 100})
+EXAMPLES = {"static": example_manifest, "staged": lambda: example_manifest(STAGED), "complete": complete_manifest}
 
 
-@pytest.mark.parametrize(("name", "counts"), [("static", None), ("staged", STAGED)])
-def test_golden_manifests_fit_the_schema_and_are_what_is_written_today(name, counts):
-    path = GOLDEN / f"{name}.json"
-    doc = example_manifest() if counts is None else example_manifest(counts)
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_golden_manifests_fit_the_schema_and_are_what_is_written_today(name):
+    """`static` and `staged` are as the first version wrote them; `complete` has every newer field."""
+    path, doc = GOLDEN / f"{name}.json", EXAMPLES[name]()
     assert read_manifest(path) == doc
     assert path.read_text() == manifest_json(doc)
 
@@ -60,9 +61,22 @@ def test_hash_does_not_depend_on_key_order_or_provenance_or_number_types():
     assert whole.hash == doc.hash
 
 
+def test_the_complete_example_leaves_no_field_out():
+    plain = complete_manifest().plain()
+    schema = manifest_schema()
+    assert set(plain) | {"hash"} == set(schema["properties"])
+    written = [plain["study"], plain["provenance"], *plain["phases"], *plain["sources"]]
+    kinds = ["StudyEntry", "Provenance", *["PhaseEntry"] * 2, *["SourceEntry"] * 2]
+    for kind in set(kinds):
+        told = {
+            name for entry, its in zip(written, kinds, strict=True) if its == kind for name, value in entry.items() if value is not None
+        }
+        assert told == set(schema["$defs"][kind]["properties"])
+
+
 def test_hash_depends_on_every_other_field():
-    plain = to_plain(example_manifest())
-    hashes = {example_manifest().hash}
+    plain = to_plain(complete_manifest())
+    hashes = {complete_manifest().hash}
     for path in _leaves(plain):
         if path[0] in ("provenance", "schema_version"):
             continue
@@ -136,6 +150,8 @@ def test_a_number_without_json_form_is_refused_by_name():
         (lambda d: {"phases": (dataclasses.replace(d.phases[0], share=0.5),)}, "shares do not sum to 1"),
         (lambda d: {"sources": d.sources[:1]}, "web/captions, which is not among the sources"),
         (lambda d: {"sources": (dataclasses.replace(d.sources[0], rows=1), d.sources[1])}, "chart/qa says 1 rows, its phases count 300"),
+        (lambda d: {"sources": (dataclasses.replace(d.sources[0], available=1000), d.sources[1])}, "1000 rows were read, .* make 1003"),
+        (lambda d: {"sources": (dataclasses.replace(d.sources[0], contaminated=1), d.sources[1])}, "1 contaminated rows, 0 are excluded"),
         (lambda d: {"sources": (dataclasses.replace(d.sources[0], usable=0, repeat=0), d.sources[1])}, "no usable row"),
         (
             lambda d: {"phases": (dataclasses.replace(d.phases[0], weights={"chart/qa": 0.5, "web/captions": 0.5}),)},
@@ -159,10 +175,20 @@ def test_the_schema_has_exactly_the_fields_of_the_values():
     for name, kind in seen.items():
         fields = list(field_types(kind))
         assert list(schema["$defs"][name]["properties"]) == fields
-        newer = {"StudyEntry": NEWER_OF_STUDY, "SourceEntry": NEWER_OF_SOURCE}.get(name, ())
+        newer = [field.name for field in dataclasses.fields(kind) if field.metadata.get(NEWER)]
         assert schema["$defs"][name]["required"] == [field for field in fields if field not in newer]
         assert schema["$defs"][name]["additionalProperties"] is False
     assert list(schema["properties"]) == ["hash", *field_types(Manifest)]
+
+
+def test_every_field_is_in_the_documentation_under_its_heading():
+    text = (Path(__file__).parents[3] / "docs" / "manifest.md").read_text()
+    sections = {part.split("\n", 1)[0].strip(): part for part in re.split(r"^### ", text, flags=re.MULTILINE)[1:]}
+    schema = manifest_schema()
+    for name, entry in {"Manifest": schema, **schema["$defs"]}.items():
+        missing = [field for field in entry["properties"] if f"| `{field}` |" not in sections[name]]
+        assert not missing, (name, missing)
+    assert set(sections) == {"Manifest", *schema["$defs"]}
 
 
 def test_the_schema_is_valid_and_the_hash_is_what_it_says():

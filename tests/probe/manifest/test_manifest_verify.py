@@ -99,7 +99,7 @@ def test_another_image_policy_is_noticed(case):
 
 def test_rows_that_became_unusable_are_noticed(case):
     doc, spec = case
-    found = messages(doc, spec, read_rows=lambda spec: RowsNow(2, {"missing_image": 4}, ""))
+    found = messages(doc, spec, read_rows=lambda spec, entry: RowsNow(2, {"missing_image": 4}, ""))
     assert found == [
         f"source {SLUG} has 2 usable rows, the manifest says 3",
         f"source {SLUG} has 4 rows excluded as missing_image, the manifest says 3",
@@ -125,9 +125,9 @@ def test_a_replaced_and_a_missing_image_are_noticed(tmp_path):
     assert found[0].startswith(f"source {SLUG} has rows with other texts or images: content ")
     (tmp_path / "1.png").unlink()
     found = messages(doc, spec, read_rows=rows_now)
-    assert f"source {SLUG} has 1 rows excluded as missing_image, the manifest says 0" in found
+    assert f"source {SLUG} has 1 rows excluded as missing_image (row 1), the manifest says 0" in found
 
 
-def count_rows(spec):
+def count_rows(spec, entry):
     rows = list(open_rows(spec))
     return RowsNow(sum(row.sample is not None for row in rows), Counter(row.problem.value for row in rows if row.problem), "")

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from known_world import ITEMS, SOURCES, World, searched_world
 
 from db.store import Store
-from db.values import BenchmarkRecord, PlannedProbe, Verdict
+from db.values import BenchmarkRecord, BudgetUnit, PlannedProbe, StudyRecord, Verdict
 from probe.cli.confirmation_options import against_of, outside_json, outside_lines
 from probe.decide.baselines import capped, default_cap
 from probe.errors import UsageError
 from probe.manifest import manifest_lines, mixture_markdown, parse_manifest
 from probe.manifest.write import manifest_json
 from probe.study import designs
-from probe.study.baselines import Against, confirmation_list, source_verdicts
+from probe.study.baselines import Against, confirmation_list, judged_sources, source_verdicts
 from probe.study.confirmation import CANDIDATE, ConfirmationCost, confirmation, confirmation_plan
 from probe.study.decision import make_manifest
+from probe.study.designs import add_one, leave_one_out
+from probe.study.designs.question import Question, Unit
 from probe.study.mixture_search import OptimizeRequest, search
+from probe.study.request import RunRequest
 from probe.workspace import Workspace
-from proxy_training.jobs import METRICS, ItemScores
+from proxy_training.jobs import METRICS, ItemScores, ProxySpec, Recipe
 from sources.benchmark import BenchmarkSpec
 from sources.mixture import Mixture
 
@@ -78,6 +82,29 @@ def test_uniform_without_hurts_is_left_out_with_the_reason(verdicts: dict[str, V
     assert any(reason in note for note in found.notes)
     quiet = confirmation_list(Against(leave_out=("uniform_without_hurts",)), STANDING, ROWS, ROWS, verdicts, "s")
     assert not any("uniform_without_hurts" in note for note in quiet.notes)
+
+
+BASE = Mixture.of({"good": 0.2, "fine": 0.3, "noise": 0.5})
+PARTS = Mixture.of({"good": 0.2, "fine": 0.3, "noise/a": 0.3, "noise/b": 0.2})  # the same, `noise` in its parts
+GROUP = Unit("both", Mixture.of({"fine": 0.6, "noise": 0.4}))
+
+
+@pytest.mark.parametrize(
+    ("design", "unit", "base", "judged"),
+    [
+        (add_one, GROUP, BASE, {"fine", "noise"}),
+        (add_one, Unit("noise", Mixture.single("noise")), BASE, {"noise"}),
+        (add_one, Unit("new/part", Mixture.single("new/part")), BASE, {"new/part"}),
+        (leave_one_out, GROUP, BASE, {"fine", "noise"}),
+        (leave_one_out, Unit("noise", Mixture.single("noise")), BASE, {"noise"}),
+        (leave_one_out, Unit("noise/a", Mixture.single("noise/a")), PARTS, {"noise/a"}),
+    ],
+)
+def test_the_sources_that_an_arm_judges_are_read_off_its_mixture(design: ModuleType, unit: Unit, base: Mixture, judged: set[str]) -> None:
+    proxy = ProxySpec("tiny", "", "f" * 32, "idefics3")
+    study = StudyRecord("s", proxy, Recipe(), BASE, True, BudgetUnit.SAMPLES, 100)
+    (arm,) = [asked.arm for asked in design.arms(Question(study, RunRequest(()), (unit,), base)) if asked.arm.source == unit.name]
+    assert judged_sources(arm, BASE.weights(), study.add_share) == judged
 
 
 def test_the_cap_cuts_rows_and_long_rows_keep_their_greater_share() -> None:

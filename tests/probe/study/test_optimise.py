@@ -84,6 +84,9 @@ def test_decision_finds_the_known_optimum_and_confirms_it(world: World, tmp_path
     assert keep_manifest(workspace, world.store, later) == path  # the same decision made again: the first stays
     assert world.store.manifest(doc.hash) == kept
     assert parse_manifest(path.read_text()).provenance == doc.provenance
+    assert {"python", "numpy", "torch"} <= set(doc.provenance.packages or {})
+    assert "probe manifest verify" in doc.provenance.verify
+    assert str(tmp_path) not in path.read_text()
     # The manifest serves as a base: its mixture comes back.
     assert parse_base(str(path)).weights().keys() == found.mixture().weights().keys()
 
