@@ -48,10 +48,8 @@ def command(shell: str) -> None:
     click.echo(made(cli, {}, "probe", VARIABLE).source())
 
 
-class Known(click.ParamType):
+class Known(click.types.StringParamType):
     """A text that is completed to names of a kind."""
-
-    name = "text"
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
