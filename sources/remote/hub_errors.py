@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from pathlib import Path
 
 from sources.problems import SourceError
 from sources.remote.listing import is_network_error
@@ -42,6 +43,8 @@ def no_subset(spec: SourceSpec, names: Sequence[str]) -> SourceError:
         return SourceError(f"{_name(spec)} has {len(names)} subsets; name one with --subset: {listed}")
     close = difflib.get_close_matches(spec.subset, names, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"it has {listed}"
+    if not close and spec.stream and (folder := Path(spec.stream.url) / spec.subset).is_dir():
+        hint = f"its README.md, which names subsets, is not there or does not name it: give its folder with --path {folder}"
     return SourceError(f"{_name(spec)} has no subset {spec.subset!r}; {hint}")
 
 

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from making_repos import arrow, llava, packed_json, tars
+import pytest
+from making_repos import arrow, finevision, llava, packed_json, tars
 
+from sources.problems import SourceError
 from sources.remote.pool import fetch_source
 from sources.sampling import SourcePool
 from sources.spec import SourceSpec, Stream
@@ -54,3 +56,11 @@ def folder_content(repo, tmp_path):
     """Return the hash of what is drawn of a folder that is laid out as on the hub: the same as from the hub."""
     spec = SourceSpec("mine", "", stream=Stream(str(repo), rows=40))
     return SourcePool.open(fetch_source(spec, tmp_path / "from-folder", print)).content
+
+
+def test_a_local_copy_without_its_card_is_pointed_at_the_folder_of_the_subset(tmp_path):
+    repo = finevision(tmp_path, "iam(cauldron)", shards=1, rows=20)
+    (repo / "README.md").unlink()
+    asked = SourceSpec("s", "", subset="iam(cauldron)", stream=Stream(str(repo)))
+    with pytest.raises(SourceError, match=r"README.md, which names subsets, .* give its folder with --path .*/iam\(cauldron\)"):
+        fetch_source(asked, tmp_path / "pools", print)
