@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import charts, parts, reading, theme
-from dashboard.decision_frames import coverage_frame, gains_frame, headline, main_gain, mixture_frame, outside_frame
 from dashboard.chosen import chosen_decision
+from dashboard.decision_frames import coverage_frame, gains_frame, headline, main_gain, mixture_frame, outside_frame
 from dashboard.frames import metric_text
 from dashboard.live import progress_bar
 from dashboard.navigation import chosen_study
