@@ -1,1 +1,1 @@
-"""What is shown: six pages over the store, read-only, run by Streamlit."""
+"""What is shown: pages over the store, read-only, run by Streamlit."""

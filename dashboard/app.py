@@ -1,4 +1,4 @@
-"""The dashboard's entry, run by `probe dashboard`: six pages in the order of the decision, read-only over one workspace.
+"""The dashboard's entry, run by `probe dashboard`: pages in the order of the decision, read-only over one workspace.
 
 python -P -m streamlit run dashboard/app.py -- --workspace .probe
 """
@@ -17,6 +17,8 @@ import streamlit as st  # noqa: E402
 from dashboard import navigation  # noqa: E402
 from dashboard.theme import favicon  # noqa: E402
 
+SIDEBAR = 220  # pixels
+
 if __name__ == "__main__":
-    st.set_page_config(page_icon=favicon(), layout="wide")
+    st.set_page_config(page_icon=favicon(), layout="wide", initial_sidebar_state=SIDEBAR)
     navigation.run()

@@ -12,6 +12,7 @@ from probe.study.study_quality import StudyQuality
 from sources.estimate import Estimate
 
 UNKNOWN = "unknown"
+NOTHING_WRITTEN = "no written answers"
 
 
 def shown_by_probes(view: Snapshot, found: Qualities) -> pd.DataFrame:
@@ -32,7 +33,7 @@ def _by_probes(shown: StudyQuality, capability: str) -> dict[str, object]:
         "every probe wrong": _text(items.all_wrong if items else None),
         "tells probes apart": _text(items.informative if items else None),
         "signal to noise": _text(shown.signal_to_noise, 2),
-        "rank agreement": "; ".join(agreement) or "no written answers",
+        "rank agreement": "; ".join(agreement) or NOTHING_WRITTEN,
     }
 
 

@@ -26,7 +26,7 @@ def forest(frame: pd.DataFrame, label: str, title: str, colours: Palette, *, lim
         title=None, labelLimit=limit, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False
     )
     y = alt.Y(f"{label}:N", sort=order, axis=axis, scale=alt.Scale(paddingInner=0, paddingOuter=0))
-    x_axis = alt.Axis(title=title, format="+.2~f", tickCount=6, domain=False, titleFontWeight="normal", grid=True)
+    x_axis = alt.Axis(title=title, format="+.3~f", tickCount=6, domain=False, titleFontWeight="normal", grid=True)
     x = alt.X("low:Q", axis=x_axis, scale=alt.Scale(zero=True, nice=True, padding=12))
     colour = alt.Color(
         "sign:N",
@@ -182,6 +182,35 @@ def counts(frame: pd.DataFrame, label: str, value: str, title: str, colours: Pal
         ],
     ).properties(height=alt.Step(30))
     return chart.encode(color=alt.Color(f"{part}:N", scale=parts, legend=alt.Legend(title=None, orient="top"))) if part else chart
+
+
+def histogram(frame: pd.DataFrame, column: str, colours: Palette) -> alt.Chart:
+    """Return how often each value of a column comes, in bins where there are many."""
+    bins = alt.Bin(maxbins=24) if frame[column].nunique() > 12 else alt.Undefined
+    x = alt.X(
+        f"{column}:{'Q' if bins is not alt.Undefined else 'O'}",
+        bin=bins,
+        axis=alt.Axis(title=column, labelAngle=0, domain=False, titleFontWeight="normal"),
+    )
+    y = alt.Y("count():Q", axis=alt.Axis(title="rows", tickCount=4, tickMinStep=1, domain=False, titleFontWeight="normal"))
+    return alt.Chart(frame).mark_bar(color=colours.main, cornerRadiusEnd=2).encode(x=x, y=y, tooltip=["count():Q"]).properties(height=170)
+
+
+def curve(frame: pd.DataFrame, unit: str, title: str, colours: Palette) -> alt.LayerChart:
+    """Return a score over size with intervals: trained sizes filled, forecast ones hollow, sizes on a logarithmic axis."""
+    sizes = alt.Axis(title=unit, format="~s", values=sorted(frame["size"]), domain=False, titleFontWeight="normal", grid=False)
+    x = alt.X("size:Q", axis=sizes, scale=alt.Scale(type="log", padding=24))
+    y = alt.Axis(title=title, format=".3~f", tickCount=6, domain=False, titleFontWeight="normal")
+    kinds = alt.Scale(domain=["trained", "forecast"], range=[colours.main, colours.second])
+    colour = alt.Color("kind:N", scale=kinds, legend=alt.Legend(title=None, orient="top", symbolOpacity=1))
+    numbers = [alt.Tooltip(f"{name}:Q", format=".4f") for name in ("value", "low", "high")]
+    base = alt.Chart(frame).encode(x=x, tooltip=[alt.Tooltip("kind:N"), alt.Tooltip("size:Q", format=","), *numbers])
+    low = alt.Y("low:Q", axis=y, scale=alt.Scale(zero=False))
+    line = base.mark_line(color=colours.muted, strokeWidth=1.2).encode(y=alt.Y("value:Q", axis=y, scale=alt.Scale(zero=False)))
+    whisker = base.mark_rule(strokeWidth=2.4, strokeCap="round").encode(y=low, y2="high:Q", color=colour)
+    hollow = alt.condition(alt.datum.kind == "forecast", alt.value(colours.ground), colour)
+    point = base.mark_point(size=95, strokeWidth=2.2, opacity=1, filled=False).encode(y="value:Q", color=colour, fill=hollow)
+    return alt.layer(line, whisker, point).properties(height=300)
 
 
 def _sign(low: float, high: float) -> str:

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 import pandas as pd
 
-from dashboard.reading import Runs, Snapshot
-from db.values import ArmRole, EffectRow, ProbeState
+from dashboard.reading import Runs, Snapshot, effects, pairs, places
+from db.values import ArmCost, ArmRole, EffectRow, ProbeState
 from probe.cli import output
 from probe.decide.levels import OVERALL
 from probe.decide.ranking import best_first
@@ -52,6 +52,11 @@ def source_link(study: str, source: str) -> str:
     return "./source?" + urlencode({"study": study, "source": source})
 
 
+def rank_text(place: tuple[int, int] | None) -> str:
+    """Return the places that a source may have: `2-5`, or `1` where it is told apart from all others."""
+    return "" if place is None else "-".join(str(end) for end in dict.fromkeys(place))
+
+
 def designs(view: Snapshot) -> list[str]:
     """Return the designs that the ranking answers, the one that gives verdicts first."""
     ranked = {row.arm for row in view.ranking.effects} if view.ranking else set()
@@ -71,34 +76,36 @@ def effects_frame(view: Snapshot, design: str, capability: str = "") -> pd.DataF
     level = ("capability", capability) if capability else (OVERALL, OVERALL)
     sources = _sources_of(view, design)
     rows = [row for row in best_first(view.ranking, *level) if row.arm in sources]
-    return pd.DataFrame([{"tier": row.tier, "source": sources[row.arm]} | _effect(row) for row in rows])
+    may_be = places(view, level)
+    return pd.DataFrame(
+        [{"tier": row.tier, "rank": rank_text(may_be.get(row.arm)), "source": sources[row.arm]} | _effect(row) for row in rows]
+    )
 
 
 def source_effects_frame(view: Snapshot, source: str, design: str) -> pd.DataFrame:
     """Return one source's effects at every level, overall first, then capabilities and benchmarks."""
-    sources = _sources_of(view, design)
-    rows = [row for row in view.ranking.effects if sources.get(row.arm) == source] if view.ranking else []
+    own = [arm for arm, name in _sources_of(view, design).items() if name == source]
     order = [OVERALL, "capability", "benchmark"]
-    rows.sort(key=lambda row: order.index(row.level))
+    rows = sorted(effects(view, tuple(order), own), key=lambda row: order.index(row.level))
     return pd.DataFrame(
         [{"level": row.level, "name": row.name, "tier": row.tier, "shown": _shown_level(row)} | _effect(row) for row in rows]
     )
 
 
-def heat_frame(view: Snapshot, design: str) -> pd.DataFrame:
-    """Return one row a source and benchmark; `inside` says that the interval holds zero."""
-    if view.ranking is None:
-        return pd.DataFrame()
+def heat_frame(view: Snapshot, design: str, first: int = 0, most: int | None = None) -> pd.DataFrame:
+    """Return one row a source and benchmark, of `most` sources in the order of their tiers; `inside` says that the interval holds zero."""
     order = effects_frame(view, design)
-    places = {source: place for place, source in enumerate(order["source"])} if len(order) else {}
+    if order.empty:
+        return pd.DataFrame()
+    shown = order.iloc[first : None if most is None else first + most]
+    line = {arm: place for place, arm in enumerate(shown["arm"])}
     kinds = {record.spec.name: record.spec.capability for record in view.benchmarks}
     sources = _sources_of(view, design)
     cells = [
         {"source": sources[row.arm], "benchmark": row.name, "capability": kinds.get(row.name, "")}
         | _effect(row)
-        | {"inside": not row.effect.apart_from_zero(), "place": places.get(sources[row.arm], len(places))}
-        for row in view.ranking.effects
-        if row.level == "benchmark" and row.arm in sources
+        | {"inside": not row.effect.apart_from_zero(), "place": line[row.arm]}
+        for row in effects(view, ("benchmark",), line)
     ]
     frame = pd.DataFrame(cells)
     return frame.sort_values(["place", "source", "capability", "benchmark"], ignore_index=True) if cells else frame
@@ -108,13 +115,12 @@ def pairs_frame(view: Snapshot, design: str, capability: str = "") -> pd.DataFra
     """Return the differences between sources at one level, decided ones first."""
     level = ("capability", capability) if capability else (OVERALL, OVERALL)
     sources = _sources_of(view, design)
-    pairs = [p for p in view.ranking.pairs if (p.level, p.name) == level and p.a in sources and p.b in sources] if view.ranking else []
-    pairs.sort(key=lambda pair: (not pair.decided, -abs(pair.difference.value)))
+    found = sorted(pairs(view, level, sources), key=lambda pair: (not pair.decided, -abs(pair.difference.value)))
     return pd.DataFrame(
         [
             {"a": sources[p.a], "b": sources[p.b], "difference": interval_text(p.difference), "told apart": "yes" if p.decided else "no"}
             | _numbers(p.difference)
-            for p in pairs
+            for p in found
         ]
     )
 
@@ -138,16 +144,16 @@ def cost_frame(view: Snapshot, runs: Runs) -> pd.DataFrame:
     return costs.round(2).reset_index().assign(source=lambda frame: frame["arm"].map(names))
 
 
-def ranking_table(effects: pd.DataFrame, costs: pd.DataFrame, view: Snapshot) -> pd.DataFrame:
+def ranking_table(ranked: pd.DataFrame, costs: Sequence[ArmCost], view: Snapshot) -> pd.DataFrame:
     """Return what the Sources page lists: effects, what a probe of each cost, and a link to each source."""
-    per_probe = dict(zip(costs["arm"], costs["cpu_s_per_probe"], strict=True)) if len(costs) else {}
-    rows = dict(zip(costs["arm"], costs["rows"], strict=True)) if len(costs) else {}
-    table = effects.assign(
-        open=[source_link(view.study.name, source) for source in effects["source"]],
-        rows=effects["arm"].map(rows),
-        cost=effects["arm"].map(per_probe),
+    known = {cost.arm: cost for cost in costs}
+    per_probe = {arm: cost.cpu_s / cost.probes for arm, cost in known.items()}
+    table = ranked.assign(
+        open=[source_link(view.study.name, source) for source in ranked["source"]],
+        rows=ranked["arm"].map({arm: cost.rows for arm, cost in known.items()}),
+        cost=ranked["arm"].map(per_probe),
     )
-    columns = ["tier", "open", "effect", "verdict" if effects["verdict"].any() else "rows", "cost"]
+    columns = ["tier", "rank", "open", "effect", "verdict" if ranked["verdict"].any() else "rows", "cost"]
     return table[columns]
 
 
@@ -159,14 +165,15 @@ def _sources_of(view: Snapshot, design: str) -> Mapping[str, str]:
 
 
 def _effect(row: EffectRow) -> dict[str, object]:
-    return {"effect": interval_text(row.effect), "verdict": _verdict(row), **_numbers(row.effect), "metric": row.metric, "arm": row.arm}
+    return {"effect": interval_text(row.effect), "verdict": verdict_text(row), **_numbers(row.effect), "metric": row.metric, "arm": row.arm}
 
 
 def _numbers(estimate: Estimate) -> dict[str, object]:
     return {"value": estimate.value, "low": estimate.low, "high": estimate.high, "stderr": estimate.stderr, "n": estimate.n}
 
 
-def _verdict(row: EffectRow) -> str:
+def verdict_text(row: EffectRow) -> str:
+    """Return a verdict as people read it, with how many seeds more would decide it; empty where a design gives none."""
     if row.verdict is None:
         return ""
     if row.verdict_from != "add-one" and (meaning := verdict_means(row)):

@@ -15,7 +15,7 @@ WHILE_RUNNING_S, WHILE_IDLE_S = 2.0, 15.0
 
 def interval_s(study: str) -> float:
     """Return how often a study has to be looked at."""
-    return WHILE_RUNNING_S if reading.runs(study).progress.running else WHILE_IDLE_S
+    return WHILE_RUNNING_S if reading.standing(study).progress.running else WHILE_IDLE_S
 
 
 def progress_bar(view: reading.Snapshot) -> None:
@@ -23,9 +23,9 @@ def progress_bar(view: reading.Snapshot) -> None:
 
     @repeated(interval_s(view.study.name))
     def follow() -> None:
-        runs = reading.runs(view.study.name)
-        show_progress(runs.progress)
-        if runs.revision != view.study.revision:
+        now = reading.standing(view.study.name)
+        show_progress(now.progress)
+        if now.revision != view.study.revision:
             st.rerun(scope="app")
 
     follow()

@@ -11,6 +11,8 @@ PAGES = {
     "views/overview.py": ("Overview", ":material/flag:"),
     "views/sources.py": ("Sources", ":material/leaderboard:"),
     "views/heatmap.py": ("Heat map", ":material/grid_view:"),
+    "views/mixture.py": ("Mixture", ":material/tune:"),
+    "views/curriculum.py": ("Curriculum", ":material/stacked_bar_chart:"),
     "views/benchmarks.py": ("Benchmarks", ":material/fact_check:"),
     "views/source.py": ("Source", ":material/dataset:"),
     "views/runs.py": ("Runs", ":material/history:"),

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,23 @@ import streamlit as st
 
 from dashboard.decorators import kept_values
 from db.errors import StoreError
-from db.values import Arm, BenchmarkRecord, ManifestRecord, ProbeRecord, Ranking, SourceRecord, StudyProgress, StudyRecord
+from db.values import (
+    Arm,
+    ArmCost,
+    BenchmarkRecord,
+    EffectRow,
+    ManifestRecord,
+    PairRow,
+    ProbeRecord,
+    Ranking,
+    SourceRecord,
+    StudyProgress,
+    StudyRecord,
+)
+from probe.decide.levels import CAPABILITY, OVERALL
+from probe.decide.order_slopes import OrderSlope
+from probe.decide.ranking import places as ranking_places
+from probe.decide.scaling.study_curves import StudyCurve
 from probe.study.fidelity import kept_sentence
 from probe.study.proxy_quality import ProxyQuality
 from probe.study.study_quality import StudyQuality
@@ -22,12 +38,16 @@ from probe.workspace import Workspace
 
 Stamp = tuple[int | float, ...]
 Qualities = tuple[tuple[StudyQuality, ProxyQuality | None], ...]
+FRESH_SECONDS = 1
 POSTGRES_SECONDS = 5  # how old a cached value may be where a change of the database cannot be seen from outside
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the store holds of one study at one revision, and what is registered beside it."""
+    """What the store holds of one study at one revision, and what is registered beside it.
+
+    The ranking has the effects overall and by capability; those on benchmarks and the pairs are read where they are shown.
+    """
 
     study: StudyRecord
     arms: tuple[Arm, ...]
@@ -43,12 +63,19 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How many probes of a study stand where just now."""
+
+    progress: StudyProgress
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
 class Runs:
-    """Where a study's probes stand just now."""
+    """Where each of a study's probes stands just now."""
 
     progress: StudyProgress
     probes: tuple[ProbeRecord, ...]
-    revision: int
 
 
 def workspace() -> Workspace:
@@ -85,22 +112,66 @@ def snapshot(study: str) -> Snapshot:
     return _snapshot(place, _stamp(place), study)
 
 
+def standing(study: str) -> Standing:
+    """Return a study's progress as it is now: a running probe changes without a new revision."""
+    place = workspace()
+    return _standing(place, _stamp(place, FRESH_SECONDS), study)
+
+
 def runs(study: str) -> Runs:
-    """Return a study's probes, always fresh: a running probe changes without a new revision."""
-    with workspace().open_store(read_only=True) as store:
-        record = store.study(study)
-        return Runs(store.progress(study), store.probes(study), record.revision if record else 0)
+    """Return a study's probes as they are now."""
+    place = workspace()
+    return _runs(place, _stamp(place, FRESH_SECONDS), study)
+
+
+def arm_costs(view: Snapshot) -> tuple[ArmCost, ...]:
+    """Return what a study's arms cost."""
+    place = workspace()
+    return _arm_costs(place, _stamp(place), view.study.name)
+
+
+def effects(view: Snapshot, levels: tuple[str, ...], arms: Iterable[str]) -> tuple[EffectRow, ...]:
+    """Return the ranking's effects of some arms at some levels."""
+    place = workspace()
+    return _effects(place, _stamp(place), view.study.name, levels, tuple(arms)) if view.ranking else ()
+
+
+def pairs(view: Snapshot, level: tuple[str, str], arms: Iterable[str]) -> tuple[PairRow, ...]:
+    """Return the ranking's differences between some arms at one level."""
+    place = workspace()
+    return _pairs(place, _stamp(place), view.study.name, level, tuple(arms)) if view.ranking else ()
+
+
+def places(view: Snapshot, level: tuple[str, str]) -> Mapping[str, tuple[int, int]]:
+    """Return the places that each arm may have at one level, as `probe rank` tells them."""
+    if view.ranking is None:
+        return {}
+    place = workspace()
+    rows = [row for row in view.ranking.effects if (row.level, row.name) == level]
+    return ranking_places(rows, _decided_counts(place, _stamp(place), view.study.name, level))
+
+
+def curve(view: Snapshot, source: str, level: tuple[str, str]) -> StudyCurve | str:
+    """Return how a source's score grows with size at one level, as `probe curve` tells it, or the sentence that says why not."""
+    return _curve(workspace(), view.study.name, view.study.revision, source, level)
 
 
 def qualities(view: Snapshot) -> Qualities:
     """Return what is known of the quality of a study's scored benchmarks, as `probe benchmarks check` and `probe rank` tell it."""
     place = workspace()
-    return _qualities(place, view.study.name, view.study.revision, _files_stamp(place.quality.glob("*.json")))
+    ranked = view.ranking.revision if view.ranking else None
+    return _qualities(place, view.study.name, view.study.revision, ranked, _files_stamp(place.quality.glob("*.json")))
 
 
-def _stamp(place: Workspace) -> Stamp:
+def order_slopes(view: Snapshot) -> tuple[OrderSlope, ...]:
+    """Return how each order's gain changes with size, as `probe rank` tells it."""
+    place = workspace()
+    return _order_slopes(place, view.study.name, view.study.revision)
+
+
+def _stamp(place: Workspace, seconds: int = POSTGRES_SECONDS) -> Stamp:
     if place.db_url:
-        return (int(time.time() / POSTGRES_SECONDS),)
+        return (int(time.time() / seconds),)
     return _files_stamp((Path(place.database), Path(place.database + "-wal")))
 
 
@@ -130,7 +201,7 @@ def _snapshot(place: Workspace, stamp: Stamp, study: str) -> Snapshot:
         return Snapshot(
             record,
             store.arms(study),
-            store.ranking(study),
+            store.ranking(study, (OVERALL, CAPABILITY), pairs=False),
             store.study_benchmarks(study),
             store.sources(),
             store.manifests(study),
@@ -138,9 +209,66 @@ def _snapshot(place: Workspace, stamp: Stamp, study: str) -> Snapshot:
         )
 
 
+@kept_values(entries=16, says="Reading the scores of the orders ...")
+def _order_slopes(place: Workspace, study: str, revision: int) -> tuple[OrderSlope, ...]:
+    from probe.study.orders import study_slopes
+
+    with place.open_store(read_only=True) as store:
+        return study_slopes(store, study)
+
+
 @kept_values(entries=16, says="Reading the scores ...")
-def _qualities(place: Workspace, study: str, revision: int, kept: Stamp) -> Qualities:
+def _qualities(place: Workspace, study: str, revision: int, ranked: int | None, kept: Stamp) -> Qualities:
     from probe.study.study_quality import known_quality
 
     with place.open_store(read_only=True) as store:
-        return known_quality(store, study, place.quality)
+        return known_quality(store, study, place.quality, ranked)
+
+
+@kept_values(entries=16)
+def _standing(place: Workspace, stamp: Stamp, study: str) -> Standing:
+    with place.open_store(read_only=True) as store:
+        record = store.study(study)
+        return Standing(store.progress(study), record.revision if record else 0)
+
+
+@kept_values(entries=4)
+def _runs(place: Workspace, stamp: Stamp, study: str) -> Runs:
+    with place.open_store(read_only=True) as store:
+        return Runs(store.progress(study), store.probes(study))
+
+
+@kept_values(entries=16)
+def _arm_costs(place: Workspace, stamp: Stamp, study: str) -> tuple[ArmCost, ...]:
+    with place.open_store(read_only=True) as store:
+        return store.arm_costs(study)
+
+
+@kept_values(entries=32)
+def _effects(place: Workspace, stamp: Stamp, study: str, levels: tuple[str, ...], arms: tuple[str, ...]) -> tuple[EffectRow, ...]:
+    with place.open_store(read_only=True) as store:
+        return store.effects(study, levels, arms)
+
+
+@kept_values(entries=16)
+def _pairs(place: Workspace, stamp: Stamp, study: str, level: tuple[str, str], arms: tuple[str, ...]) -> tuple[PairRow, ...]:
+    with place.open_store(read_only=True) as store:
+        return store.pairs(study, level, arms)
+
+
+@kept_values(entries=32)
+def _decided_counts(place: Workspace, stamp: Stamp, study: str, level: tuple[str, str]) -> dict[str, tuple[int, int]]:
+    with place.open_store(read_only=True) as store:
+        return store.decided_counts(study, level)
+
+
+@kept_values(entries=32, says="Reading the scores of its sizes ...")
+def _curve(place: Workspace, study: str, revision: int, source: str, level: tuple[str, str]) -> StudyCurve | str:
+    from probe.errors import ProbeError
+    from probe.study.curves import curves
+
+    with place.open_store(read_only=True) as store:
+        try:
+            return next(iter(curves(store, study, [source], wanted=level)), "nothing is scored at several sizes yet")
+        except ProbeError as error:
+            return str(error)

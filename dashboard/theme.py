@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 BLUE, SKY, GREEN, ORANGE, VERMILLION, PURPLE = "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7"
+YELLOW, GREY = "#F0E442", "#7A8793"
 
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """The colours of one ground. `low`, `middle`, `high` are a diverging scale's ends and centre."""
+    """The colours of one ground. `low`, `middle`, `high` are a diverging scale's ends and centre, `third` is for a third series."""
 
     ink: str
     muted: str
@@ -28,10 +29,42 @@ class Palette:
     low: str
     middle: str
     high: str
+    third: str
+    ramp: tuple[str, ...]  # of a scale from little to much
+    series: tuple[str, ...] = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION, YELLOW, GREY)
 
 
-LIGHT = Palette("#1F2933", "#6B7785", "#E4E8EC", "#FFFFFF", BLUE, ORANGE, BLUE, VERMILLION, "#D55E00", "#F4F5F6", "#0072B2")
-DARK = Palette("#E8ECF0", "#98A3AF", "#2A323B", "#181715", SKY, ORANGE, SKY, "#F0813A", "#D9651F", "#20272F", "#3D9BD6")
+LIGHT_RAMP, DARK_RAMP = ("#D9E4EC", "#56A3CF", "#003A5C"), ("#2F4A5E", "#3D9BD6", "#D8F0FF")
+LIGHT = Palette(
+    "#1F2933",
+    "#6B7785",
+    "#E4E8EC",
+    "#FFFFFF",
+    BLUE,
+    ORANGE,
+    BLUE,
+    VERMILLION,
+    "#D55E00",
+    "#F4F5F6",
+    "#0072B2",
+    GREEN,
+    ("#D9E4EC", "#56A3CF", "#003A5C"),
+)
+DARK = Palette(
+    "#E8ECF0",
+    "#98A3AF",
+    "#2A323B",
+    "#181715",
+    SKY,
+    ORANGE,
+    SKY,
+    "#F0813A",
+    "#D9651F",
+    "#20272F",
+    "#3D9BD6",
+    GREEN,
+    ("#2F4A5E", "#3D9BD6", "#D8F0FF"),
+)
 
 
 def palette() -> Palette:

@@ -7,7 +7,7 @@ import enum
 import functools
 import json
 import types
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from sources.canonical import canonical_json
@@ -30,30 +30,48 @@ def from_document(kind: type[T], document: Any) -> T:
     Raises:
         TypeError: the document does not fit the type.
     """
-    value: T = _read(kind, document)
+    value: T = _reader(cast("Hashable", kind))(document)
     return value
 
 
-def _read(kind: Any, document: Any) -> Any:
-    if dataclasses.is_dataclass(kind):
-        hints = _hints(cast("Hashable", kind))
-        return kind(**{name: _read(hints[name], field) for name, field in document.items() if name in hints})  # type: ignore[operator]
-    origin = get_origin(kind)
-    if origin is tuple:
-        return _read_tuple(get_args(kind), document)
-    if origin in (Union, types.UnionType):
-        return None if document is None else _read(next(a for a in get_args(kind) if a is not type(None)), document)
-    if isinstance(kind, type) and issubclass(kind, (enum.Enum, float)):
-        return kind(document)
-    return document
-
-
-def _read_tuple(kinds: tuple[Any, ...], document: Any) -> tuple[Any, ...]:
-    if len(kinds) == 2 and kinds[1] is Ellipsis:
-        return tuple(_read(kinds[0], entry) for entry in document)
-    return tuple(_read(kind, entry) for kind, entry in zip(kinds, document, strict=True))
+_Read = Callable[[Any], Any]
 
 
 @functools.cache
-def _hints(kind: Hashable) -> dict[str, Any]:
-    return get_type_hints(cast("type", kind))
+def _reader(kind: Any) -> _Read:
+    """Return the function that reads documents of a type, made once: stores hold thousands of values of few types."""
+    if dataclasses.is_dataclass(kind):
+        return _dataclass_reader(kind)
+    origin = get_origin(kind)
+    if origin is tuple:
+        return _tuple_reader(get_args(kind))
+    if origin in (Union, types.UnionType):
+        read = _reader(next(a for a in get_args(kind) if a is not type(None)))
+        return lambda document: None if document is None else read(document)
+    if isinstance(kind, type) and issubclass(kind, (enum.Enum, float)):
+        return kind
+    return _as_it_is
+
+
+def _dataclass_reader(kind: Any) -> _Read:
+    readers: dict[str, _Read] | None = None  # made at the first document, so that a type may hold itself
+
+    def read(document: Any) -> Any:
+        nonlocal readers
+        if readers is None:
+            readers = {name: _reader(hint) for name, hint in get_type_hints(kind).items()}
+        return kind(**{name: readers[name](field) for name, field in document.items() if name in readers})
+
+    return read
+
+
+def _tuple_reader(kinds: tuple[Any, ...]) -> _Read:
+    if len(kinds) == 2 and kinds[1] is Ellipsis:
+        each = _reader(kinds[0])
+        return tuple if each is _as_it_is else lambda document: tuple([each(entry) for entry in document])
+    readers = [_reader(kind) for kind in kinds]
+    return lambda document: tuple([read(entry) for read, entry in zip(readers, document, strict=True)])
+
+
+def _as_it_is(document: Any) -> Any:
+    return document

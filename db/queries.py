@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import TypeVarTuple
 
 import numpy as np
 import sqlalchemy as sa
@@ -15,9 +16,10 @@ from db.leases import has_evaluation
 from db.registry import study_benchmarks, study_evaluations
 from db.schema import ArmRow, EvaluationRow, ItemScoreRow, ProbeRow, ScoreMeanRow, TrainingRow
 from db.studies import check_study, study_arms
-from db.values import ArmRole, BenchmarkRecord, BenchmarkScores, MeanScore, ProbeRecord, ProbeState, Split, StudyProgress
+from db.values import ArmCost, ArmRole, BenchmarkRecord, BenchmarkScores, MeanScore, ProbeRecord, ProbeState, Split, StudyProgress
 from proxy_training.jobs import METRICS, evaluation_id
 
+Ts = TypeVarTuple("Ts")
 _ARM_OF_PROBE = sa.and_(ArmRow.study == ProbeRow.study, ArmRow.name == ProbeRow.arm)
 
 
@@ -102,6 +104,25 @@ def progress(connection: sa.Connection, study: str) -> StudyProgress:
     )
 
 
+def arm_costs(connection: sa.Connection, study: str) -> tuple[ArmCost, ...]:
+    """Return what the done probes of each arm cost together, in plan order."""
+    check_study(connection, study)
+    query = (
+        sa.select(
+            ProbeRow.arm,
+            sa.func.count(),
+            sa.func.sum(TrainingRow.cpu_s),
+            sa.func.avg(ProbeRow.rows),
+            sa.func.avg(ProbeRow.tokens),
+        )
+        .join(TrainingRow, TrainingRow.training_id == ProbeRow.training_id)
+        .where(ProbeRow.study == study, TrainingRow.state == ProbeState.DONE)
+        .group_by(ProbeRow.arm)
+        .order_by(sa.func.min(ProbeRow.position))
+    )
+    return tuple(ArmCost(arm, n, _number(cpu_s), float(rows), float(tokens)) for arm, n, cpu_s, rows, tokens in connection.execute(query))
+
+
 def _mean_cpu(connection: sa.Connection, study: str) -> float:
     trained = sa.select(ProbeRow.training_id).join(ArmRow, _ARM_OF_PROBE).where(ProbeRow.study == study, ArmRow.role != ArmRole.UNTRAINED)
     query = sa.select(sa.func.avg(TrainingRow.cpu_s)).where(TrainingRow.training_id.in_(trained), TrainingRow.adapter_done)
@@ -129,21 +150,35 @@ def _last_error(connection: sa.Connection, study: str) -> str:
     return max((tuple(row) for row in found if row is not None), default=("", ""))[1]
 
 
-def scores(connection: sa.Connection, study: str, benchmark: str, roles: Sequence[ArmRole] | None = None) -> BenchmarkScores:
+def scores(
+    connection: sa.Connection,
+    study: str,
+    benchmark: str,
+    roles: Sequence[ArmRole] | None = None,
+    names: Collection[str] | None = None,
+) -> BenchmarkScores:
     """Return the item scores of a study's arms on one of its benchmarks, `values[metric, arm, repeat, item]`."""
     check_study(connection, study)
     record = _own_benchmark(connection, study, benchmark)
-    arms = study_arms(connection, study, roles)
+    arms = study_arms(connection, study, roles, names)
     places = {arm.name: place for place, arm in enumerate(arms)}
-    query = sa.select(ProbeRow.arm, ProbeRow.repeat, ProbeRow.training_id).where(ProbeRow.study == study)
-    planned = [(arm, repeat, training) for arm, repeat, training in connection.execute(query) if arm in places]
+    query = _of_arms(sa.select(ProbeRow.arm, ProbeRow.repeat, ProbeRow.training_id), study, roles, names)
+    planned = [(arm, repeat, training) for arm, repeat, training in connection.execute(query)]
     repeats = tuple(sorted({repeat for _, repeat, _ in planned}))
     values = np.full((len(METRICS), len(arms), len(repeats), record.n_items), np.nan, np.float32)
-    stored = _item_scores(connection, study, record)
+    stored = _item_scores(connection, study, record, roles, names)
     for arm, repeat, training in planned:
         if training in stored:
             values[:, places[arm], repeats.index(repeat)] = stored[training]
     return BenchmarkScores(record, arms, repeats, values)
+
+
+def _of_arms(query: sa.Select[*Ts], study: str, roles: Sequence[ArmRole] | None, names: Collection[str] | None) -> sa.Select[*Ts]:
+    """Return a query of a study's probes for arms of these roles and names alone, where given."""
+    query = query.where(ProbeRow.study == study)
+    if roles is not None:
+        query = query.join(ArmRow, _ARM_OF_PROBE).where(ArmRow.role.in_(roles))
+    return query if names is None else query.where(ProbeRow.arm.in_(names))
 
 
 def _own_benchmark(connection: sa.Connection, study: str, name: str) -> BenchmarkRecord:
@@ -153,10 +188,16 @@ def _own_benchmark(connection: sa.Connection, study: str, name: str) -> Benchmar
     return own[name]
 
 
-def _item_scores(connection: sa.Connection, study: str, benchmark: BenchmarkRecord) -> dict[str, NDArray[np.float32]]:
+def _item_scores(
+    connection: sa.Connection,
+    study: str,
+    benchmark: BenchmarkRecord,
+    roles: Sequence[ArmRole] | None,
+    names: Collection[str] | None,
+) -> dict[str, NDArray[np.float32]]:
+    ours = _of_arms(sa.select(ProbeRow.training_id), study, roles, names)
     query = sa.select(ItemScoreRow.training_id, ItemScoreRow.scores).where(
-        ItemScoreRow.training_id.in_(sa.select(ProbeRow.training_id).where(ProbeRow.study == study)),
-        ItemScoreRow.evaluation_id == evaluation_id(benchmark.fingerprint),
+        ItemScoreRow.training_id.in_(ours), ItemScoreRow.evaluation_id == evaluation_id(benchmark.fingerprint)
     )
     return {training: unpack_scores(blob, benchmark.fingerprint) for training, blob in connection.execute(query)}
 

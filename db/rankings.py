@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -44,19 +46,54 @@ def put_ranking(connection: sa.Connection, ranking: Ranking) -> None:
             connection.execute(sa.insert(table), keyed)
 
 
-def ranking(connection: sa.Connection, study: str) -> Ranking | None:
-    """Return the ranking that is kept of a study, with the revision that it was computed from."""
+def ranking(connection: sa.Connection, study: str, levels: Collection[str] | None = None, pairs: bool = True) -> Ranking | None:
+    """Return the ranking that is kept of a study, with the revision that it was computed from.
+
+    With `levels`, effects of these alone; without `pairs`, none: a study of many sources has a million of them.
+    """
     columns = [getattr(RankingRow, name) for name in _HEADER]
     row = connection.execute(sa.select(*columns).where(RankingRow.study == study)).mappings().one_or_none()
     if row is None:
         return None
-    effects = tuple(EffectRow(**_named(found, _EFFECT), effect=_estimate(found)) for found in _rows(connection, EffectRecordRow, study))
-    pairs = tuple(PairRow(**_named(found, _PAIR), difference=_estimate(found)) for found in _rows(connection, PairRecordRow, study))
-    return Ranking(**row, effects=effects, pairs=pairs)
+    found = effects(connection, study, levels)
+    return Ranking(**row, effects=found, pairs=pairs_of(connection, study) if pairs else ())
 
 
-def _rows(connection: sa.Connection, table: type[EffectRecordRow] | type[PairRecordRow], study: str) -> list[sa.RowMapping]:
-    return list(connection.execute(sa.select(table.__table__).where(table.study == study).order_by(table.position)).mappings())
+def effects(
+    connection: sa.Connection, study: str, levels: Collection[str] | None = None, arms: Collection[str] | None = None
+) -> tuple[EffectRow, ...]:
+    """Return the effects of a study's ranking in its order, of some levels and arms or of all."""
+    table = EffectRecordRow
+    query = sa.select(table.__table__).where(table.study == study).order_by(table.position)
+    query = query if levels is None else query.where(table.level.in_(levels))
+    query = query if arms is None else query.where(table.arm.in_(arms))
+    return tuple(EffectRow(**_named(found, _EFFECT), effect=_estimate(found)) for found in connection.execute(query).mappings())
+
+
+def pairs_of(
+    connection: sa.Connection, study: str, level: tuple[str, str] | None = None, arms: Collection[str] | None = None
+) -> tuple[PairRow, ...]:
+    """Return the differences of a study's ranking in its order, of one level (`level`, `name`) and between some arms, or all."""
+    table = PairRecordRow
+    query = sa.select(table.__table__).where(*_at(study, level)).order_by(table.position)
+    query = query if arms is None else query.where(table.a.in_(arms), table.b.in_(arms))
+    return tuple(PairRow(**_named(found, _PAIR), difference=_estimate(found)) for found in connection.execute(query).mappings())
+
+
+def decided_counts(connection: sa.Connection, study: str, level: tuple[str, str]) -> dict[str, tuple[int, int]]:
+    """Return how many arms each arm of a level is decidedly worse and decidedly better than; arms that are in no decided pair lack."""
+    table, found = PairRecordRow, Counter[tuple[str, bool]]()
+    for own, first_wins in ((table.a, True), (table.b, False)):
+        wins = (table.value > 0) if first_wins else (table.value < 0)
+        query = sa.select(own, wins, sa.func.count()).where(*_at(study, level), table.decided, table.value != 0).group_by(own, wins)
+        for arm, won, count in connection.execute(query):
+            found[arm, bool(won)] += count
+    return {arm: (found[arm, False], found[arm, True]) for arm in {arm for arm, _ in found}}
+
+
+def _at(study: str, level: tuple[str, str] | None) -> list[sa.ColumnElement[bool]]:
+    table = PairRecordRow
+    return [table.study == study, *([] if level is None else [table.level == level[0], table.name == level[1]])]
 
 
 def _fields(value: Any, names: tuple[str, ...]) -> dict[str, Any]:

@@ -253,7 +253,7 @@ class PairRecordRow(Base):
     """A materialised difference between two arms of a ranking."""
 
     __tablename__ = "pairs"
-    __table_args__ = (_ranking_key(),)
+    __table_args__ = (_ranking_key(), sa.Index("ix_pairs_study_level_name", "study", "level", "name"))
     study: Mapped[str] = mapped_column(primary_key=True)
     revision: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

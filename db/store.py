@@ -8,7 +8,7 @@ it happens wholly or not at all. Whoever trains takes a lease with `claim`, keep
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -28,15 +28,18 @@ from db.errors import StoreError
 from db.upgrade import check_version, upgrade
 from db.values import (
     Arm,
+    ArmCost,
     ArmRole,
     BenchmarkRecord,
     BenchmarkScores,
     Claim,
+    EffectRow,
     KeptFidelity,
     ManifestRecord,
     MeanScore,
     Note,
     Outcome,
+    PairRow,
     PlannedProbe,
     ProbeRecord,
     Ranking,
@@ -207,11 +210,11 @@ class Store:
         with self._write() as connection:
             return study_tables.add_arms(connection, study, arms)
 
-    def arms(self, study: str) -> tuple[Arm, ...]:
-        """Return a study's arms in the order in which they were added."""
+    def arms(self, study: str, roles: Sequence[ArmRole] | None = None) -> tuple[Arm, ...]:
+        """Return a study's arms in the order in which they were added, of these roles only if given."""
         with self._read() as connection:
             study_tables.check_study(connection, study)
-            return study_tables.study_arms(connection, study)
+            return study_tables.study_arms(connection, study, roles)
 
     def plan_probes(self, study: str, probes: Sequence[PlannedProbe]) -> int:
         """Plan the probes that a study lacks and return how many; finished trainings are used again, only missing scores wait."""
@@ -283,10 +286,12 @@ class Store:
 
     # Scores
 
-    def scores(self, study: str, benchmark: str, roles: Sequence[ArmRole] | None = None) -> BenchmarkScores:
-        """Return item scores `values[metric, arm, repeat, item]`, NaN where missing; `roles` limits the arms."""
+    def scores(
+        self, study: str, benchmark: str, roles: Sequence[ArmRole] | None = None, names: Collection[str] | None = None
+    ) -> BenchmarkScores:
+        """Return item scores `values[metric, arm, repeat, item]`, NaN where missing; `roles` and `names` limit the arms."""
         with self._read() as connection:
-            return queries.scores(connection, study, benchmark, roles)
+            return queries.scores(connection, study, benchmark, roles, names)
 
     def mean_scores(
         self, study: str, benchmark: str | None = None, metric: str | None = None, split: Split | None = None
@@ -312,10 +317,33 @@ class Store:
         with self._write() as connection:
             rankings.put_ranking(connection, ranking)
 
-    def ranking(self, study: str) -> Ranking | None:
-        """Return the ranking kept of a study; it is up to date if its revision is the study's."""
+    def ranking(self, study: str, levels: Collection[str] | None = None, pairs: bool = True) -> Ranking | None:
+        """Return the ranking kept of a study; it is up to date if its revision is the study's.
+
+        `levels` limits its effects; without `pairs` it has none.
+        """
         with self._read() as connection:
-            return rankings.ranking(connection, study)
+            return rankings.ranking(connection, study, levels, pairs)
+
+    def effects(self, study: str, levels: Collection[str] | None = None, arms: Collection[str] | None = None) -> tuple[EffectRow, ...]:
+        """Return the effects of the ranking kept of a study, of some levels and arms."""
+        with self._read() as connection:
+            return rankings.effects(connection, study, levels, arms)
+
+    def pairs(self, study: str, level: tuple[str, str], arms: Collection[str] | None = None) -> tuple[PairRow, ...]:
+        """Return the differences of the ranking kept of a study at one level (`level`, `name`), between some arms or all."""
+        with self._read() as connection:
+            return rankings.pairs_of(connection, study, level, arms)
+
+    def decided_counts(self, study: str, level: tuple[str, str]) -> dict[str, tuple[int, int]]:
+        """Return how many arms each arm is decidedly worse and decidedly better than at one level; no pair is read."""
+        with self._read() as connection:
+            return rankings.decided_counts(connection, study, level)
+
+    def arm_costs(self, study: str) -> tuple[ArmCost, ...]:
+        """Return what the done probes of each arm cost together, in plan order."""
+        with self._read() as connection:
+            return queries.arm_costs(connection, study)
 
     def put_manifest(self, record: ManifestRecord) -> None:
         """Keep a manifest under its hash."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -208,9 +208,13 @@ def _arm_values(arm: Arm) -> dict[str, Any]:
     return {field.name: getattr(arm, field.name) for field in dataclasses.fields(arm)}
 
 
-def study_arms(connection: sa.Connection, study: str, roles: Sequence[ArmRole] | None = None) -> tuple[Arm, ...]:
-    """Return the arms of a study in the order in which they were added, of these roles only if given."""
+def study_arms(
+    connection: sa.Connection, study: str, roles: Sequence[ArmRole] | None = None, names: Collection[str] | None = None
+) -> tuple[Arm, ...]:
+    """Return the arms of a study in the order in which they were added, of these roles and names only if given."""
     query = _ARM.where(ArmRow.study == study)
     if roles is not None:
         query = query.where(ArmRow.role.in_(roles))
+    if names is not None:
+        query = query.where(ArmRow.name.in_(names))
     return tuple(Arm(*row) for row in connection.execute(query))

@@ -181,6 +181,17 @@ class ProbeRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ArmCost:
+    """What an arm's `probes` finished probes cost together in CPU seconds, and the mean of the rows and tokens that they trained on."""
+
+    arm: str
+    probes: int
+    cpu_s: float
+    rows: float
+    tokens: float
+
+
+@dataclass(frozen=True, slots=True)
 class BenchmarkScores:
     """Scores of a study's arms on one benchmark: `values[metric, arm, repeat, item]`, NaN where a probe is not done."""
 
@@ -330,6 +341,7 @@ class StudyProgress:
 __all__ = [
     "SPLIT_CODES",
     "Arm",
+    "ArmCost",
     "ArmRole",
     "BenchmarkRecord",
     "BenchmarkScores",

@@ -24,6 +24,9 @@ PROXY_SAYS = {
     "file minus rotated": "Accuracy with the choices as in the file, less that over rotations",
 }
 
+WITHOUT_IMAGE = ("benchmark", "items", "chance", "with image", "without image", "kept without image")
+WITHOUT_LOOKING = ("benchmark", "by question alone", "follows the letter", "file minus rotated")
+
 
 def show() -> None:
     """Place the page."""
@@ -38,8 +41,12 @@ def show() -> None:
         study = view.study.name
         parts.empty("No benchmark is scored yet in this study.", parts.command("probe", "run", "--source", "SOURCE", "--study", study))
         return
+    parts.trust(view)
     st.subheader("What the study's probes show", anchor=False)
-    _table(benchmark_frames.shown_by_probes(view, found), PROBES_SAY, f"{view.study.name}-benchmarks-by-probes")
+    frame = benchmark_frames.shown_by_probes(view, found)
+    written = (frame["rank agreement"] != benchmark_frames.NOTHING_WRITTEN).any()
+    shown = ("benchmark", "probes", *list(PROBES_SAY)[: 5 if written else 4])
+    _table(frame, PROBES_SAY, shown, f"{view.study.name}-benchmarks-by-probes")
     _proxy(view, found)
 
 
@@ -47,7 +54,9 @@ def _proxy(view: reading.Snapshot, found: reading.Qualities) -> None:
     st.subheader("What the proxy shows, before any training", anchor=False)
     frame = benchmark_frames.shown_by_proxy(found)
     if not frame.empty:
-        _table(frame, PROXY_SAYS, f"{view.study.name}-benchmarks-by-proxy")
+        _table(frame, PROXY_SAYS, WITHOUT_IMAGE, f"{view.study.name}-benchmarks-without-image")
+        st.caption("What is right without looking, by the question alone or by the letter:")
+        _table(frame, PROXY_SAYS, WITHOUT_LOOKING, f"{view.study.name}-benchmarks-without-looking")
     if missing := benchmark_frames.not_checked(found):
         proxy = view.study.proxy
         named = proxy.name if proxy.illustration_only else proxy.path
@@ -55,11 +64,16 @@ def _proxy(view: reading.Snapshot, found: reading.Qualities) -> None:
         parts.empty("What is right without the image, and the letter prior, is not measured yet:", *lines)
 
 
-def _table(frame: pd.DataFrame, says: dict[str, str], name: str) -> None:
-    labels = {column: st.column_config.Column(column.capitalize(), help=says.get(column)) for column in frame.columns}
-    st.dataframe(frame, hide_index=True, column_config=labels, alt=name.replace("-", " "))
+def _table(frame: pd.DataFrame, says: dict[str, str], shown: tuple[str, ...], name: str) -> None:
+    """Place the columns that are `shown`, so narrow that none has to be scrolled to; the download has all."""
+    labels = {column: st.column_config.Column(column.capitalize(), help=says.get(column), width=_width(column)) for column in frame.columns}
+    st.dataframe(frame, hide_index=True, column_config=labels, column_order=shown, alt=name.replace("-", " "))
     csv = frame.to_csv(index=False)
     st.download_button("Download CSV", csv, f"{parts.file_name(name)}.csv", "text/csv", key=f"csv-{name}", on_click="ignore")
+
+
+def _width(column: str) -> int:
+    return {"benchmark": 150, "probes": 58, "items": 58, "chance": 62, "rank agreement": 170}.get(column, 148)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import charts, link_state, parts, reading, theme
-from dashboard.decision_frames import coverage_frame, gains_frame, headline, main_gain, mixture_frame, outside_frame, read_decision
+from dashboard import charts, parts, reading, theme
+from dashboard.chosen import chosen_decision
+from dashboard.decision_frames import coverage_frame, gains_frame, headline, main_gain, mixture_frame, outside_frame
 from dashboard.frames import metric_text
 from dashboard.live import progress_bar
 from dashboard.navigation import chosen_study
@@ -23,7 +24,7 @@ def show() -> None:
         return
     progress_bar(view)
     parts.trust(view)
-    decision = _decision(view)
+    decision = chosen_decision(view)
     if decision is not None:
         _mixture(decision, view)
         _gains(decision)
@@ -34,28 +35,6 @@ def show() -> None:
     _coverage(view)
     parts.sentences(view.ranking.warnings if view.ranking else (), "Before you believe the ranking")
     show_notes(view.study.name)
-
-
-def _decision(view: reading.Snapshot) -> Manifest | None:
-    study = view.study.name
-    if not view.manifests:
-        parts.empty(
-            "This study has no decision yet. This searches the mixture and confirms it:",
-            parts.command("probe", "optimize", "--study", study),
-        )
-        if view.ranking is not None:
-            st.page_link("views/sources.py", label="See which sources help", icon=":material/leaderboard:", query_params={"study": study})
-        return None
-    kept = {record.hash: record for record in view.manifests}
-    dates = {name: f"{record.created_at[:16].replace('T', ' ')}   {name[:12]}" for name, record in kept.items()}
-    hashes = list(kept)
-    chosen = link_state.choose("Decision", "manifest", hashes, dates.__getitem__) if len(hashes) > 1 else hashes[0]
-    found = read_decision(kept[chosen].json)
-    if isinstance(found, Manifest):
-        return found
-    st.error("This manifest cannot be read:")
-    st.text(found)
-    return None
 
 
 def _mixture(doc: Manifest, view: reading.Snapshot) -> None:

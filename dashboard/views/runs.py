@@ -10,6 +10,7 @@ from dashboard.navigation import chosen_study
 from db.values import ProbeState
 
 ALL = "all"
+MOST_ARMS = 30  # bars of a chart
 TABLE = ("state", "arm", "repeat", "rows", "tokens", "cpu_s", "attempts", "started", "finished", "error")
 
 
@@ -75,7 +76,12 @@ def _costs(view: reading.Snapshot, runs: reading.Runs) -> None:
     if costs.empty:
         return
     st.subheader("What it cost", anchor=False)
-    chart = charts.counts(run_frames.long_costs(costs), "arm", "cpu_s", "CPU seconds of all finished probes", theme.palette(), part="part")
+    dearest = costs.assign(total=costs["training"] + costs["scoring"]).nlargest(MOST_ARMS, "total", keep="first")
+    if len(costs) > MOST_ARMS:
+        st.caption(f"The {MOST_ARMS} dearest of {len(costs):,} arms; the data below hold all.")
+    chart = charts.counts(
+        run_frames.long_costs(dearest), "arm", "cpu_s", "CPU seconds of all finished probes", theme.palette(), part="part"
+    )
     parts.figure(chart, costs, f"{view.study.name}-costs", "CPU seconds of each arm, in training and in scoring")
 
 

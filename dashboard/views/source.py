@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from dashboard import browsing, charts, frames, link_state, parts, reading, source_frames, theme
 from dashboard.navigation import chosen_study
 from dashboard.sample_cards import show_page
 from db.values import SourceRecord
+from probe.cli.output import interval
+from sources.sampling import SourcePool
 
+ALL = "all"
 ADD = "probe sources add NAME --path FILE --images FOLDER"
 
 
@@ -31,6 +36,8 @@ def show() -> None:
     _exclusions(record)
     if view is not None:
         _effects(view, record.spec.slug)
+        _curve(view, record.spec.slug)
+    _overlap(record)
     _rows(record)
 
 
@@ -79,6 +86,54 @@ def _effects(view: reading.Snapshot, slug: str) -> None:
         parts.figure(chart, rows.drop(columns="shown"), f"{slug}-effects-{parts.file_name(metric)}", says)
 
 
+def _curve(view: reading.Snapshot, slug: str) -> None:
+    st.subheader("What more of it would do", anchor=False)
+    names = [ALL, *frames.capabilities(view)]
+    sizes = {arm.curriculum.budget for arm in view.arms if arm.source == slug and arm.curriculum.budget}
+    if len(sizes) < 2:
+        ladder = parts.command("probe", "run", "--source", slug, "--study", view.study.name, "--design", "ladder")
+        parts.empty("It was not trained at several sizes. This does it, and forecasts more:", ladder)
+        return
+    chosen = link_state.choose("Capability", "capability", names, lambda name: "All" if name == ALL else name) if len(names) > 2 else ALL
+    found = reading.curve(view, slug, ("overall", "overall") if chosen == ALL else ("capability", chosen))
+    if isinstance(found, str):
+        st.text(f"No curve: {found}")
+        return
+    frame = source_frames.curve_frame(found)
+    if frame.empty:
+        st.text(f"No curve: {found.why}.")
+        return
+    st.text(f"{found.choice.sentence() if found.choice else found.why}.")
+    if found.choice:
+        st.text(f"One doubling is worth {interval(found.choice.doubling)} over these sizes.")
+    unit = f"{view.study.budget_unit.value} of this source"
+    chart = charts.curve(frame, unit, frames.metric_text(found.metric), theme.palette())
+    parts.figure(chart, frame, f"{slug}-curve", "score at each size of the source, with intervals, and forecasts")
+    parts.commands(parts.command("probe", "curve", "--source", slug, "--study", view.study.name))
+
+
+def _overlap(record: SourceRecord) -> None:
+    st.subheader("What it shares with others", anchor=False)
+    same = [other.spec.slug for other in reading.registered_sources() if other.fingerprint == record.fingerprint]
+    twins = [slug for slug in same if slug != record.spec.slug]
+    if twins:
+        more = f" and {len(twins) - 5} more" if len(twins) > 5 else ""
+        st.warning("The very same data are registered under other names, too:")
+        st.text(", ".join(twins[:5]) + more)
+    st.caption("Rows that it shares with other sources, or that hold a benchmark's items, are counted by:")
+    parts.commands(parts.command("probe", "sources", "overlap", record.spec.slug))
+
+
+def _spread(record: SourceRecord, pool: SourcePool, numbers: Sequence[int]) -> None:
+    frame = source_frames.spread_frame(pool, numbers)
+    if frame.empty:
+        return
+    st.caption(f"How {len(frame):,} of these rows, drawn at random, are made:")
+    for column, name in zip(st.columns(len(frame.columns)), frame.columns, strict=True):
+        column.altair_chart(charts.histogram(frame, name, theme.palette()), alt=f"histogram of {name} in a row")
+    parts.data(frame, f"{record.spec.slug}-rows")
+
+
 def _rows(record: SourceRecord) -> None:
     st.subheader("Look at the rows", anchor=False)
     pool = browsing.open_pool(record, reading.workspace().indexes)
@@ -94,6 +149,7 @@ def _rows(record: SourceRecord) -> None:
     numbers = browsing.shuffled(pool, part, seed=int(middle.number_input("Seed", 0, 2**31 - 1, 0, key=f"seed-{record.spec.slug}")))
     pages = browsing.page_count(numbers)
     page = int(right.number_input("Page", 1, pages, 1, key=f"page-{record.spec.slug}-{part}", help=f"of {pages:,}, in seeded random order"))
+    _spread(record, pool, numbers)
     st.caption(f"Page {page:,} of {pages:,}: {len(numbers):,} usable rows in seeded random order.")
     show_page(pool, browsing.on_page(numbers, page))
 

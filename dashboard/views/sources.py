@@ -32,7 +32,7 @@ def show() -> None:
         return
     _about(view, design, frames.metric_text(str(effects["metric"][0])))
     _ranking(view, effects, design, capability)
-    _pairs(frames.pairs_frame(view, design, capability))
+    _pairs(view, design, capability)
     parts.sentences(view.ranking.warnings, "Before you believe the ranking")
 
 
@@ -69,9 +69,8 @@ def _about(view: reading.Snapshot, design: str, metric: str) -> None:
 
 
 def _ranking(view: reading.Snapshot, effects: pd.DataFrame, design: str, capability: str) -> None:
-    costs = frames.cost_frame(view, reading.runs(view.study.name))
-    table = frames.ranking_table(effects, costs, view)
-    left, right = st.columns([62, 38], gap="small")
+    table = frames.ranking_table(effects, reading.arm_costs(view), view)
+    left, right = st.columns([68, 32], gap="small")
     with left:
         st.data_editor(  # a table that cannot be sorted, so that the lines of the plot beside it stay its own: rows could be added,
             table,  # which rules sorting out, if it were not disabled
@@ -83,13 +82,14 @@ def _ranking(view: reading.Snapshot, effects: pd.DataFrame, design: str, capabil
             key=f"ranking-{design}-{capability}",
             alt="sources by tier, with effects, intervals and cost",
             column_config={
-                "tier": st.column_config.NumberColumn("Tier", width=50, help="1 is best; different tiers mean told apart"),
-                "open": st.column_config.LinkColumn("Source", display_text=r"[?&]source=([^&]+)", width=145),
-                "effect": st.column_config.TextColumn("Effect [interval]", width=175),
-                "verdict": st.column_config.TextColumn("Verdict", width=135),
-                "rows": st.column_config.NumberColumn("Rows", format="localized", width=65, help="Rows that one probe trained on"),
+                "tier": st.column_config.NumberColumn("Tier", width=46, help="1 is best; different tiers mean told apart"),
+                "rank": st.column_config.TextColumn("Rank", width=64, help="The places that the source may have"),
+                "open": st.column_config.LinkColumn("Source", display_text=r"[?&]source=([^&]+)", width=138),
+                "effect": st.column_config.TextColumn("Effect [interval]", width=168),
+                "verdict": st.column_config.TextColumn("Verdict", width=128),
+                "rows": st.column_config.NumberColumn("Rows", format="localized", width=62, help="Rows that one probe trained on"),
                 "cost": st.column_config.NumberColumn(
-                    "CPU s", format="%.1f", width=65, help="CPU seconds of one probe: training and scoring"
+                    "CPU s", format="%.0f", width=56, help="CPU seconds of one probe: training and scoring"
                 ),
             },
         )
@@ -99,13 +99,16 @@ def _ranking(view: reading.Snapshot, effects: pd.DataFrame, design: str, capabil
     parts.data(effects, f"{view.study.name}-sources-{capability or ALL}")
 
 
-def _pairs(frame: pd.DataFrame) -> None:
-    if frame.empty:
+def _pairs(view: reading.Snapshot, design: str, capability: str) -> None:
+    if not st.toggle("Which sources can be told apart?", key=f"pairs-{design}-{capability}"):
         return
-    with st.expander("Which sources can be told apart?"):
-        st.caption("Differences a minus b. Told apart: decided after correction for the number of pairs.")
-        st.dataframe(frame[["a", "b", "difference", "told apart"]], hide_index=True, alt="differences between sources")
-        st.download_button("Download CSV", frame.to_csv(index=False), "pairs.csv", "text/csv", key="csv-pairs", on_click="ignore")
+    frame = frames.pairs_frame(view, design, capability)
+    if frame.empty:
+        st.text("No two sources of this question were compared.")
+        return
+    st.caption("Differences a minus b. Told apart: decided after correction for the number of pairs.")
+    st.dataframe(frame[["a", "b", "difference", "told apart"]], hide_index=True, alt="differences between sources")
+    st.download_button("Download CSV", frame.to_csv(index=False), "pairs.csv", "text/csv", key="csv-pairs", on_click="ignore")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from probe.decide.means import LEVEL, mean_with_interval, ratio_with_interval
+from probe.decide.means import LEVEL, mean_with_interval, ratio_with_interval, score_with_interval, share_with_interval
 from sources.estimate import Estimate
 
 Floats = NDArray[np.float64]
@@ -49,7 +49,7 @@ def image_need(with_image: ArrayLike, without_image: ArrayLike, chance: float, g
     sighted, blind, groups = np.asarray(with_image, float), np.asarray(without_image, float), np.asarray(groups)
     both = np.isfinite(sighted) & np.isfinite(blind)
     sighted, blind, groups = sighted[both], blind[both], groups[both]
-    seen, unseen = mean_with_interval(sighted, groups, level), mean_with_interval(blind, groups, level)
+    seen, unseen = score_with_interval(sighted, groups, level), score_with_interval(blind, groups, level)
     loss = mean_with_interval(sighted - blind, groups, level)
     if seen is None or unseen is None or loss is None:
         return None
@@ -93,7 +93,7 @@ def informative_items(scores: ArrayLike, groups: ArrayLike, level: float = LEVEL
     common = np.isfinite(probes).all(axis=0)
     right, wrong = (probes[:, common] >= 1).all(axis=0), (probes[:, common] <= 0).all(axis=0)
     kinds = (right, wrong, ~(right | wrong))
-    shares = [mean_with_interval(kind.astype(np.float64), groups[common], level) for kind in kinds]
+    shares = [share_with_interval(kind.astype(np.float64), groups[common], level) for kind in kinds]
     if shares[0] is None or shares[1] is None or shares[2] is None:
         return None
     return Informative(shares[0], shares[1], shares[2], int(kinds[2].sum()))

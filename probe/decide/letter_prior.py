@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from probe.decide.means import LEVEL, mean_with_interval
+from probe.decide.means import LEVEL, mean_with_interval, share_with_interval
 from sources.estimate import Estimate
 
 
@@ -60,13 +60,14 @@ def letter_prior(probabilities: ArrayLike, right: ArrayLike, groups: ArrayLike, 
     hits = chosen == (np.asarray(right, dtype=np.int64)[whole][:, None] - rotation) % counts[:, None]
     follows = ((chosen == chosen[:, :1]) | ~asked).all(axis=1).astype(np.float64)
     plain, rotated = hits[:, 0].astype(np.float64), (hits & asked).sum(axis=1) / counts
-    shares = [mean_with_interval(part, clusters, level) for part in (follows, plain, rotated, plain - rotated)]
+    shares = [share_with_interval(part, clusters, level) for part in (follows, plain, rotated)]
+    shares.append(mean_with_interval(plain - rotated, clusters, level))
     known = [share for share in shares if share is not None]
     by_item = np.where(asked[:, :, None], values, 0.0).sum(axis=1) / counts[:, None]
     places = []
     for place in range(values.shape[2]):
         has = counts > place
-        mean = mean_with_interval(by_item[has, place], clusters[has], level)
+        mean = share_with_interval(by_item[has, place], clusters[has], level)
         if mean is not None:
             places.append(Place(place, mean, float((1 / counts[has]).mean())))
     return LetterPrior(tuple(places), *known)

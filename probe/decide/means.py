@@ -28,6 +28,41 @@ def mean_with_interval(values: ArrayLike, groups: ArrayLike, level: float = LEVE
     return _interval(value, stderr, panel, level)
 
 
+def share_with_interval(values: ArrayLike, groups: ArrayLike, level: float = LEVEL) -> Estimate | None:
+    """Return the mean of the finite `values[item]`, each in 0..1, with an interval inside 0..1 over image clusters `groups[item]`.
+
+    Clopper & Pearson's interval (1934, Biometrika 26, 404-413) at the effective number of items n = p (1 - p) / se^2, which the clusters
+    leave of them (Korn & Graubard 1998, Survey Methodology 24, 193-201), made smaller by the squared ratio of the normal to the t quantile
+    because the error itself is estimated, from as many clusters. Where all values are 0, all are 1 or all clusters have the same mean,
+    which leaves no spread to estimate, n is the number of clusters. None of fewer than two clusters.
+    """
+    from scipy.special import betaincinv, ndtri, stdtrit
+
+    values, groups = np.asarray(values, dtype=np.float64), np.asarray(groups)
+    if len(np.unique(groups[np.isfinite(values)])) < 2:
+        return None
+    panel = benchmark_panel(values[None, None], groups)
+    value = min(1.0, max(0.0, float(panel.means[0, 0])))
+    stderr, clusters = float(np.sqrt((panel.influence[0, 0] ** 2).sum())), len(panel.clusters)
+    tail = (1 - level) / 2
+    if value in (0.0, 1.0) or stderr == 0.0:
+        effective = float(clusters)
+    else:
+        effective = value * (1 - value) / stderr**2 * float(ndtri(1 - tail) / stdtrit(clusters - 1.0, 1 - tail)) ** 2
+    right = value * effective
+    low = float(betaincinv(right, effective - right + 1, tail)) if value > 0 else 0.0
+    high = float(betaincinv(right + 1, effective - right, 1 - tail)) if value < 1 else 1.0
+    return Estimate(value, stderr, min(low, value), max(high, value), panel.n)
+
+
+def score_with_interval(values: ArrayLike, groups: ArrayLike, level: float = LEVEL) -> Estimate | None:
+    """Return the mean of `values[item]` with the interval of a share where all of them are in 0..1, else that of any mean."""
+    known = np.asarray(values, dtype=np.float64)
+    known = known[np.isfinite(known)]
+    shares = bool(((known >= 0) & (known <= 1)).all())
+    return (share_with_interval if shares else mean_with_interval)(values, groups, level)
+
+
 def ratio_with_interval(above: ArrayLike, below: ArrayLike, groups: ArrayLike, level: float = LEVEL) -> Estimate | None:
     """Return mean(above) / mean(below) of `[item]` arrays with a linearised interval over image clusters (Cochran 1977, 6.4).
 

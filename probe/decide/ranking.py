@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -147,3 +148,14 @@ def best_first(ranking: Ranking, level: str = OVERALL, name: str = OVERALL) -> t
     """Return a level's rows by tier and then by effect, as they are listed."""
     rows = [row for row in ranking.effects if (row.level, row.name) == (level, name)]
     return tuple(sorted(rows, key=lambda row: (row.tier if row.tier is not None else np.inf, -row.effect.value, row.arm)))
+
+
+def places(rows: Sequence[EffectRow], counts: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """Return the places that each arm of a level may have among those of its design, where the design has tiers.
+
+    `counts` says how many arms are decidedly better and decidedly worse than an arm; the places are those of `tiers.ranks`.
+    """
+    tiered = [row for row in rows if row.tier is not None]
+    sizes = Counter(row.verdict_from for row in tiered)
+    known = {row.arm: (row.verdict_from, *counts.get(row.arm, (0, 0))) for row in tiered}
+    return {arm: (1 + better, sizes[design] - worse) for arm, (design, better, worse) in known.items()}

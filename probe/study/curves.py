@@ -14,8 +14,15 @@ if TYPE_CHECKING:
     from probe.decide.scaling.study_curves import StudyCurve
 
 
-def curves(store: Store, study: str, units: Sequence[str] = (), at: Sequence[float] = (), level: float = 0.90) -> tuple[StudyCurve, ...]:
-    """Return the curves of a study's ladders on selection items, of all units or of those named.
+def curves(
+    store: Store,
+    study: str,
+    units: Sequence[str] = (),
+    at: Sequence[float] = (),
+    level: float = 0.90,
+    wanted: tuple[str, str] | None = None,
+) -> tuple[StudyCurve, ...]:
+    """Return the curves of a study's ladders on selection items, of all units or of those named, at all levels or the one that is `wanted`.
 
     Raises:
         ProbeError: there is no such study, ladder or unit, or nothing is scored yet.
@@ -29,9 +36,10 @@ def curves(store: Store, study: str, units: Sequence[str] = (), at: Sequence[flo
         raise ProbeError(f"study {study!r} trained nothing at several sizes: {cure}.")
     if unknown := [unit for unit in units if unit not in found]:
         raise ProbeError(f"{unknown[0]!r} was not trained at several sizes in study {study!r}; there are {', '.join(found)}: {cure}.")
-    inputs = study_scores(store, record, list(ArmRole), Split.SELECTION)
+    asked = {unit: found[unit] for unit in units or found}
+    inputs = study_scores(store, record, list(ArmRole), Split.SELECTION, {arm for arms in asked.values() for arm in arms})
     try:
-        return study_curves(inputs, {unit: found[unit] for unit in units or found}, at, level)
+        return study_curves(inputs, asked, at, level, wanted)
     except ValueError as error:
         raise ProbeError(f"{error}; see `probe status`.") from None
 

@@ -18,6 +18,7 @@ from probe.study.decontamination import study_draws
 from probe.study.mixture_search import Search, tokens_per_row
 from probe.study.ranking import illustration_only
 from probe.study.registry import source_record
+from probe.study.searched import searched_json
 from probe.workspace import Workspace
 from sources.canonical import content_hash
 from sources.estimate import Estimate
@@ -59,7 +60,7 @@ def make_manifest(
         baselines=decided.baselines,
         predicted=decided.predicted,
         confirmed=gains,
-        optimiser=_optimiser(found, orders),
+        optimiser=_optimiser(store, found, orders),
         evidence=_evidence(store, found, plan, orders),
         sampling_seed=found.request.seed,
         warnings=(
@@ -129,7 +130,7 @@ def keep_manifest(workspace: Workspace, store: Store, doc: Manifest) -> Path:
     return path
 
 
-def _optimiser(found: Search, orders: CurriculumChoice) -> OptimiserEntry:
+def _optimiser(store: Store, found: Search, orders: CurriculumChoice) -> OptimiserEntry:
     from probe.manifest.document import OptimiserEntry
 
     request = found.request
@@ -138,6 +139,7 @@ def _optimiser(found: Search, orders: CurriculumChoice) -> OptimiserEntry:
         "trials": request.trials,
         "surrogate": surrogate_json(found.surrogate),
         "flat_optimum": flat_json(found.flat),
+        "searched": searched_json(store, found),
     }
     if found.merging is not None:
         parameters["merged"] = found.merging.as_json()

@@ -46,12 +46,20 @@ def find_front(store: Store, request: OptimizeRequest, goals: Sequence[str], mos
     Raises:
         ProbeError: too few mixtures were trained, no mixture keeps the constraints, or the goals make no front.
     """
-    from probe.decide.fronts import front
-
     names = tuple(dict.fromkeys(goals))
     if len(names) < 2:
         raise UsageError("a front needs two goals or more, such as --front OCR,recognition or --front score,unique-rows.")
-    fit = fit_runs(store, request, [name for name in names if name not in (SCORE, *COSTS)])
+    return front_of(store, fit_runs(store, request, [name for name in names if name not in (SCORE, *COSTS)]), names, most)
+
+
+def front_of(store: Store, fit: Fit, names: tuple[str, ...], most: int = 12) -> Front:
+    """Find the front of goals on a fit that is there, which holds the capabilities among them.
+
+    Raises:
+        ProbeError: no mixture keeps the constraints, or the goals make no front.
+    """
+    from probe.decide.fronts import front
+
     costs = _costs(store, fit, names)
     scores = {name: fit.surface if name == SCORE else fit.capabilities[name] for name in names if name not in COSTS}
     if not scores:
@@ -61,7 +69,7 @@ def find_front(store: Store, request: OptimizeRequest, goals: Sequence[str], mos
         return (lambda points: -costs[name](points)) if name in costs else (lambda points: scores[name].predict(points)[0])
 
     try:
-        found = front([goal(name) for name in names], fit.region, fit.seen.weights, most=most, seed=request.seed)
+        found = front([goal(name) for name in names], fit.region, fit.seen.weights, most=most, seed=fit.request.seed)
     except ValueError as error:
         raise ProbeError(f"{error}: loosen one.") from None
     points = []

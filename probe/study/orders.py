@@ -24,12 +24,12 @@ def study_slopes(store: Store, study: str, level: float = LEVEL) -> tuple[OrderS
     from probe.decide.levels import level_panels
 
     record = known_study(store, study)
-    arms = [arm for arm in store.arms(study) if arm.design is Design.PHASES]
+    arms = [arm for arm in store.arms(study, (ArmRole.SOURCE,)) if arm.design is Design.PHASES]
     names = [arm.name for arm in arms]
     asked = _laddered(arms, names)
     if not asked:
         return ()
-    inputs = study_scores(store, record, (ArmRole.SOURCE,), Split.SELECTION)
+    inputs = study_scores(store, record, (ArmRole.SOURCE,), Split.SELECTION, names)
     places = [k for k, arm in enumerate(inputs.arms) if arm.name in names]
     names = [inputs.arms[k].name for k in places]
     parts = [benchmark.panel(places, []) for benchmark in inputs.benchmarks if benchmark.scored()]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from db.values import SPLIT_CODES, Split
 from probe.decide.benchmark_quality import ImageNeed, image_need, right_by_question
 from probe.decide.letter_prior import LetterPrior, letter_prior
-from probe.decide.means import mean_with_interval
+from probe.decide.means import score_with_interval
 from probe.decide.study_scores import ACCURACY, FREE_TEXT_METRIC, GENERATED_METRIC
 from probe.errors import ProbeError
 from proxy_training.jobs import ANY_ENGINE, METRICS, EngineSettings, EvalSet, ItemScores, ProxySpec
@@ -92,7 +92,7 @@ def measured_quality(
     plain, blind = scores[sample.eval_set.fingerprint], scores.get(_blind_name(sample.eval_set))
     metric = _metric(sample.eval_set)
     guessing = chance(sample.eval_set.spec, sample.eval_set.items)
-    generated = mean_with_interval(_column(plain, GENERATED_METRIC), sample.groups) if asked.spec.generates else None
+    generated = score_with_interval(_column(plain, GENERATED_METRIC), sample.groups) if asked.spec.generates else None
     everything = [eval_set.items[i] for i in selection]
     return ProxyQuality(
         eval_set.spec.name,
@@ -182,7 +182,7 @@ def _chances(items: Sequence[Item]) -> list[float]:
 
 def _by_question(items: Sequence[Item], groups: NDArray[np.int32]) -> Estimate | None:
     questions = [(item.question, tuple(sorted(item.choices))) for item in items]
-    return mean_with_interval(right_by_question(questions, [item.answer for item in items], groups, _chances(items)), groups)
+    return score_with_interval(right_by_question(questions, [item.answer for item in items], groups, _chances(items)), groups)
 
 
 def _letters(sample: _Sample, scores: dict[str, ItemScores]) -> LetterPrior | None:

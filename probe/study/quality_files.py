@@ -1,14 +1,16 @@
-"""What proxies showed of benchmarks, kept in the workspace: one small JSON file a proxy and benchmark, whole or not at all."""
+"""What proxies and studies showed of benchmarks, kept in the workspace: small JSON files, each whole or not at all."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from db.documents import from_document, to_document
 from db.values import BenchmarkRecord
 from probe.study.proxy_quality import ProxyQuality
+from probe.study.study_quality import StudyQuality
 from proxy_training.jobs import evaluation_id
 from sources.canonical import content_hash
 from sources.whole_files import write_whole_text
@@ -44,3 +46,37 @@ def kept_of_study(folder: Path, weights_hash: str, benchmarks: Sequence[Benchmar
     """Return what is kept of a study's benchmarks on its proxy, by name."""
     found = {record.spec.name: kept_quality(folder, weights_hash, record.fingerprint) for record in benchmarks}
     return {name: quality for name, quality in found.items() if quality is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class KeptStudy:
+    """What a study's probes showed of its benchmarks when the study was at `revision`."""
+
+    study: str
+    revision: int
+    benchmarks: tuple[StudyQuality, ...]
+
+
+def study_file(folder: Path, study: str) -> Path:
+    """Return where a study's own view of its benchmarks is kept; that of the last ranking alone."""
+    return folder / f"study-{content_hash([VERSION, study])}.json"
+
+
+def keep_study_quality(folder: Path, study: str, revision: int, found: Sequence[StudyQuality]) -> Path:
+    """Write what a study's probes showed in place of what was kept before, and return the path: pages then open no item scores."""
+    path = study_file(folder, study)
+    # `json` writes and reads NaN, the standard error of an interval that has none, which a document may not hold.
+    write_whole_text(path, json.dumps(asdict(KeptStudy(study, revision, tuple(found)))) + "\n")
+    return path
+
+
+def kept_study_quality(folder: Path, study: str, revision: int) -> tuple[StudyQuality, ...] | None:
+    """Return what is kept of a study at a revision; None where nothing is, or what is there cannot be read."""
+    path = study_file(folder, study)
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            return None
+        found = from_document(KeptStudy, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+    return found.benchmarks if (found.study, found.revision) == (study, revision) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from sources.difficulty import OPTION
 if TYPE_CHECKING:
     from db.store import Store
     from probe.decide.study_scores import BenchmarkArrays, StudyScores
+    from probe.study.study_quality import StudyQuality
 
 IMAGES = "images"  # cluster numbers are made of image bytes, so all benchmarks number alike
 LEVEL = 0.90
@@ -36,8 +37,12 @@ def rank(store: Store, study: str, quality: Path | None = None) -> Ranking:
     Raises:
         ProbeError: there is no such study, or nothing to compare yet.
     """
-    ranking = computed_ranking(store, study, quality=quality)
+    from probe.study.quality_files import keep_study_quality
+
+    ranking, benchmarks = _ranked(store, study, LEVEL, None, quality)
     store.put_ranking(ranking)
+    if quality:
+        keep_study_quality(quality, study, ranking.revision, benchmarks)
     return ranking
 
 
@@ -49,6 +54,11 @@ def computed_ranking(
     Raises:
         ProbeError: there is no such study, or nothing to compare yet.
     """
+    return _ranked(store, study, level, margin, quality)[0]
+
+
+def _ranked(store: Store, study: str, level: float, margin: float | None, quality: Path | None) -> tuple[Ranking, tuple[StudyQuality, ...]]:
+    """Return the ranking, and what the same scores show of the benchmarks."""
     from probe.decide.ranking import rank_study
     from probe.study.quality_files import kept_of_study
     from probe.study.quality_notes import quality_notes
@@ -63,8 +73,9 @@ def computed_ranking(
     except ValueError as error:
         raise ProbeError(f"{error}; see `probe status`.") from None
     kept = kept_of_study(quality, record.proxy.weights_hash, store.study_benchmarks(study)) if quality else {}
-    notes = (*quality_notes(quality_of(inputs), kept), *novelty_notes(record.proxy, study_specs(store, _sources(arms))))
-    return replace(ranking, warnings=(*ranking.warnings, *notes))
+    benchmarks = quality_of(inputs)
+    notes = (*quality_notes(benchmarks, kept), *novelty_notes(record.proxy, study_specs(store, _sources(arms))))
+    return replace(ranking, warnings=(*ranking.warnings, *notes)), benchmarks
 
 
 def not_new_sources(store: Store, study: str) -> dict[str, str]:
@@ -93,14 +104,17 @@ def known_study(store: Store, name: str) -> StudyRecord:
     return study
 
 
-def study_scores(store: Store, study: StudyRecord, roles: Sequence[ArmRole], split: Split) -> StudyScores:
-    """Return a study's item scores of one split, for arms of some roles, scored or not."""
+def study_scores(
+    store: Store, study: StudyRecord, roles: Sequence[ArmRole], split: Split, names: Collection[str] | None = None
+) -> StudyScores:
+    """Return a study's item scores of one split, for arms of some roles or only those named, scored or not."""
     from probe.decide.study_scores import StudyArm, StudyScores
 
     benchmarks = store.study_benchmarks(study.name)
-    scores = [store.scores(study.name, record.spec.name, roles) for record in benchmarks]
+    scores = [store.scores(study.name, record.spec.name, roles, names) for record in benchmarks]
     arms: tuple[Arm, ...] = scores[0].arms if scores else ()
-    overlaps = {probe.arm: probe.overlap for probe in store.probes(study.name) if probe.overlap > MOST_OVERLAP}
+    probes = store.probes(study.name) if names is None else ()  # warnings alone ask for overlaps, and they are about all arms
+    overlaps = {probe.arm: probe.overlap for probe in probes if probe.overlap > MOST_OVERLAP}
     return StudyScores(
         study=study.name,
         revision=study.revision,
@@ -137,8 +151,10 @@ def illustration_only(store: Store, study: StudyRecord) -> bool:
 
     It was made for the tool's own data: the built-in sources, the generated world's and easy-VQA's, and their pools by difficulty.
     """
+    if not study.proxy.illustration_only:
+        return False
     used = {slug for arm in store.arms(study.name) for slug in arm.curriculum.sources()}
-    return study.proxy.illustration_only and not {_judged(store, slug) for slug in used} <= set(builtin_sources())
+    return not {_judged(store, slug) for slug in used} <= set(builtin_sources())
 
 
 def _judged(store: Store, slug: str) -> str:

@@ -55,17 +55,21 @@ def study_quality(store: Store, study: str) -> tuple[StudyQuality, ...]:
     return quality_of(study_scores(store, record, _roles(store.arms(study)), Split.SELECTION))
 
 
-def known_quality(store: Store, study: str, kept: Path) -> tuple[tuple[StudyQuality, ProxyQuality | None], ...]:
+def known_quality(store: Store, study: str, kept: Path, ranked: int | None = None) -> tuple[tuple[StudyQuality, ProxyQuality | None], ...]:
     """Return what `study_quality` does, each with what is kept in a folder of the benchmark on the study's proxy.
+
+    With the revision of a ranking, what was kept with that ranking is taken where it is there: no item score is then read.
 
     Raises:
         ProbeError: there is no such study.
     """
-    from probe.study.quality_files import kept_of_study
+    from probe.study.quality_files import kept_of_study, kept_study_quality
     from probe.study.ranking import known_study
 
     of_proxy = kept_of_study(kept, known_study(store, study).proxy.weights_hash, store.study_benchmarks(study))
-    return tuple((quality, of_proxy.get(quality.benchmark)) for quality in study_quality(store, study))
+    found = None if ranked is None else kept_study_quality(kept, study, ranked)
+    found = study_quality(store, study) if found is None else found
+    return tuple((quality, of_proxy.get(quality.benchmark)) for quality in found)
 
 
 def quality_of(inputs: StudyScores) -> tuple[StudyQuality, ...]:

@@ -27,7 +27,7 @@ def open_page(monkeypatch):
         monkeypatch.setenv("PROBE_WORKSPACE", str(root))
         monkeypatch.delenv("PROBE_DB_URL", raising=False)
         monkeypatch.setattr("sys.argv", ["app.py"])
-        app = AppTest.from_file(APP, default_timeout=30)
+        app = AppTest.from_file(APP, default_timeout=180)
         for name, value in parameters.items():
             app.query_params[name] = value
         return app.run() if page == "overview" else app.switch_page(f"views/{page}.py").run()

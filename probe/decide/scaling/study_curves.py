@@ -34,11 +34,16 @@ class StudyCurve:
 
 
 def study_curves(
-    inputs: StudyScores, ladders: Mapping[str, Mapping[str, float]], at: Sequence[float] = (), level: float = 0.90
+    inputs: StudyScores,
+    ladders: Mapping[str, Mapping[str, float]],
+    at: Sequence[float] = (),
+    level: float = 0.90,
+    wanted: tuple[str, str] | None = None,
 ) -> tuple[StudyCurve, ...]:
     """Fit a law to every unit of `ladders` (unit -> arm -> size) at the levels overall, capability and benchmark.
 
-    Forecasts are for the sizes `at`, by default one and two doublings of the unit's largest size.
+    With `wanted` (a level and its name) that level alone. Forecasts are for the sizes `at`, by default one and two doublings of the
+    unit's largest size.
 
     Raises:
         ValueError: no benchmark is scored.
@@ -54,6 +59,7 @@ def study_curves(
         _curve(unit, panel, {row[arm]: size for arm, size in arms.items() if arm in row}, at, level)
         for unit, arms in ladders.items()
         for panel in panels
+        if wanted in (None, (panel.level, panel.name))
     )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from probe.decide.surrogates.base import Floats
 from probe.decide.surrogates.cross_validation import HeldOut, Rows, folds, held_out, quantile_scale, ranked, simplex_shares
 from probe.decide.surrogates.families import FAMILIES, GAUSSIAN_PROCESS, QUICK_FAMILIES, TREES, Family
+from probe.decide.surrogates.judgement import Prediction, judged
 from probe.decide.surrogates.merged import MERGED, MergedScores, is_single, merged_family
 from probe.decide.surrogates.objective import Objective, fully_correlated, summed_deviation
 from probe.decide.surrogates.robust import without_bad_tail
@@ -23,7 +24,6 @@ REPEATED_BELOW, REPEATS, FOLDS = 40, 2, 5
 TOLERANCE, LOSS = 0.05, 0.1  # rank correlation (far less than what a proxy loses to full scale) and R2
 HEDGE = 0.5
 SMALLEST_SHARE = 0.05
-RESAMPLES = 400
 STACKED = "stacked"
 
 
@@ -33,6 +33,7 @@ class Choice:
 
     `shares` of the families that are used; `raised` says that bad tails were raised (`without_bad_tail`). `spearman` and `r2` are
     cross-validated with 90 % intervals over runs, `families` each family's own rank correlation; None where it cannot be told.
+    `held_out` are the predictions behind them (of the first repeat of the folds), each fold's intervals as wide as the other folds say.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Choice:
     spearman: Estimate | None
     r2: Estimate | None
     families: Mapping[str, Estimate | None]
+    held_out: tuple[Prediction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,12 +210,15 @@ def _finished(
     """Fit the families that have a share; `held` judges each, `believed` those that could have one."""
     one = np.ones(len(data.coefficients))
     surface, run, correlation, whole = one, one, fully_correlated(data.coefficients.tolist()), 1.0
-    spearman, r2, judged = None, None, {}
+    spearman, r2, families_judged = None, None, {}
+    predictions: tuple[Prediction, ...] = ()
     if held is not None and believed is not None:
         seen = data.held()
+        truth = seen.values @ seen.coefficients
         mean, variance = _stacked_held_out(believed, seen)
-        spearman, r2 = _judged(mean, seen, level)
-        judged = {name: _judged(m, seen, level)[0] for name, m in zip(held.members, held.mean, strict=True)}
+        spearman, r2 = judged(truth, mean @ seen.coefficients, level)
+        families_judged = {name: judged(truth, m @ seen.coefficients, level)[0] for name, m in zip(held.members, held.mean, strict=True)}
+        predictions = _predictions(data, mean, np.sqrt(variance), len(believed.members) > 1, level)
         if len(believed.members) > 1:
             surface, run, correlation, whole = _calibration(seen, mean, np.sqrt(variance))
     members = [families[name](data.weights, data.fitted, data.noise) for name, share in zip(families, shares, strict=True) if share > 0]
@@ -223,7 +228,7 @@ def _finished(
         for t in range(data.values.shape[1])
     ]
     name = STACKED if len(kept) > 1 else next(iter(kept))
-    choice = Choice(name, kept, raised, len(data.weights), spearman, r2, judged)
+    choice = Choice(name, kept, raised, len(data.weights), spearman, r2, families_judged, predictions)
     return Objective(surrogates, data.coefficients.tolist(), correlation, whole), choice
 
 
@@ -261,26 +266,20 @@ def _scales(standard: Floats, n: int) -> Floats:
     return np.exp((n * np.log(own) + 2 * FEW_RUNS * np.log(pooled)) / (n + 2 * FEW_RUNS))  # type: ignore[no-any-return]
 
 
-def _judged(mean: Floats, data: _Data, level: float) -> tuple[Estimate | None, Estimate | None]:
-    """Return Spearman and R2 of held-out predictions `[repeat, run, target]` of the objective, with percentile intervals over runs."""
-    truth, predicted = data.values @ data.coefficients, mean @ data.coefficients
-    if truth.std() <= 1e-12 * max(1.0, float(np.abs(truth).max())):
-        return None, None
-    rng = np.random.default_rng(0)
-    draws = [rng.integers(0, len(truth), len(truth)) for _ in range(RESAMPLES)]
-    found: list[Estimate | None] = []
-    for figure in (ranked, _explained):
-        value = float(np.mean([figure(one, truth) for one in predicted]))
-        again = np.array([np.mean([figure(one[rows], truth[rows]) for one in predicted]) for rows in draws])
-        again = again[np.isfinite(again)]
-        if not np.isfinite(value) or len(again) < 2:
-            found.append(None)
-            continue
-        low, high = np.quantile(again, [0.5 - level / 2, 0.5 + level / 2]).tolist()
-        found.append(Estimate(value, float(again.std(ddof=1)), min(low, value), max(high, value), len(truth)))
-    return found[0], found[1]
+def _predictions(data: _Data, mean: Floats, deviation: Floats, calibrated: bool, level: float) -> tuple[Prediction, ...]:
+    """Return held-out predictions of the objective; no run's own error widens its interval, so that coverage can be judged."""
+    from scipy.special import ndtri
 
-
-def _explained(predicted: Floats, truth: Floats) -> float:
-    spread = float(truth.var())
-    return 1.0 - float(((truth - predicted) ** 2).mean()) / spread if np.ptp(truth) > 0 else float("nan")
+    seen, places = data.held(), np.flatnonzero(data.fold[0] >= 0)
+    truth, predicted = seen.values @ seen.coefficients, mean[0] @ seen.coefficients
+    width = np.empty(len(truth))
+    for k in range(int(seen.fold[0].max()) + 1):
+        out = seen.fold[0] == k
+        run, correlation, whole = np.ones(len(seen.coefficients)), fully_correlated(seen.coefficients.tolist()), 1.0
+        if calibrated and (~out).sum() >= FEWEST:
+            rest = _Data(seen.weights[~out], seen.values[~out], seen.fitted[~out], seen.noise[~out], seen.coefficients, seen.fold[:, ~out])
+            _, run, correlation, whole = _calibration(rest, mean[:, ~out], deviation[:, ~out])
+        width[out] = whole * summed_deviation(np.moveaxis(deviation[0, out] * run, -1, 0), seen.coefficients, correlation)
+    z = float(ndtri(0.5 + level / 2))
+    rows = zip(places.tolist(), truth.tolist(), predicted.tolist(), width.tolist(), strict=True)
+    return tuple(Prediction(k, y, Estimate(m, w, m - z * w, m + z * w, len(truth))) for k, y, m, w in rows)

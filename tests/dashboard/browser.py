@@ -1,0 +1,83 @@
+"""A browser to look at pages with: Playwright's own Chromium where it is installed, else the machine's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from probe.cli.dashboard import app_file, start_command
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+OPTIONS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+CURE = "no browser: install one with `playwright install chromium`, or the system's package `chromium`"
+
+
+def browser_path(own: str) -> str | None:
+    """Return where a browser is: Playwright's `own`, else one of the machine; None where there is none."""
+    return own if os.path.exists(own) else next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@contextmanager
+def opened_browser() -> Iterator[Any]:
+    """Give a headless browser.
+
+    Raises:
+        RuntimeError: Playwright or a browser is missing.
+    """
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        raise RuntimeError("Playwright is not installed: pip install -e '.[dev]'") from error
+    with sync_playwright() as play:
+        path = browser_path(play.chromium.executable_path)
+        if path is None:
+            raise RuntimeError(CURE)
+        root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+        browser = play.chromium.launch(executable_path=path, args=[*OPTIONS, *root])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def served(root: Path, url: str = "") -> Iterator[str]:
+    """Start the dashboard's server on a workspace, however long that takes, and give its address."""
+    with socket.socket() as listener:
+        listener.bind(("localhost", 0))
+        port = listener.getsockname()[1]
+    environment = os.environ | {"PROBE_WORKSPACE": str(root.absolute()), "PROBE_DB_URL": url}
+    process = subprocess.Popen(start_command(app_file(), port), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while process.poll() is None:
+            with socket.socket() as caller:
+                if caller.connect_ex(("localhost", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield f"http://localhost:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+if __name__ == "__main__":  # as `make browser` asks whether one has to be installed
+    try:
+        with opened_browser():
+            pass
+    except Exception as error:
+        sys.exit(str(error))

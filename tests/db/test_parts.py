@@ -1,0 +1,79 @@
+"""Parts of what a store holds, as pages read them: some arms' scores, one level's effects and pairs, counts and costs without rows."""
+
+from dataclasses import replace
+
+import pytest
+from store_values import an_arm, fill, finish_all
+
+from db.values import ArmRole, EffectRow, PairRow, Ranking
+from sources.estimate import Estimate
+
+OVERALL = ("overall", "overall")
+
+
+def around(value):
+    return Estimate(value, 0.1, value - 0.2, value + 0.2, 6)
+
+
+def a_ranking():
+    effects = [
+        EffectRow(arm, ArmRole.SOURCE, level, name, around(0.1), 0.5, 1)
+        for level, name in (OVERALL, ("benchmark", "colour"))
+        for arm in "ab"
+    ]
+    pairs = [
+        PairRow(*OVERALL, "a", "b", around(0.5), True),
+        PairRow(*OVERALL, "a", "c", around(-0.5), True),
+        PairRow(*OVERALL, "b", "c", around(-0.1), False),
+        PairRow("benchmark", "colour", "a", "b", around(-0.5), True),
+    ]
+    return Ranking("main", 3, "tiny", "untrained", "right_probability", 0.9, 0.01, 0.02, False, tuple(effects), tuple(pairs))
+
+
+@pytest.fixture
+def ranked(store):
+    fill(store)
+    store.put_ranking(a_ranking())
+    return store
+
+
+def test_a_ranking_is_read_in_part(ranked):
+    whole = a_ranking()
+    assert ranked.ranking("main", ["overall"], pairs=False) == replace(whole, effects=whole.effects[:2], pairs=())
+    assert ranked.effects("main") == whole.effects
+    assert ranked.effects("main", ["benchmark"], ["b"]) == (whole.effects[3],)
+    assert ranked.pairs("main", OVERALL) == whole.pairs[:3]
+    assert ranked.pairs("main", OVERALL, ["b", "c"]) == (whole.pairs[2],)
+    assert ranked.pairs("other", OVERALL) == ()
+
+
+def test_decided_pairs_are_counted_by_who_wins(ranked):
+    assert ranked.decided_counts("main", OVERALL) == {"a": (1, 1), "b": (1, 0), "c": (0, 1)}
+    assert ranked.decided_counts("main", ("benchmark", "colour")) == {"a": (1, 0), "b": (0, 1)}
+    assert ranked.decided_counts("main", ("capability", "none")) == {}
+
+
+def test_scores_of_some_arms_are_those_of_all(store):
+    fill(store)
+    finish_all(store)
+    every, one = store.scores("main", "colour"), store.scores("main", "colour", names=["b"])
+    assert [arm.name for arm in one.arms] == ["b"]
+    assert one.repeats == every.repeats
+    assert one.values.tolist()[0] == every.values[:, 1:].tolist()[0]
+
+
+def test_arms_of_some_roles(store):
+    fill(store)
+    store.add_arms("main", [an_arm("untrained", ArmRole.UNTRAINED)])
+    assert [arm.name for arm in store.arms("main", [ArmRole.UNTRAINED])] == ["untrained"]
+
+
+def test_costs_of_arms_are_those_of_their_done_probes(store):
+    fill(store)
+    assert store.arm_costs("main") == ()
+    finish_all(store)
+    done = [probe for probe in store.probes("main") if probe.arm == "a"]
+    cost = store.arm_costs("main")[0]
+    assert (cost.arm, cost.probes) == ("a", len(done))
+    assert cost.cpu_s == pytest.approx(sum(probe.cost.train_cpu_s + probe.cost.eval_cpu_s for probe in done))
+    assert cost.rows == pytest.approx(sum(probe.rows for probe in done) / len(done))
