@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from filled_workspace import HOSTILE, MARKDOWN, OVERALL, SCRIPT, a_manifest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from db.store import Store
@@ -136,6 +136,7 @@ def test_wrong_use_is_a_sentence(report, filled, tmp_path):
     assert not (tmp_path / "page.html").exists()
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=8))
 def test_an_axis_holds_its_values_in_order_and_zero(values):
     axis = axis_over(values)
