@@ -12,7 +12,7 @@ from dashboard.navigation import PAGES
 
 NAMES = [Path(path).stem for path in PAGES]
 DONE = "() => document.querySelector('h1') && !document.querySelector('[data-testid=stStatusWidget], [data-testid=stSkeleton]')"
-WAIT_MS = 90_000  # a busy machine needs long for the first page
+WAIT_MS = 180_000  # a busy machine needs long for the first page
 
 
 @pytest.fixture(scope="module")
