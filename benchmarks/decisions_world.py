@@ -27,7 +27,7 @@ from sources.world.streams import scene_with_caption
 
 TASKS = ("colour", "shape", "size", "count", "chart")
 ITEMS = 240  # a task
-ANSWERS = 3  # a task; with four, mixtures of all tasks teach a probe next to nothing, and its order is not that of full scale
+ANSWERS = 2  # a task; with four, mixtures of all tasks teach a probe next to nothing, and its order is not that of full scale
 WORLD_VERSION = 2  # raised when the same seed would make another world
 
 
