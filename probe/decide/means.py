@@ -9,6 +9,7 @@ from probe.decide.panel import Panel, benchmark_panel
 from sources.estimate import Estimate
 
 LEVEL = 0.90
+ROUNDING = 1e-12  # a share or a standard error up to this is none
 
 
 def mean_with_interval(values: ArrayLike, groups: ArrayLike, level: float = LEVEL) -> Estimate | None:
@@ -45,13 +46,13 @@ def share_with_interval(values: ArrayLike, groups: ArrayLike, level: float = LEV
     value = min(1.0, max(0.0, float(panel.means[0, 0])))
     stderr, clusters = float(np.sqrt((panel.influence[0, 0] ** 2).sum())), len(panel.clusters)
     tail = (1 - level) / 2
-    if value in (0.0, 1.0) or stderr == 0.0:
+    if value * (1 - value) <= ROUNDING or stderr <= ROUNDING:
         effective = float(clusters)
     else:
         effective = value * (1 - value) / stderr**2 * float(ndtri(1 - tail) / stdtrit(clusters - 1.0, 1 - tail)) ** 2
     right = value * effective
-    low = float(betaincinv(right, effective - right + 1, tail)) if value > 0 else 0.0
-    high = float(betaincinv(right + 1, effective - right, 1 - tail)) if value < 1 else 1.0
+    low = float(betaincinv(right, effective - right + 1, tail)) if value > ROUNDING else 0.0
+    high = float(betaincinv(right + 1, effective - right, 1 - tail)) if value < 1 - ROUNDING else 1.0
     return Estimate(value, stderr, min(low, value), max(high, value), panel.n)
 
 

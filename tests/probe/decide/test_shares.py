@@ -50,3 +50,11 @@ def test_what_is_no_share_has_the_interval_of_a_mean():
     found = score_with_interval(values, np.arange(4))
     assert found.low < -1.25 < found.high
     assert found.low < -2
+
+
+@pytest.mark.parametrize("value", [1e-15, 1 / 3, 0.1, 1 - 1e-15])
+def test_clusters_of_the_same_mean_but_for_rounding_have_no_spread(value):
+    found = share_with_interval(np.full(21, value), np.repeat(np.arange(7), 3))
+    assert np.isfinite([found.low, found.high]).all()
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found.high - found.low > 0.2  # seven clusters say no more
