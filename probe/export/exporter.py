@@ -164,7 +164,7 @@ class Exporter:
                 requested_counts=requested,
                 counts=realised,
                 excluded=drawn.excluded,
-                warnings=(*export_warnings(doc, options, work.images, drawn.excluded, pools), *written.warnings),
+                warnings=(*export_warnings(doc, options, work.images, drawn.excluded, pools, realised), *written.warnings),
                 commands=written.commands,
             )
             write_companions(folder, doc, report, self.notes)
