@@ -198,6 +198,18 @@ def test_once_never_repeats_even_when_the_tolerance_is_wide(trainer, export, doc
     assert max(ids.values()) == 1
 
 
+@pytest.mark.parametrize("trainer", ["jsonl", "webdataset"])
+def test_an_export_that_cannot_be_described_is_not_left_behind_whole(trainer, pools, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("probe.export.croissant.croissant", interrupted)
+    doc = manifest_for({"tiny/ocr": pools["tiny/ocr"]}, ({"tiny/ocr": 5},))
+    with pytest.raises(KeyboardInterrupt):
+        find_exporter(trainer)(doc, pools, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_phase_of_the_right_shares_and_another_length_is_told(pools, tmp_path):
     doc = manifest_for({"tiny/ocr": pools["tiny/ocr"]}, ({"tiny/ocr": 33},))
     for mode, rows in ((Mode.ONCE, 7), (Mode.EXACT, 33)):
