@@ -41,7 +41,7 @@ def newly_used(before: Manifest, after: Manifest) -> list[str]:
 
 def shares_frame(a: Manifest, b: Manifest) -> pd.DataFrame:
     """Return one row a source whose share of the budget differs: both shares with their intervals, and b minus a."""
-    first, second = _shares(a), _shares(b)
+    first, second = a.shares(), b.shares()
     rows = []
     for slug in dict.fromkeys((*second, *first)):
         one, two = first.get(slug, 0.0), second.get(slug, 0.0)
@@ -64,14 +64,6 @@ def difference_frames(found: ManifestDiff) -> Iterator[tuple[str, pd.DataFrame]]
 
 def _where(path: tuple[str, ...]) -> str:
     return " \u203a ".join(name.replace("_", " ") if depth else name for depth, name in enumerate(path[1:])) or "all of it"
-
-
-def _shares(doc: Manifest) -> dict[str, float]:
-    shares: dict[str, float] = {}
-    for phase in doc.phases:
-        for slug, weight in phase.weights.items():
-            shares[slug] = shares.get(slug, 0.0) + phase.share * weight
-    return shares
 
 
 def _rows(doc: Manifest, slug: str) -> int:

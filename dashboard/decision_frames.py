@@ -8,6 +8,7 @@ from dashboard.frames import interval_text
 from dashboard.reading import Snapshot
 from probe.manifest import Manifest, ManifestError, parse_manifest
 from probe.manifest.markdown import escaped
+from probe.report import rows as report_rows
 from probe.report.words import decision_words
 from sources.estimate import Estimate
 
@@ -22,11 +23,12 @@ def read_decision(text: str) -> Manifest | str:
 
 def mixture_frame(doc: Manifest, view: Snapshot) -> pd.DataFrame:
     """Return one row a source: its share of the budget with its interval, its rows, and its share of the current mixture."""
+    shares = doc.shares()
     current = doc.baselines.get("base") or view.study.base.weights()
     rows = [
         {
             "source": entry.slug,
-            "share": sum(phase.share * phase.weights.get(entry.slug, 0.0) for phase in doc.phases),
+            "share": shares.get(entry.slug, 0.0),
             "low": doc.weights[entry.slug].low if entry.slug in doc.weights else None,
             "high": doc.weights[entry.slug].high if entry.slug in doc.weights else None,
             "current": current.get(entry.slug, 0.0),
@@ -65,12 +67,8 @@ def outside_frame(doc: Manifest) -> pd.DataFrame:
 
 def main_gain(doc: Manifest) -> tuple[str, str, str]:
     """Return what the headline says: confirmed or predicted, the gain with its interval, and against which baseline."""
-    kind = "confirmed" if doc.confirmed else "predicted"
-    gains = {name: gain.gain for name, gain in doc.confirmed.items()} if doc.confirmed else dict(doc.predicted)
-    if not gains:
-        return kind, "no baseline", ""
-    name = next((one for one in ("base", "proportional", "uniform") if one in gains), next(iter(gains)))
-    return kind, interval_text(gains[name]), name
+    kind, found = "confirmed" if doc.confirmed else "predicted", report_rows.main_gain(doc)
+    return (kind, interval_text(found.gain), found.against) if found else (kind, "no baseline", "")
 
 
 def headline(doc: Manifest) -> str:

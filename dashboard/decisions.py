@@ -8,10 +8,10 @@ from pathlib import Path
 from dashboard import reading
 from dashboard.decision_frames import read_decision
 from db.values import ManifestRecord
-from probe.manifest import Manifest, ManifestError, read_manifest
+from probe.manifest import Manifest, manifest_json
+from probe.manifest.folder import manifests_in
 from probe.manifest.write import SHORT_HASH_CHARS
 
-LARGEST_FILE = 32 * 1024 * 1024  # bytes of a manifest's file
 MOST_FILES = 50
 
 
@@ -39,15 +39,5 @@ def opened(record: ManifestRecord) -> Manifest | str:
 
 
 def _from_files(folder: Path, known: Collection[str]) -> list[ManifestRecord]:
-    """Return the manifests of files whose names end in no known hash; what is no manifest is passed over."""
-    found = []
-    for file in [file for file in sorted(folder.glob("*.json")) if file.stem[-SHORT_HASH_CHARS:] not in known][:MOST_FILES]:
-        if file.is_symlink() or not file.is_file() or file.stat().st_size > LARGEST_FILE:
-            continue
-        try:
-            doc = read_manifest(file)
-        except ManifestError:
-            continue
-        if doc.hash[:SHORT_HASH_CHARS] not in known:
-            found.append(ManifestRecord(doc.hash, doc.study.name, file.read_text(encoding="utf-8"), doc.provenance.created_at))
-    return found
+    found = manifests_in(folder, known, MOST_FILES)
+    return [ManifestRecord(doc.hash, doc.study.name, manifest_json(doc), doc.provenance.created_at) for doc in found]

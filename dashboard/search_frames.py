@@ -46,7 +46,8 @@ def lines_frame(doc: Manifest, trained: pd.DataFrame) -> pd.DataFrame:
     axes = sources[:MOST_AXES]
     shown = _thinned(trained)
     rows = [_axes(axes, dict(zip(trained.columns, row, strict=True)), sources) for row in shown.itertuples(index=False, name=None)]
-    own = {slug: _share(doc, slug) for slug in sources}
+    shares = doc.shares()
+    own = {slug: shares.get(slug, 0.0) for slug in sources}
     rows.append(_axes(axes, {"mixture": CHOSEN, "score": math.nan} | own, sources))
     return pd.DataFrame([line for lines in rows for line in lines])
 
@@ -70,7 +71,8 @@ def _thinned(trained: pd.DataFrame) -> pd.DataFrame:
 def triangle_frame(doc: Manifest, trained: pd.DataFrame) -> pd.DataFrame:
     """Return three sources' mixtures as points of a triangle with corners (0, 0), (1, 0) and (0.5, 0.87), the chosen one last."""
     a, b, c = _by_share(doc)
-    own = {"mixture": CHOSEN, "score": math.nan, **{slug: _share(doc, slug) for slug in (a, b, c)}}
+    shares = doc.shares()
+    own = {"mixture": CHOSEN, "score": math.nan, **{slug: shares.get(slug, 0.0) for slug in (a, b, c)}}
     rows: list[dict[Any, Any]] = [*trained[["mixture", "score", a, b, c]].to_dict("records"), own]
     return pd.DataFrame([row | {"x": row[b] + row[c] / 2, "y": row[c] * math.sqrt(3) / 2} for row in rows])
 
@@ -83,9 +85,10 @@ def sources_of(doc: Manifest) -> list[str]:
 def weights_frame(doc: Manifest) -> pd.DataFrame:
     """Return one row a source and mixture: the chosen one with its interval, and its baselines."""
     rows: list[dict[str, object]] = []
+    chosen = doc.shares()
     for slug in _by_share(doc):
         one = doc.weights.get(slug)
-        share = _share(doc, slug)
+        share = chosen.get(slug, 0.0)
         ends = {"low": one.low, "high": one.high} if one else {"low": share, "high": share}
         rows.append({"source": slug, "mixture": CHOSEN, "share": share} | ends)
         rows += [
@@ -161,13 +164,13 @@ def flat_frame(doc: Manifest) -> pd.DataFrame:
     flat = doc.optimiser.parameters.get("flat_optimum")
     if not isinstance(flat, Mapping):
         return pd.DataFrame()
-    rows = []
+    rows, shares = [], doc.shares()
     for slug in _by_share(doc):
         if slug in flat["ranges"]:
             free, alone = flat["ranges"][slug], flat["moves"][slug]
             ends = {"low": free["low"], "high": free["high"], "low_alone": alone["low"], "high_alone": alone["high"]}
             simplest = flat["simplest"]["weights"].get(slug, 0.0)
-            rows.append({"source": slug, "share": _share(doc, slug), "simplest": simplest} | ends)
+            rows.append({"source": slug, "share": shares.get(slug, 0.0), "simplest": simplest} | ends)
     return pd.DataFrame(rows)
 
 
@@ -205,11 +208,8 @@ def merged_facts(doc: Manifest) -> dict[str, str]:
 
 def _by_share(doc: Manifest) -> list[str]:
     slugs = list(dict.fromkeys([*doc.weights, *(entry.slug for entry in doc.sources)]))
-    return sorted(slugs, key=lambda slug: (-_share(doc, slug), slug))
-
-
-def _share(doc: Manifest, slug: str) -> float:
-    return sum(phase.share * phase.weights.get(slug, 0.0) for phase in doc.phases)
+    shares = doc.shares()
+    return sorted(slugs, key=lambda slug: (-shares.get(slug, 0.0), slug))
 
 
 def _score(score: Mapping[str, float]) -> dict[str, float | None]:

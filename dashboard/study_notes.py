@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard import reading
 from dashboard.parts import command, commands
 from probe.cli.output import moment_text
-from probe.study.gate_log import shown_text
+from probe.study.recorded_notes import shown_text
 
 SHOWN = 20  # the newest; the command line lists all
 

@@ -68,7 +68,6 @@ def export_here(workspace: Workspace, manifest: str, trainer: str, out: Path, op
         SourceError: a streamed source's rows are not here and cannot be had again.
     """
     from probe.export import find_exporter
-    from probe.export.croissant import with_croissant
     from probe.study.decontamination import cleaner_of
     from probe.study.streaming import bring_here
     from sources.sampling import SourcePool
@@ -82,4 +81,4 @@ def export_here(workspace: Workspace, manifest: str, trainer: str, out: Path, op
     bring_here(workspace, specs, lambda line: say(line, err=True), counting)
     with counting("reading sources") as progress:
         pools = {slug: clean(SourcePool.open(spec, workspace.indexes, progress), progress) for slug, spec in specs.items()}
-    return with_croissant(export(doc, pools, out, options=options), doc, out)
+    return export(doc, pools, out, options=options)

@@ -89,12 +89,14 @@ def diff(workspace: Workspace, a: str, b: str, as_json: bool) -> None:
 
 
 def load_manifest(workspace: Workspace, which: str) -> Manifest:
-    """Return the manifest of a file or of the beginning of a hash.
+    """Return the manifest of a file, or of the beginning of a hash in the store; of a longer one also where only its file lies here.
 
     Raises:
         ProbeError: there is none, or it cannot be read.
     """
     from probe.manifest import parse_manifest, read_manifest
+    from probe.manifest.folder import manifests_in
+    from probe.manifest.write import SHORT_HASH_CHARS
 
     if Path(which).is_file():
         return read_manifest(Path(which))
@@ -102,6 +104,10 @@ def load_manifest(workspace: Workspace, which: str) -> Manifest:
     if workspace.exists():
         with workspace.open_store() as store:
             record = store.manifest(which) if which else None
+    if record is None and len(which) >= SHORT_HASH_CHARS:
+        for doc in manifests_in(workspace.manifests):
+            if doc.hash.startswith(which):
+                return doc
     if record is None:
         raise ProbeError(f"there is no manifest {which!r}, neither a file nor a hash in the store: see `probe manifest list`.")
     return parse_manifest(record.json, f"manifest {record.hash}")

@@ -60,6 +60,7 @@ def command(
     **options: Any,
 ) -> None:
     """Search the mixture on what a study trained, confirm it with fresh seeds, and write the manifest; or suggest what to train next."""
+    from probe.cli.recipe_check import kept_json, kept_line
     from probe.study.devices import check_device, check_sharding
     from proxy_training.jobs import EngineSettings
 
@@ -73,10 +74,12 @@ def command(
         answer_front(workspace, request, options["front"], as_json)
     else:
         doc, path, _ = optimize(workspace, request, workers, settings, merged)
+        with workspace.open_store() as store:
+            recipe = kept_json(store, request.study) if as_json else kept_line(store, request.study)
         if as_json:
-            print_json(optimize_json(doc, path))
+            print_json(optimize_json(doc, path) | {"recipe_check": recipe})
         else:
-            print_decision(doc, path)
+            print_decision(doc, path, str(recipe))
 
 
 def optimize(
@@ -145,8 +148,8 @@ def _rank(store: Store, study: str, quality: Path, tell: Callable[[str], None]) 
         tell(f"Note: the manifest carries no effects of single sources: {error}")
 
 
-def print_decision(doc: Manifest, path: Path) -> None:
-    """Print a decision for people."""
+def print_decision(doc: Manifest, path: Path, recipe: str = "") -> None:
+    """Print a decision for people; `recipe` is what a check of the study's recipe said."""
     from probe.manifest.show import claim_text
 
     counts = doc.rows()
@@ -175,6 +178,8 @@ def print_decision(doc: Manifest, path: Path) -> None:
     for line in outside_lines(doc):
         say(line)
     say(fidelity_line(doc))
+    if recipe:
+        say(recipe)
     for warning in doc.warnings:
         say(f"Note: {warning}")
     say(f"\nManifest: {path}")

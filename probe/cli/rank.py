@@ -52,6 +52,7 @@ def show_ranking(
         ProbeError: there is no such study or capability, or nothing to compare yet.
     """
     from probe.cli.order_slopes import slope_lines, slopes_json
+    from probe.cli.recipe_check import kept_json, kept_line
     from probe.study.fidelity import fidelity, fidelity_json, fidelity_lines
     from probe.study.ranking import LEVEL, computed_ranking, not_new_sources, parse_rates, rank
 
@@ -64,13 +65,14 @@ def show_ranking(
         quality = study_qualities(store, study, kept) if form == "json" else {}
         slopes = slopes_json(store, study) if form == "json" else slope_lines(store, study)
         agreed = fidelity(store, study)
+        recipe = kept_json(store, study) if form == "json" else kept_line(store, study)
     if form == "json":
-        beside = {"benchmark_quality": quality, "order_slopes": slopes, "fidelity": fidelity_json(agreed)}
+        beside = {"benchmark_quality": quality, "order_slopes": slopes, "fidelity": fidelity_json(agreed), "recipe_check": recipe}
         print_json(ranking_json(ranking, capability, not_new, parsed) | beside | dict(more or {}))
         return
     print_ranking(ranking, capability, form, parsed)
     if form == "table":
-        for told in (*slopes, *fidelity_lines(agreed)):
+        for told in (*slopes, *fidelity_lines(agreed), *filter(None, [recipe])):
             say(str(told))
 
 

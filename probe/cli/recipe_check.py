@@ -12,6 +12,7 @@ from probe.errors import ProbeError
 from probe.workspace import Workspace
 
 if TYPE_CHECKING:
+    from db.store import Store
     from probe.study.recipe_check import RecipeCheck, RecipePlan
 
 
@@ -36,11 +37,12 @@ def check(
 ) -> None:
     """Train a study's sources at half, once and twice its learning rate and budget, and say whether the answer changes.
 
-    The grid lies in studies of its own, STUDY-rate-x0.5, STUDY-rate-x1 and STUDY-rate-x2; trainings that are there are used again.
+    The grid lies in studies of its own, STUDY-rate-x0.5, STUDY-rate-x1 and STUDY-rate-x2; trainings that are there are used again. The
+    answer is kept as a note on the study, and told beside its ranking and its decisions.
     """
     from probe.cli.run import run_waiting
     from probe.study.devices import check_device
-    from probe.study.recipe_check import judged, plan_check, store_check
+    from probe.study.recipe_check import judged, keep_check, plan_check, store_check
     from proxy_training.jobs import EngineSettings
 
     check_device(device)
@@ -58,6 +60,7 @@ def check(
             raise ProbeError(unscored)
     with workspace.open_store() as store:
         found = judged(store, plan)
+        keep_check(store, found)
     print_json(check_json(found)) if as_json else _print(found)
 
 
@@ -92,6 +95,25 @@ def check_json(found: RecipeCheck) -> dict[str, Any]:
         ],
         "said": list(found.said),
     }
+
+
+def kept_line(store: Store, study: str) -> str:
+    """Return what the newest check of a study's recipe said; empty where there is none."""
+    from probe.study.recipe_check import kept_check
+
+    kept = kept_check(store, study)
+    if kept is None:
+        return ""
+    found, made = kept
+    return f"Recipe, checked with {len(found.sources)} sources on {made[:10]}: {' '.join(found.said)}"
+
+
+def kept_json(store: Store, study: str) -> dict[str, Any] | None:
+    """Return the same as an object; null where there is none."""
+    from probe.study.recipe_check import kept_check
+
+    kept = kept_check(store, study)
+    return None if kept is None else check_json(kept[0]) | {"checked_at": kept[1]}
 
 
 def _print(found: RecipeCheck) -> None:

@@ -108,7 +108,7 @@ def note_rows(workspace: Workspace, name: str) -> list[dict[str, str]]:
     Raises:
         StoreError: there is no study of that name.
     """
-    from probe.study.gate_log import shown_text
+    from probe.study.recorded_notes import shown_text
 
     with workspace.look() as store:
         return [{"written": one.created_at, "by": one.author, "text": shown_text(one)} for one in store.notes(name)]
@@ -148,7 +148,8 @@ def study_fields(workspace: Workspace, name: str) -> dict[str, Any]:
     """
     from db.documents import to_document
     from probe.cli.gates import gate_json
-    from probe.study.gate_log import logged_gates
+    from probe.decide.gates import Gate
+    from probe.study.recorded_notes import GATES, recorded
 
     with workspace.open_store() as store:
         store.progress(name)  # says which studies there are
@@ -176,7 +177,7 @@ def study_fields(workspace: Workspace, name: str) -> dict[str, Any]:
             "weights": study.proxy.weights_hash,
             "benchmark_list": [record.spec.name for record in store.study_benchmarks(name)],
             "arm_list": arms,
-            "gates": [gate_json(gate) for gate in logged_gates(notes)],
+            "gates": [gate_json(gate) for _, gate in recorded(Gate, GATES, notes)],
             "notes": [to_document(note) for note in notes],
         }
 

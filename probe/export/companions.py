@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from probe.export.drawn_rows import requested_counts
 from probe.export.image_store import ImageStore
 from probe.export.report import ExportOptions, ExportReport, Images
 from probe.manifest.document import Manifest
@@ -24,10 +25,20 @@ def write_companions(folder: Path, doc: Manifest, report: ExportReport, notes: I
 
 
 def export_warnings(
-    doc: Manifest, options: ExportOptions, images: ImageStore, excluded: Mapping[str, Mapping[str, int]], pools: Mapping[str, SourcePool]
+    doc: Manifest,
+    options: ExportOptions,
+    images: ImageStore,
+    excluded: Mapping[str, Mapping[str, int]],
+    pools: Mapping[str, SourcePool],
+    counts: Mapping[str, Mapping[str, int]],
 ) -> tuple[str, ...]:
-    """Return what whoever trains on an export has to know, the manifest's own warnings first."""
-    found = [*doc.warnings]
+    """Return what whoever trains on an export has to know, the manifest's own warnings first; `counts` are rows by phase and source."""
+    found = [*doc.warnings, *_other_budgets(doc, counts)]
+    if any(not phase.restarts for phase in doc.phases[1:]):
+        found.append(
+            "the phases were decided with one learning rate schedule over all of them, and trainings of their own start it anew: "
+            "let the trainer's schedule run on, or test the order with restarts (`probe run --design phases`)"
+        )
     changed = [entry.slug for entry in doc.sources if entry.rows and pools[entry.slug].fingerprint != entry.fingerprint]
     found += [f"{slug} is not what the manifest was decided on: its fingerprint is another" for slug in changed]
     for slug, reasons in excluded.items():
@@ -42,6 +53,13 @@ def export_warnings(
     if options.images is Images.LINK and images.copied_instead:
         found.append(f"{images.copied_instead} images could not be hard-linked and were copied")
     return tuple(dict.fromkeys(found))
+
+
+def _other_budgets(doc: Manifest, counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    for phase, asked in requested_counts(doc).items():
+        got, wanted = sum(counts.get(phase, {}).values()), sum(asked.values())
+        if got != wanted:
+            yield f"{phase} has {got:,} rows and the manifest asks for {wanted:,}: its shares hold, its length does not"
 
 
 def _readme(doc: Manifest, report: ExportReport, notes: Iterable[str]) -> str:

@@ -14,7 +14,6 @@ from typing import Any
 
 from probe.export.report import ExportReport
 from probe.manifest.document import Manifest, SourceEntry
-from sources.whole_files import write_whole_text
 
 FILE = "croissant.json"
 MATERIALISED = ("jsonl", "webdataset")  # exporters whose files are the data set itself
@@ -69,7 +68,7 @@ def with_croissant(report: ExportReport, doc: Manifest, folder: Path) -> ExportR
     if report.trainer not in MATERIALISED:
         return report
     text = json.dumps(croissant(doc, folder, report), indent=2, ensure_ascii=True) + "\n"
-    write_whole_text(folder / FILE, text)
+    (folder / FILE).write_text(text, encoding="utf-8")
     return replace(report, files=(*report.files, FILE))
 
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from probe.export.companions import export_warnings, write_companions
 from probe.export.conversation import StoreImage, conversation_record, inexpressible
+from probe.export.croissant import with_croissant
 from probe.export.drawn_rows import DrawnRows, RowNumber, Unreadable, draw_rows, requested_counts
 from probe.export.image_store import ImageStore
 from probe.export.report import ExportError, ExportOptions, ExportReport, Mode, chosen_seed, refuse_other_shares, row_shares
@@ -164,11 +165,11 @@ class Exporter:
                 requested_counts=requested,
                 counts=realised,
                 excluded=drawn.excluded,
-                warnings=(*export_warnings(doc, options, work.images, drawn.excluded, pools), *written.warnings),
+                warnings=(*export_warnings(doc, options, work.images, drawn.excluded, pools, realised), *written.warnings),
                 commands=written.commands,
             )
             write_companions(folder, doc, report, self.notes)
-        return report
+            return with_croissant(report, doc, folder)
 
 
 def image_first(rows: Sequence[RowNumber]) -> tuple[RowNumber, ...]:

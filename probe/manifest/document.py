@@ -299,8 +299,7 @@ class Manifest:
 
     def same_as(self) -> tuple[str, ...]:
         """Return the baselines that are this mixture itself, so that nothing can be gained over them."""
-        names = {slug for phase in self.phases for slug in phase.weights}
-        own = {slug: sum(phase.share * phase.weights.get(slug, 0.0) for phase in self.phases) for slug in names}
+        own = self.shares()
         compared = self.confirmed or {}
         return tuple(
             name for name, shares in self.baselines.items() if len(self.phases) == 1 and name not in compared and equal_shares(own, shares)
@@ -309,6 +308,14 @@ class Manifest:
     def beats_all(self) -> bool:
         """Say whether the confirmed claim is that of a gain over every baseline."""
         return bool(self.confirmed) and not self.same_as() and all(gain.held for gain in (self.confirmed or {}).values())
+
+    def shares(self) -> dict[str, float]:
+        """Return the share of the whole budget of each source that a phase uses."""
+        totals: dict[str, float] = {}
+        for phase in self.phases:
+            for slug, weight in phase.weights.items():
+                totals[slug] = totals.get(slug, 0.0) + phase.share * weight
+        return totals
 
     def rows(self) -> dict[str, int]:
         """Return each source's rows over all phases."""

@@ -9,7 +9,7 @@ from probe.manifest.markdown import escaped, mixture_markdown
 from probe.report.facts import ReportFacts
 from probe.report.rows import effect_tables
 from probe.report.words import decision_words
-from probe.study.gate_log import shown_text
+from probe.study.recorded_notes import shown_text
 
 
 def report_markdown(facts: ReportFacts, made: str) -> str:

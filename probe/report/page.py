@@ -12,7 +12,7 @@ from probe.report.axis import Axis, axis_over, ends
 from probe.report.facts import ReportFacts
 from probe.report.rows import EffectTable, HeatTable, effect_tables, gain_rows, main_gain, share_rows
 from probe.report.words import decision_words
-from probe.study.gate_log import shown_text
+from probe.study.recorded_notes import shown_text
 from sources.estimate import Estimate
 
 if TYPE_CHECKING:

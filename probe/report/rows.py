@@ -93,11 +93,12 @@ class HeatTable:
 def share_rows(doc: Manifest) -> list[ShareRow]:
     """Return the mixture's sources, the largest share first."""
     base = doc.baselines.get("base")
+    shares = doc.shares()
     flagged = {flag.source for flag in doc.licences.flagged}
     rows = [
         ShareRow(
             entry.slug,
-            sum(phase.share * phase.weights.get(entry.slug, 0.0) for phase in doc.phases),
+            shares.get(entry.slug, 0.0),
             doc.weights.get(entry.slug),
             None if base is None else base.get(entry.slug, 0.0),
             entry.rows,

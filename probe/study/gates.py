@@ -11,9 +11,9 @@ from probe.decide.gates import Gate, disputed, gate_levels, gate_orders, judge_g
 from probe.errors import ProbeError, UsageError
 from probe.study.designs.add_one import path_name
 from probe.study.designs.references import BASE
-from probe.study.gate_log import log_gate, logged_gates
 from probe.study.planned_probes import Say
 from probe.study.ranking import LEVEL, known_study, study_scores
+from probe.study.recorded_notes import GATES, record, recorded
 from probe.study.request import RunRequest
 from probe.study.run import Planned, plan_run, store_plan
 from probe.workspace import Workspace
@@ -93,12 +93,12 @@ def _next_gate(store: Store, study: str, order: Order, repeats: int, say: Say) -
     """Take an order through its next gate, from the log if it is there."""
     number = len(order.gates) + 1
     path = order.path()
-    for gate in logged_gates(store.notes(study)):
+    for _, gate in recorded(Gate, GATES, store.notes(study)):
         same = (gate.order, gate.number, gate.arm, gate.repeats) == (order.units, number, path_name(path), repeats)
         if same:
             return replace(order, gates=(*order.gates, gate))
     gate = _judged(store, study, order, repeats)
-    log_gate(store, study, gate)
+    record(store, study, GATES, gate.sentence(), gate)
     say(gate.sentence())
     return replace(order, gates=(*order.gates, gate))
 

@@ -17,6 +17,7 @@ from probe.errors import ProbeError
 from probe.study.decontamination import study_draws
 from probe.study.planned_probes import Say
 from probe.study.ranking import known_study, study_scores
+from probe.study.recorded_notes import RECIPE, record, recorded
 from probe.study.run import plan_probes
 from probe.workspace import Workspace
 from sources.mixture import Curriculum, Mixture
@@ -110,6 +111,16 @@ def judged(store: Store, plan: RecipePlan) -> RecipeCheck:
         raise ProbeError(f"the grid cannot be compared: {error}; see `probe status`.") from None
     rate = plan.study.recipe.learning_rate
     return RecipeCheck(plan.study.name, objective.metric, rate, plan.sources, found, tuple(_said(found, rate, objective.metric)))
+
+
+def keep_check(store: Store, found: RecipeCheck) -> None:
+    """Write the answer on the study that was checked."""
+    record(store, found.study, RECIPE, " ".join(found.said), found)
+
+
+def kept_check(store: Store, study: str) -> tuple[RecipeCheck, str] | None:
+    """Return the newest check of a study's recipe and when it was made; None where there is none."""
+    return next(((found, note.created_at) for note, found in reversed(recorded(RecipeCheck, RECIPE, store.notes(study)))), None)
 
 
 def _arm(study: StudyRecord, slug: str, factor: float) -> Arm:

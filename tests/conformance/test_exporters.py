@@ -198,6 +198,37 @@ def test_once_never_repeats_even_when_the_tolerance_is_wide(trainer, export, doc
     assert max(ids.values()) == 1
 
 
+@pytest.mark.parametrize("trainer", ["jsonl", "webdataset"])
+def test_an_export_that_cannot_be_described_is_not_left_behind_whole(trainer, pools, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("probe.export.croissant.croissant", interrupted)
+    doc = manifest_for({"tiny/ocr": pools["tiny/ocr"]}, ({"tiny/ocr": 5},))
+    with pytest.raises(KeyboardInterrupt):
+        find_exporter(trainer)(doc, pools, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_phase_of_the_right_shares_and_another_length_is_told(pools, tmp_path):
+    doc = manifest_for({"tiny/ocr": pools["tiny/ocr"]}, ({"tiny/ocr": 33},))
+    for mode, rows in ((Mode.ONCE, 7), (Mode.EXACT, 33)):
+        report = find_exporter("jsonl")(doc, pools, tmp_path / mode.value, options=ExportOptions(mode=mode))
+        assert report.counts == {"phase-1": {"tiny/ocr": rows}}
+        said = [warning for warning in report.warnings if "phase-1 has" in warning]
+        assert said == (["phase-1 has 7 rows and the manifest asks for 33: its shares hold, its length does not"] if rows == 7 else [])
+
+
+def test_phases_that_were_decided_under_one_schedule_are_told(pools, tmp_path):
+    small = {slug: pools[slug] for slug in ("tiny/ocr", "text/chat")}
+    doc = manifest_for(small, ({"tiny/ocr": 3, "text/chat": 1}, {"text/chat": 4}))
+    restarted = dataclasses.replace(doc, phases=(doc.phases[0], dataclasses.replace(doc.phases[1], restarts=True)))
+    static = manifest_for(small, ({"tiny/ocr": 3, "text/chat": 1},))
+    for name, manifest, expected in (("one", doc, 1), ("two", restarted, 0), ("static", static, 0)):
+        report = find_exporter("jsonl")(manifest, pools, tmp_path / name)
+        assert len([warning for warning in report.warnings if "learning rate schedule" in warning]) == expected
+
+
 def test_an_out_folder_with_something_in_it_is_refused(export, doc, pools, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("keep")

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from probe.cli.dashboard import app_file, start_command
+from probe.cli.dashboard import app_file, environment, start_command
+from probe.workspace import Workspace
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 OPTIONS = (
@@ -57,22 +58,32 @@ def opened_browser() -> Iterator[Any]:
 
 @contextmanager
 def served(root: Path, url: str = "") -> Iterator[str]:
-    """Start the dashboard's server on a workspace, however long that takes, and give its address."""
+    """Start the dashboard's server on a workspace, however long that takes, and give its address.
+
+    Raises:
+        RuntimeError: the server ended instead.
+    """
     with socket.socket() as listener:
         listener.bind(("localhost", 0))
         port = listener.getsockname()[1]
-    environment = os.environ | {"PROBE_WORKSPACE": str(root.absolute()), "PROBE_DB_URL": url}
-    process = subprocess.Popen(start_command(app_file(), port), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    place = environment(Workspace(root, url)) | {"PYTHONPATH": str(app_file().parent.parent)}
+    process = subprocess.Popen(
+        start_command(app_file(), port), env=place, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
-        while process.poll() is None:
-            with socket.socket() as caller:
-                if caller.connect_ex(("localhost", port)) == 0:
-                    break
+        while not _listens(port):
+            if process.poll() is not None:
+                raise RuntimeError(f"the dashboard's server ended with code {process.returncode}")
             time.sleep(0.1)
         yield f"http://localhost:{port}"
     finally:
         process.terminate()
         process.wait(30)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as caller:
+        return caller.connect_ex(("localhost", port)) == 0
 
 
 if __name__ == "__main__":  # as `make browser` asks whether one has to be installed

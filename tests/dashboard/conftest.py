@@ -1,9 +1,11 @@
 """The app under test, run in this process by Streamlit's AppTest on a workspace of its own."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import streamlit as st
+from browser import opened_browser
 from filled_workspace import fill
 from streamlit.testing.v1 import AppTest, app_test
 
@@ -17,6 +19,17 @@ def filled(tmp_path_factory):
     root = tmp_path_factory.mktemp("filled")
     fill(root)
     return root
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser for the tests that need a real one; where there is none they are skipped."""
+    with ExitStack() as opened:
+        try:
+            found = opened.enter_context(opened_browser())
+        except RuntimeError as error:
+            pytest.skip(str(error))
+        yield found
 
 
 @pytest.fixture

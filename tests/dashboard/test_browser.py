@@ -6,22 +6,13 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
-from browser import opened_browser, served
+from browser import served
 
 from dashboard.navigation import PAGES
 
 NAMES = [Path(path).stem for path in PAGES]
 DONE = "() => document.querySelector('h1') && !document.querySelector('[data-testid=stStatusWidget], [data-testid=stSkeleton]')"
 WAIT_MS = 180_000  # a busy machine needs long for the first page
-
-
-@pytest.fixture(scope="module")
-def browser():
-    try:
-        with opened_browser() as found:
-            yield found
-    except RuntimeError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")

@@ -2,70 +2,33 @@
 
 import io
 import json
-import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 import zipfile
 from collections import Counter
-from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
+from browser import served
 from more_decisions import OLD, another_manifest, keep, keep_exportable
 
-from probe.cli.dashboard import app_file, environment, start_command
+from probe.cli.dashboard import app_file, environment
 from probe.workspace import Workspace
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WAIT_MS = 60_000
 LOOKED_FOR = ("/_stcore/health", "/_stcore/host-config")  # Streamlit asks for them below a page's address too, to find the server's root
 
 
 @pytest.fixture(scope="module")
-def browser():
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    with playwright.sync_playwright() as started:
-        if found is None and not Path(started.chromium.executable_path).exists():
-            pytest.skip("no Chromium here: playwright install chromium")
-        opened = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
-def served(filled, tmp_path_factory):
+def site(filled, tmp_path_factory):
     """The dashboard over a store with three decisions: its address, and the one that can be exported."""
     root = tmp_path_factory.mktemp("served") / "ws"
     shutil.copytree(filled, root)
     keep(root, another_manifest(), "2026-07-02T12:00:00Z")
     doc = keep_exportable(root)
-    with socket.socket() as listener:
-        listener.bind(("localhost", 0))
-        port = listener.getsockname()[1]
-    place = environment(Workspace(root)) | {"PYTHONPATH": os.pathsep.join([str(app_file().parent.parent), *sys.path[:1]])}
-    process = subprocess.Popen(start_command(app_file(), port), env=place, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    try:
-        wait_until_up(port)
-        yield f"http://localhost:{port}", doc
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def wait_until_up(port):
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            urllib.request.urlopen(f"http://localhost:{port}/_stcore/health", timeout=1).close()
-            return
-        except OSError:
-            assert time.monotonic() < deadline, "the dashboard did not start"
-            time.sleep(0.1)
+    with served(root) as address:
+        yield address, doc
 
 
 @pytest.fixture
@@ -90,8 +53,8 @@ def open_tab(browser):
     assert hosts <= {"localhost", None, ""}
 
 
-def test_compare_follows_a_link_and_a_reload_keeps_it(open_tab, served):
-    url, _ = served
+def test_compare_follows_a_link_and_a_reload_keeps_it(open_tab, site):
+    url, _ = site
     new = another_manifest()
     tab = open_tab(color_scheme="dark")
     tab.goto(f"{url}/compare?study=main&a={OLD.hash}&b={new.hash}")
@@ -105,8 +68,8 @@ def test_compare_follows_a_link_and_a_reload_keeps_it(open_tab, served):
     assert tab.evaluate("document.title") != "owned"
 
 
-def test_export_is_tried_and_downloaded(open_tab, served, tmp_path):
-    url, doc = served
+def test_export_is_tried_and_downloaded(open_tab, site, tmp_path):
+    url, doc = site
     tab = open_tab()
     tab.goto(f"{url}/export?study=main&manifest={doc.hash}&trainer=jsonl")
     tab.get_by_role("button", name="Try it out").click()
@@ -123,7 +86,7 @@ def test_export_is_tried_and_downloaded(open_tab, served, tmp_path):
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_the_report_needs_no_script_and_fits_its_screen(browser, served, filled, tmp_path, monkeypatch, width):
+def test_the_report_needs_no_script_and_fits_its_screen(browser, filled, tmp_path, width):
     file = tmp_path / "report.html"
     words = [sys.executable, "-P", "-m", "probe", "report", "main", "--html", str(file)]
     env = environment(Workspace(filled)) | {"PYTHONPATH": str(app_file().parent.parent)}

@@ -29,6 +29,18 @@ def test_show_by_file_and_by_the_beginning_of_its_hash(probe, manifest):
     assert [row["hash"] for row in probe("manifest", "list", "--json").json()] == [doc.hash]
 
 
+def test_a_manifest_of_which_only_the_file_lies_here_is_found_by_its_hash_too(probe, manifest):
+    _, doc = manifest
+    folder = Workspace(Path(".probe")).manifests
+    colleagues = dataclasses.replace(doc, sampling_seed=7)
+    folder.mkdir(exist_ok=True)
+    (folder / "aaa.json").write_text("{")
+    write_manifest(colleagues, folder).rename(folder / "from-a-colleague.json")
+    assert probe("manifest", "show", colleagues.hash[:12], "--json").json()["hash"] == colleagues.hash
+    assert probe("manifest", "show", doc.hash[:12], "--json").json()["hash"] == doc.hash
+    assert probe("manifest", "show", "0" * 12).code == 1
+
+
 def test_verify_names_what_changed_and_exits_1(probe, manifest, llava):
     path, _ = manifest
     assert probe("manifest", "verify", path, "--quick").code == 0

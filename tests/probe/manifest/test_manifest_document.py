@@ -242,3 +242,12 @@ def _leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     if isinstance(value, list):
         return [leaf for i, item in enumerate(value) for leaf in _leaves(item, (*path, i))]
     return [] if value is None else [path]
+
+
+def test_shares_are_of_the_whole_budget():
+    doc = example_manifest()
+    phases = (
+        dataclasses.replace(doc.phases[0], share=0.25, weights={"a": 1.0}),
+        dataclasses.replace(doc.phases[0], share=0.75, weights={"a": 0.2, "b": 0.8}),
+    )
+    assert dataclasses.replace(doc, phases=phases).shares() == pytest.approx({"a": 0.4, "b": 0.6})

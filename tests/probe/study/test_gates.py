@@ -9,10 +9,11 @@ import pytest
 
 from db.values import Verdict
 from probe.cli.studies import study_fields
+from probe.decide.gates import Gate
 from probe.errors import UsageError
-from probe.study.gate_log import AUTHOR, logged_gates
 from probe.study.gates import disputed_units, run_gates
 from probe.study.ranking import computed_ranking
+from probe.study.recorded_notes import GATES, recorded
 from probe.study.run import Planned, RunRequest
 from probe.workspace import Workspace
 from proxy_training.jobs import METRICS, Cost, ItemScores, JobResult
@@ -103,10 +104,10 @@ def test_interrupted_gates_go_on_from_their_log(tmp_path: Path) -> None:
     again = Runner(broken)
     assert run_gates(broken, asked, 2, again, silent) == expected
     with broken.open_store() as store:
-        gates = logged_gates(store.notes("main"))
+        gates = [gate for _, gate in recorded(Gate, GATES, store.notes("main"))]
         assert sorted(gates, key=repr) == sorted((gate for order in expected for gate in order.gates), key=repr)  # each once
-        store.add_note("main", "not a gate", AUTHOR)
-        assert logged_gates(store.notes("main")) == gates
+        store.add_note("main", "not a gate", GATES)
+        assert [gate for _, gate in recorded(Gate, GATES, store.notes("main"))] == gates
     assert not any(name in ("base", f"+{SHAPE}", f"+{TWIN}") for name in again.trained)
     fields = study_fields(broken, "main")
     first = next(gate for gate in fields["gates"] if gate["source"] == SHAPE and gate["gate"] == 1)

@@ -10,8 +10,9 @@ import pytest
 
 from db.store import Store
 from db.values import BenchmarkRecord, BudgetUnit, PlannedProbe, StudyPlan, StudyRecord
-from probe.cli.recipe_check import check_json
-from probe.study.recipe_check import FACTORS, RecipeCheck, RecipePlan, _arm, judged, store_check, study_name
+from probe.cli.recipe_check import check_json, kept_json, kept_line
+from probe.study.recipe_check import FACTORS, RecipeCheck, RecipePlan, _arm, judged, keep_check, kept_check, store_check, study_name
+from probe.study.recorded_notes import shown_text
 from proxy_training.jobs import METRICS, Cost, ItemScores, JobResult, ProxySpec, Recipe
 from sources.benchmark import BenchmarkSpec
 from sources.mixture import Mixture
@@ -85,3 +86,30 @@ def test_the_budget_is_the_arms_own(factor: float) -> None:
     study = StudyRecord("s", ProxySpec("p", "/p", "w", "idefics3"), Recipe(), Mixture.single("a"), False, BudgetUnit.SAMPLES, 100)
     arm = _arm(study, "a", factor)
     assert (arm.name, arm.curriculum.budget) == (f"a@{round(100 * factor)}", round(100 * factor))
+
+
+def test_an_answer_is_kept_with_its_study_once(tmp_path: Path) -> None:
+    found = grid(tmp_path, lambda source, rate, budget: 0.4 + 0.03 * source)
+    unknown = replace(found.cells[0], gain=replace(found.cells[0].gain, stderr=float("nan")))
+    newer = replace(found, cells=(unknown, *found.cells[1:]), said=("one\nthing", "another"))
+    with Store.open(tmp_path / "probe.db") as store:
+        checked = store.study(study_name("s", 1.0))
+        assert checked is not None
+        store.put_plan(StudyPlan(replace(checked, name="s"), (), store.study_benchmarks(checked.name), (), ()))
+        assert (kept_check(store, "s"), kept_line(store, "s"), kept_json(store, "s")) == (None, "", None)
+        for _ in range(2):
+            keep_check(store, found)
+        (note,) = store.notes("s")
+        assert kept_check(store, "s") == (found, note.created_at)
+        assert shown_text(note) == " ".join(found.said)
+        store.add_note("s", "somebody else's", note.author)
+        assert kept_line(store, "s") == f"Recipe, checked with 6 sources on {note.created_at[:10]}: {' '.join(found.said)}"
+        keep_check(store, newer)
+        kept = kept_check(store, "s")
+        assert kept is not None
+        assert kept[0].cells[1:] == found.cells[1:]
+        assert np.isnan(kept[0].cells[0].gain.stderr)
+        assert shown_text(store.notes("s")[-1]) == "one thing another"
+        told = kept_json(store, "s")
+        assert told is not None
+        assert told["checked_at"] == kept[1]
