@@ -8,8 +8,14 @@ from dashboard.frames import interval_text
 from dashboard.reading import Snapshot
 from probe.manifest import Manifest, ManifestError, parse_manifest
 from probe.manifest.markdown import escaped
-from probe.report.words import decision_words
+from probe.report.words import baseline_words, decision_words
 from sources.estimate import Estimate
+
+
+def budget_text(doc: Manifest) -> str:
+    """Return what the mixture would be trained for: its budget, and its rows where the budget counts something else."""
+    rows = "" if doc.budget.unit == "samples" else f", {sum(doc.rows().values()):,} rows"
+    return f"{doc.budget.amount:,} {doc.budget.unit}{rows}"
 
 
 def read_decision(text: str) -> Manifest | str:
@@ -52,7 +58,7 @@ def outside_frame(doc: Manifest) -> pd.DataFrame:
             {
                 "benchmark": entry.name,
                 "capability": entry.capability,
-                "against": name,
+                "against": baseline_words(name),
                 "gain": interval_text(one.gain),
                 "metric": entry.metric,
                 "lost": "yes" if one.lost else "no",
@@ -70,7 +76,7 @@ def main_gain(doc: Manifest) -> tuple[str, str, str]:
     if not gains:
         return kind, "no baseline", ""
     name = next((one for one in ("base", "proportional", "uniform") if one in gains), next(iter(gains)))
-    return kind, interval_text(gains[name]), name
+    return kind, interval_text(gains[name]), baseline_words(name)
 
 
 def headline(doc: Manifest) -> str:
@@ -97,4 +103,4 @@ def coverage_frame(view: Snapshot) -> pd.DataFrame:
 
 def _gain(name: str, kind: str, gain: Estimate, held: str) -> dict[str, object]:
     interval = {"value": gain.value, "low": gain.low, "high": gain.high, "stderr": gain.stderr, "n": gain.n}
-    return {"against": name, "kind": kind, "gain": interval_text(gain), "held": held, **interval}
+    return {"against": baseline_words(name), "kind": kind, "gain": interval_text(gain), "held": held, **interval}
