@@ -37,6 +37,31 @@ def _by_probes(shown: StudyQuality, capability: str) -> dict[str, object]:
     }
 
 
+def signal_frame(view: Snapshot, found: Qualities) -> pd.DataFrame:
+    """Return one row a benchmark whose signal to noise is known, with its interval, the clearest first."""
+    kinds = {record.spec.name: record.spec.capability for record in view.benchmarks}
+    rows = [
+        {"benchmark": shown.benchmark, "capability": kinds.get(shown.benchmark, ""), "value": one.value, "low": one.low, "high": one.high}
+        for shown, _ in found
+        if (one := shown.signal_to_noise) is not None
+    ]
+    frame = pd.DataFrame(rows)
+    return frame.sort_values(["value", "benchmark"], ascending=[False, True], ignore_index=True) if rows else frame
+
+
+def without_image_frame(found: Qualities) -> pd.DataFrame:
+    """Return one row a benchmark and way of answering: with the image, without it, and by guessing."""
+    rows: list[dict[str, object]] = []
+    for _, kept in found:
+        if kept is None or kept.need is None:
+            continue
+        of = {"benchmark": kept.benchmark, "metric": metric_text(kept.metric)}
+        for kind, one in (("with image", kept.need.with_image), ("without image", kept.need.without_image)):
+            rows.append(of | {"kind": kind, "value": one.value, "low": one.low, "high": one.high})
+        rows.append(of | {"kind": "guessing", "value": kept.chance, "low": None, "high": None})
+    return pd.DataFrame(rows)
+
+
 def shown_by_proxy(found: Qualities) -> pd.DataFrame:
     """Return one row a benchmark that was checked on the study's proxy: scores without the image, and the letter prior."""
     return pd.DataFrame([_by_proxy(kept) for _, kept in found if kept is not None])

@@ -6,16 +6,18 @@ import altair as alt
 import pandas as pd
 
 from dashboard.theme import Palette
+from probe.report.words import signed
 
 ROW = 36  # pixels of a table's row, so that a forest plot stands beside it line by line
 CELL_WIDTH, CELL_HEIGHT = 118, 46
+PLAIN_ZERO = "datum.value == 0 ? '0' : datum.label"  # a sign says nothing of zero
 MOST_ACROSS = 9  # benchmarks of a heat map that a page is wide enough for
 
 
-def forest(frame: pd.DataFrame, label: str, title: str, colours: Palette, *, limit: int = 260, header: int = 0) -> alt.LayerChart:
+def forest(frame: pd.DataFrame, label: str, title: str, colours: Palette, *, header: int = 0) -> alt.LayerChart:
     """Return effects as points with intervals, one line a `label`, filled where the interval excludes zero.
 
-    Rows keep their order; `header` pixels above them let the lines stand beside those of a table.
+    Rows keep their order. With `header` the lines stand beside those of a table, whose header has so many pixels, and go without labels.
     """
     shown = frame.assign(
         sign=[_sign(low, high) for low, high in zip(frame["low"], frame["high"], strict=True)],
@@ -23,10 +25,10 @@ def forest(frame: pd.DataFrame, label: str, title: str, colours: Palette, *, lim
     )
     order = list(frame[label])
     axis = alt.Axis(
-        title=None, labelLimit=limit, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False
+        title=None, labelLimit=260, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False
     )
-    y = alt.Y(f"{label}:N", sort=order, axis=axis, scale=alt.Scale(paddingInner=0, paddingOuter=0))
-    x_axis = alt.Axis(title=title, format="+.3~f", tickCount=6, domain=False, titleFontWeight="normal", grid=True)
+    y = alt.Y(f"{label}:N", sort=order, axis=None if header else axis, scale=alt.Scale(paddingInner=0, paddingOuter=0))
+    x_axis = alt.Axis(title=title, format="+.3~f", labelExpr=PLAIN_ZERO, tickCount=6, domain=False, titleFontWeight="normal", grid=True)
     x = alt.X("low:Q", axis=x_axis, scale=alt.Scale(zero=True, nice=True, padding=12))
     colour = alt.Color(
         "sign:N",
@@ -54,8 +56,8 @@ def heat_map(frame: pd.DataFrame, title: str, colours: Palette) -> alt.LayerChar
     reach = max(1e-6, float(frame["value"].abs().max()))  # in this order NaN gives 1e-6
     small = frame["benchmark"].nunique() > MOST_ACROSS
     shown = frame.assign(
-        head=[f"{value:+.2f}" for value in frame["value"]],
-        range=[f"{low:+.2f} to {high:+.2f}" for low, high in zip(frame["low"], frame["high"], strict=True)],
+        head=[signed(value) for value in frame["value"]],
+        range=[f"{signed(low)} to {signed(high)}" for low, high in zip(frame["low"], frame["high"], strict=True)],
         strong=(frame["value"].abs() > 0.7 * reach) & ~frame["inside"],
     )
     across, down = ("source", "benchmark") if small else ("benchmark", "source")
@@ -144,12 +146,13 @@ def gains(frame: pd.DataFrame, title: str, colours: Palette) -> alt.LayerChart:
         title=None, labelLimit=200, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False
     )
     y = alt.Y("against:N", sort=list(dict.fromkeys(frame["against"])), axis=axis)
-    x = alt.X(
-        "low:Q", axis=alt.Axis(title=title, format="+.2~f", tickCount=6, domain=False, titleFontWeight="normal"), scale=alt.Scale(zero=True)
-    )
-    kinds = alt.Scale(domain=["confirmed", "predicted"], range=[colours.main, colours.muted])
+    x_axis = alt.Axis(title=title, format="+.2~f", labelExpr=PLAIN_ZERO, tickCount=6, domain=False, titleFontWeight="normal")
+    x = alt.X("low:Q", axis=x_axis, scale=alt.Scale(zero=True))
+    known = {"confirmed": colours.main, "predicted": colours.muted}
+    names = [name for name in known if name in set(frame["kind"])]
+    kinds = alt.Scale(domain=names, range=[known[name] for name in names])
     colour = alt.Color("kind:N", scale=kinds, legend=alt.Legend(title=None, orient="top", symbolOpacity=1))
-    offset = alt.YOffset("kind:N", scale=alt.Scale(domain=["confirmed", "predicted"], paddingOuter=0.25))
+    offset = alt.YOffset("kind:N", scale=alt.Scale(domain=names, paddingOuter=0.25))
     tooltip = [
         alt.Tooltip("against:N"),
         alt.Tooltip("kind:N"),

@@ -31,6 +31,7 @@ TITLES = {
     "schema_version": "Schema",
     "provenance": "Written by and when (no part of the decision)",
 }
+DETAILS = frozenset({"phases", "sources", "study", "proxy", "optimiser", "evidence", "image_policy", "sampling_seed", "provenance"})
 NOTHING = "\u2013"
 
 
@@ -52,9 +53,9 @@ def shares_frame(a: Manifest, b: Manifest) -> pd.DataFrame:
     return frame.sort_values("change", key=lambda change: -change.abs(), kind="stable", ignore_index=True)
 
 
-def difference_frames(found: ManifestDiff) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield each section that differs: its title, and one row a difference."""
-    for section in dict.fromkeys(one.section for one in found.differences):
+def difference_frames(found: ManifestDiff, *, details: bool) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield each section that differs, of the decision or of how it was come by: its title, and one row a difference."""
+    for section in dict.fromkeys(one.section for one in found.differences if (one.section in DETAILS) == details):
         rows = []
         for one in found.section(section):
             a, b = side_texts(one)

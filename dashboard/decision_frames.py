@@ -9,8 +9,14 @@ from dashboard.reading import Snapshot
 from probe.manifest import Manifest, ManifestError, parse_manifest
 from probe.manifest.markdown import escaped
 from probe.report import rows as report_rows
-from probe.report.words import decision_words
+from probe.report.words import baseline_words, decision_words
 from sources.estimate import Estimate
+
+
+def budget_text(doc: Manifest) -> str:
+    """Return what the mixture would be trained for: its budget, and its rows where the budget counts something else."""
+    rows = "" if doc.budget.unit == "samples" else f", {sum(doc.rows().values()):,} rows"
+    return f"{doc.budget.amount:,} {doc.budget.unit}{rows}"
 
 
 def read_decision(text: str) -> Manifest | str:
@@ -54,7 +60,7 @@ def outside_frame(doc: Manifest) -> pd.DataFrame:
             {
                 "benchmark": entry.name,
                 "capability": entry.capability,
-                "against": name,
+                "against": baseline_words(name),
                 "gain": interval_text(one.gain),
                 "metric": entry.metric,
                 "lost": "yes" if one.lost else "no",
@@ -68,7 +74,7 @@ def outside_frame(doc: Manifest) -> pd.DataFrame:
 def main_gain(doc: Manifest) -> tuple[str, str, str]:
     """Return what the headline says: confirmed or predicted, the gain with its interval, and against which baseline."""
     kind, found = "confirmed" if doc.confirmed else "predicted", report_rows.main_gain(doc)
-    return (kind, interval_text(found.gain), found.against) if found else (kind, "no baseline", "")
+    return (kind, interval_text(found.gain), baseline_words(found.against)) if found else (kind, "no baseline", "")
 
 
 def headline(doc: Manifest) -> str:
@@ -95,4 +101,4 @@ def coverage_frame(view: Snapshot) -> pd.DataFrame:
 
 def _gain(name: str, kind: str, gain: Estimate, held: str) -> dict[str, object]:
     interval = {"value": gain.value, "low": gain.low, "high": gain.high, "stderr": gain.stderr, "n": gain.n}
-    return {"against": name, "kind": kind, "gain": interval_text(gain), "held": held, **interval}
+    return {"against": baseline_words(name), "kind": kind, "gain": interval_text(gain), "held": held, **interval}

@@ -44,6 +44,8 @@ def metric_text(metric: str) -> str:
 
 def by_metric(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Return the rows of each metric in the frame's order: a scale or an axis never holds two units."""
+    if frame.empty:
+        return []
     return [(metric_text(str(metric)), rows.reset_index(drop=True)) for metric, rows in frame.groupby("metric", sort=False)]
 
 

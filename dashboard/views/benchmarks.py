@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import benchmark_frames, parts, reading
+from dashboard import benchmark_charts, benchmark_frames, frames, parts, reading, theme
 from dashboard.navigation import chosen_study
 
 PROBES_SAY = {
@@ -31,7 +31,8 @@ WITHOUT_LOOKING = ("benchmark", "by question alone", "follows the letter", "file
 def show() -> None:
     """Place the page."""
     parts.heading(
-        "Can the benchmarks tell sources apart?", "Selection items only, with 90 % intervals; confirmation items are not looked at."
+        "Can the benchmarks tell sources apart?",
+        "What is measured on selection items, with 90 % intervals; confirmation items are not looked at.",
     )
     view = chosen_study()
     if view is None:
@@ -42,7 +43,8 @@ def show() -> None:
         parts.empty("No benchmark is scored yet in this study.", parts.command("probe", "run", "--source", "SOURCE", "--study", study))
         return
     parts.trust(view)
-    st.subheader("What the study's probes show", anchor=False)
+    _signal(view, found)
+    st.subheader("How many items tell probes apart", anchor=False)
     frame = benchmark_frames.shown_by_probes(view, found)
     written = (frame["rank agreement"] != benchmark_frames.NOTHING_WRITTEN).any()
     shown = ("benchmark", "probes", *list(PROBES_SAY)[: 5 if written else 4])
@@ -50,8 +52,22 @@ def show() -> None:
     _proxy(view, found)
 
 
+def _signal(view: reading.Snapshot, found: reading.Qualities) -> None:
+    frame = benchmark_frames.signal_frame(view, found)
+    if frame.empty:
+        return
+    st.subheader("How clearly sources differ on them", anchor=False)
+    st.caption("Spread of the trained arms over what repeats alone do to one arm's mean. Hollow: it may be noise alone.")
+    chart = benchmark_charts.signal(frame, theme.palette())
+    parts.figure(chart, frame, f"{view.study.name}-signal-to-noise", "signal to noise of each benchmark, with intervals")
+
+
 def _proxy(view: reading.Snapshot, found: reading.Qualities) -> None:
-    st.subheader("What the proxy shows, before any training", anchor=False)
+    st.subheader("What is right without the image, before any training", anchor=False)
+    for metric, rows in frames.by_metric(benchmark_frames.without_image_frame(found)):
+        name = f"{view.study.name}-without-image-{parts.file_name(metric)}"
+        chart = benchmark_charts.without_image(rows, f"{metric} of the untrained proxy", theme.palette())
+        parts.figure(chart, rows, name, f"{metric} of the untrained proxy with the image, without it and by guessing")
     frame = benchmark_frames.shown_by_proxy(found)
     if not frame.empty:
         _table(frame, PROXY_SAYS, WITHOUT_IMAGE, f"{view.study.name}-benchmarks-without-image")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
 from dashboard import link_state, parts, theme
@@ -14,6 +15,7 @@ from probe.manifest import Manifest, diff_manifests
 
 LISTED = 5  # names in a row of facts
 ROW_PIXELS, MOST_SHOWN = 35, 20  # of a table, before it scrolls
+LINE_PIXELS, LINE_CHARS, MOST_LINES = 21, 38, 5  # of a text in it
 
 
 def show() -> None:
@@ -60,12 +62,25 @@ def _differences(a: Manifest, b: Manifest) -> None:
         return
     _facts(a, b, len(found.differences))
     _shares(a, b)
-    for title, frame in difference_frames(found):
+    for title, frame in difference_frames(found, details=False):
         st.subheader(title, anchor=False)
-        height = ROW_PIXELS * (min(len(frame), MOST_SHOWN) + 1) + 3
-        st.dataframe(frame, hide_index=True, height=height, alt=f"differences: {title}", column_config=COLUMNS)
+        _table(title, frame)
+    more = list(difference_frames(found, details=True))
+    if more:
+        st.subheader("How they were come by", anchor=False)
+        st.caption("Rows of each source, recipe, search, evidence and who wrote it.")
+    for title, frame in more:
+        with st.expander(f"{title}: {len(frame):,}"):
+            _table(title, frame)
     st.caption("The same on the command line:")
     parts.commands(parts.command("probe", "manifest", "diff", a.hash[:12], b.hash[:12]))
+
+
+def _table(title: str, frame: pd.DataFrame) -> None:
+    longest = int(frame[["A", "B"]].map(len).to_numpy().max())
+    row = ROW_PIXELS + LINE_PIXELS * min(MOST_LINES - 1, longest // LINE_CHARS)  # higher rows wrap their text
+    height = ROW_PIXELS + row * min(len(frame), MOST_SHOWN) + 3
+    st.dataframe(frame, hide_index=True, height=height, row_height=row, alt=f"differences: {title}", column_config=COLUMNS)
 
 
 COLUMNS = {

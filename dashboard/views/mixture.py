@@ -72,7 +72,7 @@ def _flat(doc: Manifest) -> None:
         return
     st.subheader("What is as good", anchor=False)
     st.caption(
-        "At no loss that can be measured. Pale: how far a share can go with the others free. Dark: by itself, the others scaled alike."
+        "At no loss that can be measured. Broad: how far a share can go with the others free. Narrow: by itself, the others scaled alike."
     )
     chart = search_charts.flat(frame.head(MOST_SOURCES), theme.palette())
     parts.figure(chart, frame, f"{doc.study.name}-as-good", "how far each share can go at no measurable loss")

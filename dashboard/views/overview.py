@@ -6,12 +6,21 @@ import streamlit as st
 
 from dashboard import charts, parts, reading, theme
 from dashboard.chosen import chosen_decision
-from dashboard.decision_frames import coverage_frame, gains_frame, headline, main_gain, mixture_frame, outside_frame
+from dashboard.decision_frames import (
+    budget_text,
+    coverage_frame,
+    gains_frame,
+    headline,
+    main_gain,
+    mixture_frame,
+    outside_frame,
+)
 from dashboard.frames import metric_text
 from dashboard.live import progress_bar
 from dashboard.navigation import chosen_study
 from dashboard.study_notes import show_notes
-from probe.manifest import Manifest
+from probe.manifest import Manifest, mixture_terms
+from probe.report.words import flag_lines
 
 
 def show() -> None:
@@ -29,6 +38,8 @@ def show() -> None:
         _mixture(decision, view)
         _gains(decision)
         _outside(decision)
+        parts.sentences(decision.warnings, "Before you believe this decision")
+    st.subheader("Does full scale agree?", anchor=False)
     st.text(view.fidelity)
     if decision is not None:
         _terms(decision)
@@ -40,12 +51,11 @@ def show() -> None:
 def _mixture(doc: Manifest, view: reading.Snapshot) -> None:
     st.markdown(headline(doc))
     kind, gain, against = main_gain(doc)
-    budget = f"{doc.budget.amount:,} {doc.budget.unit}, {sum(doc.rows().values()):,} rows"
     parts.facts(
         {
             f"{kind.capitalize()} gain": gain,
             "Against": against,
-            "Budget": budget,
+            "Budget": budget_text(doc),
             "Measured on": f"{doc.proxy.name}, {metric_text(doc.objective.metric)}",
         }
     )
@@ -86,9 +96,11 @@ def _outside(doc: Manifest) -> None:
 
 def _terms(doc: Manifest) -> None:
     st.subheader("Under which terms", anchor=False)
-    st.text(doc.licences.expression)
-    parts.sentences([f"{flag.source}: {flag.licence}: {flag.reason}" for flag in doc.licences.flagged], "Look at these before training")
-    parts.sentences(doc.warnings, "Warnings of this decision")
+    terms = mixture_terms(doc)
+    parts.facts({"Licence of the whole": terms.expression, "Commercial use": terms.sentence()})
+    parts.sentences(terms.conflicts, "These do not go together where the mixture itself is passed on")
+    parts.sentences(flag_lines(doc), "Look at these before training")
+    st.caption("This is no legal advice: it says what to read.")
 
 
 def _coverage(view: reading.Snapshot) -> None:

@@ -11,7 +11,7 @@ from db.values import ProbeState
 
 ALL = "all"
 MOST_ARMS = 30  # bars of a chart
-TABLE = ("state", "arm", "repeat", "rows", "tokens", "cpu_s", "attempts", "started", "finished", "error")
+TABLE = ("state", "arm", "repeat", "rows", "tokens", "cpu_s", "attempts", "started", "finished")
 
 
 def show() -> None:
@@ -54,7 +54,7 @@ def _probes(view: reading.Snapshot, runs: reading.Runs, state: str) -> None:
         hide_index=True,
         height=min(38 * (len(frame) + 1), 420),
         alt="the study's probes",
-        column_order=TABLE,
+        column_order=(*TABLE, "error") if frame["error"].any() else TABLE,
         column_config=labels | whole | {"cpu_s": "CPU s"},
     )
     st.download_button(

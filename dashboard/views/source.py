@@ -31,7 +31,7 @@ def show() -> None:
         )
         return
     view = chosen_study() if reading.study_names() else None
-    record = records[link_state.choose("Source", "source", list(records))]
+    record = records[link_state.choose("Source", "source", list(records), forgets=("part", "page"))]
     _card(record)
     _exclusions(record)
     if view is not None:
@@ -145,10 +145,13 @@ def _rows(record: SourceRecord) -> None:
     left, middle, right = st.columns([2, 1, 1], vertical_alignment="bottom")
     names = browsing.subsources(pool)
     with left:
-        part = link_state.choose("Sub-source", "part", names, browsing.shown_subsource) if len(names) > 1 else names[0]
-    numbers = browsing.shuffled(pool, part, seed=int(middle.number_input("Seed", 0, 2**31 - 1, 0, key=f"seed-{record.spec.slug}")))
+        part = link_state.choose("Sub-source", "part", names, browsing.shown_subsource, forgets=("page",)) if len(names) > 1 else names[0]
+    with middle:
+        seed = link_state.number("Seed", "seed", 0, 2**31 - 1, "Another one shuffles the rows in another way")
+    numbers = browsing.shuffled(pool, part, seed)
     pages = browsing.page_count(numbers)
-    page = int(right.number_input("Page", 1, pages, 1, key=f"page-{record.spec.slug}-{part}", help=f"of {pages:,}, in seeded random order"))
+    with right:
+        page = link_state.number("Page", "page", 1, pages, f"of {pages:,}, in seeded random order")
     _spread(record, pool, numbers)
     st.caption(f"Page {page:,} of {pages:,}: {len(numbers):,} usable rows in seeded random order.")
     show_page(pool, browsing.on_page(numbers, page))

@@ -94,13 +94,13 @@ def _ranking(view: reading.Snapshot, effects: pd.DataFrame, design: str, capabil
             },
         )
     with right:
-        figure = charts.forest(effects, "source", "effect, with its interval", theme.palette(), limit=130, header=charts.ROW + 1)
+        figure = charts.forest(effects, "source", "effect, with its interval", theme.palette(), header=charts.ROW + 1)
         st.altair_chart(figure, width="stretch", alt="effect of each source with its interval, best first")
     parts.data(effects, f"{view.study.name}-sources-{capability or ALL}")
 
 
 def _pairs(view: reading.Snapshot, design: str, capability: str) -> None:
-    if not st.toggle("Which sources can be told apart?", key=f"pairs-{design}-{capability}"):
+    if not link_state.switch("Which sources can be told apart?", "pairs"):
         return
     frame = frames.pairs_frame(view, design, capability)
     if frame.empty:

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from probe.manifest.diff import Difference, ManifestDiff
-from probe.manifest.document import BenchmarkEntry, ConfirmedGain, PhaseEntry, SourceEntry, WatchedGain
+from probe.manifest.document import BenchmarkEntry, ConfirmedGain, LicenceFlag, PhaseEntry, SourceEntry, WatchedGain
 from probe.manifest.show import estimate_text, gain_text, watched_text
 from probe.manifest.typed_json import plain_value
 from sources.estimate import Estimate
@@ -42,6 +42,8 @@ def value_text(value: Any) -> str:
         return f"{value.share:.1%} of the budget, {sum(value.counts.values()):,} rows"
     if isinstance(value, BenchmarkEntry):
         return f"weight {value.weight:.3g}, fingerprint {value.fingerprint}"
+    if isinstance(value, LicenceFlag):
+        return f"{value.licence}: {value.reason}"
     return _plain_text(value)
 
 
@@ -58,9 +60,16 @@ def _section(name: str, differences: Sequence[Difference]) -> Iterator[str]:
 def side_texts(found: Difference) -> tuple[str | None, str | None]:
     """Return both sides' texts, precise enough to differ; None for the side that says nothing."""
     a, b = value_text(found.a), value_text(found.b)
+    if a == b and isinstance(found.a, Estimate) and isinstance(found.b, Estimate):
+        a, b = _finer_text(found.a), _finer_text(found.b)
     if a == b:
         a, b = (json.dumps(plain_value(value), ensure_ascii=False) for value in (found.a, found.b))
     return None if found.kind == "only_b" else a, None if found.kind == "only_a" else b
+
+
+def _finer_text(one: Estimate) -> str:
+    """Return an estimate whose differences lie below what is shown else."""
+    return f"{one.value:.6g} [{one.low:.6g}, {one.high:.6g}] n={one.n}, standard error {one.stderr:.6g}"
 
 
 def _plain_text(value: Any) -> str:

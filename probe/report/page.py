@@ -8,10 +8,11 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from probe.cli.output import interval, moment_text, number
+from probe.manifest import mixture_terms
 from probe.report.axis import Axis, axis_over, ends
 from probe.report.facts import ReportFacts
 from probe.report.rows import EffectTable, HeatTable, effect_tables, gain_rows, main_gain, share_rows
-from probe.report.words import decision_words
+from probe.report.words import baseline_words, decision_words, flag_lines, signed
 from probe.study.recorded_notes import shown_text
 from sources.estimate import Estimate
 
@@ -41,6 +42,8 @@ def _values(facts: ReportFacts, made: str) -> dict[str, Any]:
         "share_axis": axis_over([*widths, *ends(row.interval for row in shares if row.interval)], most=1.0),
         "gains": gains,
         "gain_axis": axis_over(ends(row.gain for row in gains)),
+        "terms": mixture_terms(doc) if doc else None,
+        "flags": flag_lines(doc) if doc else [],
         "tables": [(table, _effect_axis(table)) for table in tables],
         "warnings": _warnings(facts),
         "notes": [(note.author or "nobody named", moment_text(note.created_at), shown_text(note)) for note in reversed(facts.notes)],
@@ -74,5 +77,5 @@ def _environment() -> Environment:
     made = Environment(
         loader=PackageLoader("probe.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.filters |= {"interval": interval, "number": number, "cell_style": _cell_style}
+    made.filters |= {"interval": interval, "number": number, "cell_style": _cell_style, "words": baseline_words, "signed": signed}
     return made

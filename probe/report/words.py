@@ -1,4 +1,4 @@
-"""A decision in one sentence of our own words: what was found, and how sure it is."""
+"""A decision in our own words: what was found, how sure it is, and what to read before training."""
 
 from __future__ import annotations
 
@@ -21,3 +21,22 @@ def decision_words(doc: Manifest) -> tuple[str, str]:
     if any(held):
         return "This mixture beat some baselines, not all,", "on items that the search never saw, with fresh seeds."
     return "No gain was confirmed.", "On items that the search never saw, this mixture cannot be told from its baselines."
+
+
+def baseline_words(name: str) -> str:
+    """Return a baseline's name as people read it."""
+    return name.replace("_", " ")
+
+
+def flag_lines(doc: Manifest) -> list[str]:
+    """Return what to look at before training, one line a licence and reason, with the sources that it holds for."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for flag in doc.licences.flagged:
+        found.setdefault((flag.licence, flag.reason), []).append(flag.source)
+    return [f"{licence}: {reason} ({', '.join(sources)})" for (licence, reason), sources in found.items()]
+
+
+def signed(value: float) -> str:
+    """Return an effect with its sign and two decimals; what rounds to zero has no sign."""
+    text = f"{value:+.2f}"
+    return "0.00" if text[1:] == "0.00" else text
