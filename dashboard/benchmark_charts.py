@@ -7,7 +7,7 @@ import pandas as pd
 
 from dashboard.theme import Palette
 
-ROW = 30  # pixels of a benchmark's line
+ROW, OFFSET = 30, 12  # pixels of a benchmark's line, and between the marks of one benchmark
 KINDS = ("with image", "without image", "guessing")
 
 
@@ -32,7 +32,7 @@ def without_image(frame: pd.DataFrame, title: str, colours: Palette) -> alt.Laye
     legend = alt.Legend(title=None, orient="top", symbolOpacity=1)
     colour = alt.Scale(domain=list(KINDS), range=[colours.main, colours.second, colours.muted])
     shape = alt.Scale(domain=list(KINDS), range=["circle", "diamond", "cross"])
-    offset = alt.YOffset("kind:N", scale=alt.Scale(domain=list(KINDS), paddingOuter=0.6))
+    offset = alt.YOffset("kind:N", scale=alt.Scale(domain=list(KINDS), paddingOuter=0.7))
     numbers = [alt.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "low", "high")]
     tooltip = [alt.Tooltip("benchmark:N"), alt.Tooltip("kind:N"), *numbers]
     kind = alt.Color("kind:N", scale=colour, legend=legend)
@@ -40,7 +40,9 @@ def without_image(frame: pd.DataFrame, title: str, colours: Palette) -> alt.Laye
     known = base.transform_filter("isValid(datum.low)")
     whisker = known.mark_rule(strokeWidth=2.2, strokeCap="round").encode(x=alt.X("low:Q", axis=axis), x2="high:Q")
     x, marks = alt.X("value:Q", axis=axis, scale=alt.Scale(zero=True)), alt.Shape("kind:N", scale=shape, legend=legend)
-    return alt.layer(whisker, base.mark_point(filled=True, size=75, opacity=1).encode(x=x, shape=marks)).properties(height=alt.Step(ROW))
+    return alt.layer(whisker, base.mark_point(filled=True, size=75, opacity=1).encode(x=x, shape=marks)).properties(
+        height=alt.Step(OFFSET, **{"for": "offset"})
+    )
 
 
 def _line(frame: pd.DataFrame) -> alt.Y:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pandas as pd
 
@@ -16,9 +16,9 @@ from probe.decide.ranking import best_first
 from probe.decide.wording import verdict_means
 from sources.estimate import Estimate
 
-WORDS = {
-    "solo": "each source alone",
+WORDS = {  # in the order in which they are offered: a verdict on the mixture first, then which source is best
     "add-one": "added to the base mixture",
+    "solo": "each source alone",
     "leave-one-out": "left out of the base mixture",
     "halving": "its share halved",
     "ladder": "at several sizes",
@@ -49,9 +49,9 @@ def by_metric(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(metric_text(str(metric)), rows.reset_index(drop=True)) for metric, rows in frame.groupby("metric", sort=False)]
 
 
-def source_link(study: str, source: str) -> str:
-    """Return the address of a source's page, relative to any page."""
-    return "./source?" + urlencode({"study": study, "source": source})
+def source_link(study: str, source: str, shown: str = "") -> str:
+    """Return the address of a source's page, relative to any page; behind the `#` stands what a table shows of it."""
+    return "./source?" + urlencode({"study": study, "source": source}) + "#" + quote(shown or source, safe="")
 
 
 def rank_text(place: tuple[int, int] | None) -> str:
@@ -63,7 +63,12 @@ def designs(view: Snapshot) -> list[str]:
     """Return the designs that the ranking answers, the one that gives verdicts first."""
     ranked = {row.arm for row in view.ranking.effects} if view.ranking else set()
     found = {arm.design.value for arm in view.arms if arm.design and arm.role is ArmRole.SOURCE and arm.name in ranked}
-    return sorted(found)
+    return [name for name in WORDS if name in found]
+
+
+def designs_of(view: Snapshot, source: str) -> list[str]:
+    """Return the designs in which a source has one arm, of which its effects can be told."""
+    return [design for design in designs(view) if source in _sources_of(view, design).values()]
 
 
 def capabilities(view: Snapshot) -> list[str]:
@@ -150,13 +155,14 @@ def ranking_table(ranked: pd.DataFrame, costs: Sequence[ArmCost], view: Snapshot
     """Return what the Sources page lists: effects, what a probe of each cost, and a link to each source."""
     known = {cost.arm: cost for cost in costs}
     per_probe = {arm: cost.cpu_s / cost.probes for arm, cost in known.items()}
+    slugs = {arm.name: arm.source for arm in view.arms}
     table = ranked.assign(
-        open=[source_link(view.study.name, source) for source in ranked["source"]],
+        open=[source_link(view.study.name, slugs[arm] or shown, shown) for arm, shown in zip(ranked["arm"], ranked["source"], strict=True)],
         rows=ranked["arm"].map({arm: cost.rows for arm, cost in known.items()}),
         cost=ranked["arm"].map(per_probe),
     )
-    columns = ["tier", "rank", "open", "effect", "verdict" if ranked["verdict"].any() else "rows", "cost"]
-    return table[columns]
+    places = ["tier", "rank"] if ranked["tier"].notna().any() else []
+    return table[[*places, "open", "effect", "verdict" if ranked["verdict"].any() else "rows", "cost"]]
 
 
 def _sources_of(view: Snapshot, design: str) -> Mapping[str, str]:

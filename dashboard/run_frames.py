@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,10 +10,11 @@ import pandas as pd
 from dashboard.frames import shares_text
 from dashboard.parts import command
 from dashboard.reading import Runs, Snapshot
-from db.values import ArmRole, BudgetUnit, Design, ProbeState
+from db.values import Arm, ArmRole, BudgetUnit, Design, ProbeState
 
 LOG_BYTES = 16_384
 LOG_LINES = 40
+STAGED = "phases/staged"  # how the arm of the phases as they were asked for is called
 
 
 def probes_frame(runs: Runs, state: str = "") -> pd.DataFrame:
@@ -69,12 +70,29 @@ def _designs(view: Snapshot, runs: Runs) -> Iterator[list[str]]:
         arms = [arm for arm in view.arms if arm.design is design and arm.role is not ArmRole.UNTRAINED]
         if not arms:
             continue
-        slugs = sorted({slug for arm in arms for slug in ([arm.source] if arm.source else arm.curriculum.sources())})
-        words = [word for slug in slugs for word in ("--source", slug)]
+        words = _phases(arms) if design is Design.PHASES else _sources(arms)
         words += ["--study", view.study.name, "--design", design.value, "--seeds", seeds]
         if design is Design.SWARM:
             words += ["--mixtures", str(len(arms))]
         yield words + _budget(view) + (["--base", shares_text(view.study.base.shares)] if view.study.base_given else [])
+
+
+def _sources(arms: Sequence[Arm]) -> list[str]:
+    slugs = sorted({slug for arm in arms for slug in ([arm.source] if arm.source else arm.curriculum.sources())})
+    return [word for slug in slugs for word in ("--source", slug)]
+
+
+def _phases(arms: Sequence[Arm]) -> list[str]:
+    """Return the options that ask for the same phases, at the same sizes."""
+    staged = sorted((arm for arm in arms if arm.name.startswith(STAGED)), key=lambda arm: arm.curriculum.budget)
+    if not staged:
+        return _sources(arms)
+    phases = staged[-1].curriculum.phases
+    words = [word for phase in phases for word in ("--phase", shares_text(phase.mixture.shares))]
+    if len({phase.share for phase in phases}) > 1:
+        words += ["--phase-share", ",".join(f"{phase.share:.4g}" for phase in phases)]
+    sizes = list(dict.fromkeys(arm.curriculum.budget for arm in staged))
+    return words + (["--sizes", ",".join(map(str, sizes))] if len(sizes) > 1 else [])
 
 
 def _budget(view: Snapshot) -> list[str]:

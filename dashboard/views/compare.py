@@ -15,7 +15,7 @@ from probe.manifest import Manifest, diff_manifests
 
 LISTED = 5  # names in a row of facts
 ROW_PIXELS, MOST_SHOWN = 35, 20  # of a table, before it scrolls
-LINE_PIXELS, LINE_CHARS, MOST_LINES = 21, 38, 5  # of a text in it
+LINE_PIXELS, LINE_CHARS, MOST_LINES = 30, 38, 5  # of a text in it
 
 
 def show() -> None:

@@ -72,7 +72,7 @@ def _exclusions(record: SourceRecord) -> None:
 
 def _effects(view: reading.Snapshot, slug: str) -> None:
     st.subheader("What it does", anchor=False)
-    designs = frames.designs(view)
+    designs = frames.designs_of(view, slug)
     design = link_state.current("design", designs) if designs else ""
     frame = frames.source_effects_frame(view, slug, design)
     if frame.empty or view.ranking is None:

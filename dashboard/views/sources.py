@@ -84,7 +84,7 @@ def _ranking(view: reading.Snapshot, effects: pd.DataFrame, design: str, capabil
             column_config={
                 "tier": st.column_config.NumberColumn("Tier", width=46, help="1 is best; different tiers mean told apart"),
                 "rank": st.column_config.TextColumn("Rank", width=64, help="The places that the source may have"),
-                "open": st.column_config.LinkColumn("Source", display_text=r"[?&]source=([^&]+)", width=138),
+                "open": st.column_config.LinkColumn("Source", display_text="#(.+)$", width=138),
                 "effect": st.column_config.TextColumn("Effect [interval]", width=168),
                 "verdict": st.column_config.TextColumn("Verdict", width=128),
                 "rows": st.column_config.NumberColumn("Rows", format="localized", width=62, help="Rows that one probe trained on"),

@@ -36,7 +36,7 @@ def browser():
 def open_page(monkeypatch):
     """Return a function that runs one page of a workspace, as a link with these parameters would."""
 
-    def run(root, page="overview", **parameters):
+    def run(root, page="overview", /, **parameters):
         monkeypatch.setenv("PROBE_WORKSPACE", str(root))
         monkeypatch.delenv("PROBE_DB_URL", raising=False)
         monkeypatch.setattr("sys.argv", ["app.py"])

@@ -3,21 +3,30 @@
 import json
 import shutil
 from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
 
 import pandas as pd
 import pytest
 from filled_workspace import FREE_TEXT, HOSTILE, MARKDOWN, OVERALL, SCRIPT, VERDICTS, estimate
+from more_decisions import OLD, keep
 from page_text import shown
 
 from dashboard.decision_frames import headline
+from dashboard.frames import ranking_table
+from dashboard.reading import Runs, Snapshot
+from dashboard.run_frames import repeat_commands
 from db.store import Store
+from db.values import Design
 from probe.cli.main import main
 from probe.decide.benchmark_quality import ImageNeed
 from probe.decide.letter_prior import LetterPrior, Place
 from probe.manifest.example import example_manifest
+from probe.manifest.licences import summarise_licences
 from probe.study.proxy_quality import ProxyQuality
 from probe.study.quality_files import keep_quality
 from sources.estimate import Estimate
+from sources.mixture import Curriculum, Mixture, Phase
+from sources.spec import Licence
 
 PAGES = ("overview", "sources", "heatmap", "benchmarks", "source", "runs")
 QUESTIONS = {
@@ -140,7 +149,11 @@ def test_benchmarks_shows_what_the_command_line_tells(open_page, filled, tmp_pat
     before = {file: file.read_bytes() for file in root.rglob("*") if file.is_file() and file.suffix != ".db-shm"}
     app = open_page(root, "benchmarks", study="main")
     assert not app.exception
-    by_probes, by_proxy, without_looking = (element.value.set_index("benchmark") for element in app.dataframe)
+    frames = [element.value.set_index("benchmark") for element in app.dataframe]
+    by_probes, by_proxy, without_looking, drawn, clearly = (
+        next(frame for frame in frames if column in frame)
+        for column in ("every probe right", "without image", "follows the letter", "kind", "capability")
+    )
     told = shown(app)
     assert {file: file.read_bytes() for file in root.rglob("*") if file.is_file() and file.suffix != ".db-shm"} == before
     monkeypatch.setattr("sys.argv", ["probe", "--workspace", str(root), "rank", "--study", "main", "--json"])
@@ -153,6 +166,8 @@ def test_benchmarks_shows_what_the_command_line_tells(open_page, filled, tmp_pat
         assert row["every probe right"].startswith(f"{study['all_right']['value']:.3f} [")
         assert row["every probe wrong"].startswith(f"{study['all_wrong']['value']:.3f} [")
         assert row["tells probes apart"].startswith(f"{study['informative']['value']:.3f} [")
+        assert clearly.loc[name, "value"] == pytest.approx(study["signal_to_noise"]["value"])
+    assert dict(zip(drawn["kind"], drawn["value"], strict=True)) == {"with image": 0.55, "without image": 0.45, "guessing": 0.25}
     assert list(by_proxy.index) == ["chart-test"] == [name for name, found in quality.items() if found["proxy"]]
     assert by_proxy["without image"]["chart-test"] == "0.450 [0.400, 0.500]"
     assert by_proxy["kept without image"]["chart-test"] == "0.667 [0.500, 0.800]"
@@ -180,6 +195,23 @@ def test_overview_hands_over_the_decision(open_page, filled):
     gains = app.dataframe[1].value
     assert set(gains["kind"]) == {"confirmed", "predicted"}
     assert dict(zip(gains["against"], gains["held"], strict=False))["proportional"] == "no" or "no" in set(gains["held"])
+
+
+def test_overview_names_the_terms_of_the_mixture_and_what_does_not_go_together(open_page, filled, tmp_path):
+    root = tmp_path / "terms"
+    shutil.copytree(filled, root)
+    licences = {"docs/charts": Licence("CC-BY-SA-4.0"), "web/captions": Licence("CC-BY-NC-4.0", terms=MARKDOWN)}
+    doc = example_manifest(({"docs/charts": 30, "web/captions": 10},))
+    sources = tuple(replace(entry, licence=licences[entry.slug]) for entry in doc.sources)
+    summary = summarise_licences((entry.slug, entry.licence) for entry in sources)
+    keep(root, replace(doc, study=OLD.study, sources=sources, licences=summary), "2026-07-04T12:00:00Z")
+    app = open_page(root, "overview", study="main")
+    assert not app.exception
+    texts = [element.value for element in app.text]
+    assert "Not for commercial use: web/captions" in texts
+    assert "docs/charts (CC-BY-SA-4.0) may not be restricted further, and web/captions (CC-BY-NC-4.0) would" in texts
+    assert any(MARKDOWN in text for text in texts)
+    assert not any(MARKDOWN in element.value for element in [*app.markdown, *app.caption])
 
 
 def test_runs_shows_states_costs_errors_and_the_command(open_page, filled):
@@ -211,8 +243,47 @@ def test_samples_come_in_seeded_pages(open_page, filled):
     assert len(first) == 6
     second = rows(app.number_input(key="number-page").set_value(2).run())
     assert not set(first) & set(second)
+    assert app.query_params["page"] in ("2", ["2"])
+    assert rows(open_page(filled, "source", source="docs/charts", page="2")) == second
+    assert rows(open_page(filled, "source", source="docs/charts", page="no page")) == first
+    app.selectbox(key="choice-source").select("web/captions").run()
+    assert "page" not in app.query_params
     again = rows(open_page(filled, "source", source="docs/charts"))
     assert again == first
+
+
+def test_a_source_at_several_sizes_leads_to_its_own_page(filled):
+    with Store.open(filled / "probe.db", read_only=True) as store:
+        study, arm = store.study("main"), next(arm for arm in store.arms("main") if arm.source)
+    view = Snapshot(study, (replace(arm, name="small"), replace(arm, name="large")), None, (), (), ())
+    blank = {"tier": None, "rank": "", "effect": "", "verdict": ""}
+    table = ranking_table(pd.DataFrame([blank | {"source": name, "arm": name} for name in ("small", "large")]), [], view)
+    assert "tier" not in table
+    assert [parse_qs(urlsplit(link).query)["source"] for link in table["open"]] == [[arm.source]] * 2
+    assert [urlsplit(link).fragment for link in table["open"]] == ["small", "large"]
+
+
+def test_the_command_that_repeats_an_order_names_its_phases(filled):
+    with Store.open(filled / "probe.db", read_only=True) as store:
+        study, arm = store.study("main"), next(arm for arm in store.arms("main") if arm.source)
+        progress = store.progress("main")
+    phases = (Phase(Mixture.of({"easy": 3.0, "hard": 1.0}), 0.25), Phase(Mixture.of({"hard": 1.0}), 0.75))
+    arms = [
+        replace(arm, name=f"phases/staged@{size}", source="", design=Design.PHASES, curriculum=Curriculum(phases, size))
+        for size in (240, 480)
+    ]
+    (line,) = repeat_commands(Snapshot(study, tuple(arms), None, (), (), ()), Runs(progress, ()))
+    assert "--phase easy=0.75,hard=0.25 --phase hard=1 --phase-share 0.25,0.75 --sizes 240,480" in line
+    assert "--source" not in line
+
+
+def test_a_link_opens_the_pairs_of_sources(open_page, filled):
+    app = open_page(filled, "sources", study="main")
+    assert not any("told apart" in element.value for element in app.dataframe)
+    app.toggle(key="switch-pairs").set_value(True).run()
+    assert app.query_params["pairs"] in ("yes", ["yes"])
+    linked = open_page(filled, "sources", study="main", pairs="yes")
+    assert any("told apart" in element.value for element in linked.dataframe)
 
 
 def test_exclusions_are_counted_by_problem(open_page, filled):

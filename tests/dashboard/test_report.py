@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from db.store import Store
 from probe.cli.main import main
-from probe.manifest import parse_manifest
+from probe.manifest import mixture_terms, parse_manifest
 from probe.report.axis import MOST_TICKS, axis_over
+from probe.report.words import signed
 
 HARMLESS = {"html", "head", "meta", "title", "style", "body", "main", "h1", "h2", "h3", "p", "code", "strong", "small", "span", "div", "b"}
 HARMLESS |= {"dl", "dt", "dd", "ul", "li", "table", "thead", "tbody", "tr", "th", "td", "pre", "svg", "line", "circle", "rect", "text"}
@@ -145,3 +146,15 @@ def test_an_axis_holds_its_values_in_order_and_zero(values):
     assert all(0 <= place <= 100 for place in places)
     assert all(axis.low <= tick <= axis.high for tick in axis.ticks())
     assert len(axis.ticks()) <= MOST_TICKS + 1
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.126, "+0.13"), (-0.126, "-0.13"), (-0.004, "0.00"), (0.004, "0.00"), (-10.0, "-10.00")])
+def test_what_rounds_to_zero_has_no_sign(value, text):
+    assert signed(value) == text
+
+
+def test_the_report_says_whether_the_mixture_may_be_used_commercially(report, filled, tmp_path):
+    page, *_ = report(filled, "--html", tmp_path / "page.html")
+    doc = parse_manifest(a_manifest("main").json)
+    assert mixture_terms(doc).sentence() in Page(page).text
+    assert all(flag.reason in Page(page).text for flag in doc.licences.flagged)
