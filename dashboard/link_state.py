@@ -48,7 +48,7 @@ def number(label: str, name: str, low: int, high: int, about: str | None = None)
 def switch(label: str, name: str) -> bool:
     """Place a switch that reads and writes the URL, which names it only where it is on."""
     key = f"switch-{name}"
-    st.session_state[key] = on = st.query_params.get(name) == ON
+    st.session_state[key] = on = bool(st.query_params.get(name) == ON)
     st.toggle(label, key=key, on_change=_write_switch, args=(name, key))
     return on
 

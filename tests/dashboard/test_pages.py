@@ -15,6 +15,7 @@ from dashboard.decision_frames import headline
 from dashboard.frames import ranking_table
 from dashboard.reading import Runs, Snapshot
 from dashboard.run_frames import repeat_commands
+from dashboard.source_frames import beyond_one
 from db.store import Store
 from db.values import Design
 from probe.cli.main import main
@@ -111,7 +112,7 @@ def test_choosing_writes_the_link(open_page, filled):
 
 def test_links_lead_to_a_source_and_keep_the_study(open_page, filled):
     links = open_page(filled, "sources", study="main").dataframe[0].value["open"]
-    assert links[0] == "./source?study=main&source=docs%2Fcharts"
+    assert links[0] == "./source?study=main&source=docs%2Fcharts#docs%2Fcharts"
     assert all("<" not in link and "(" not in link for link in links)
 
 
@@ -150,10 +151,9 @@ def test_benchmarks_shows_what_the_command_line_tells(open_page, filled, tmp_pat
     app = open_page(root, "benchmarks", study="main")
     assert not app.exception
     frames = [element.value.set_index("benchmark") for element in app.dataframe]
-    by_probes, by_proxy, without_looking, drawn, clearly = (
-        next(frame for frame in frames if column in frame)
-        for column in ("every probe right", "without image", "follows the letter", "kind", "capability")
-    )
+    shown_columns = ("every probe right", "without image", "follows the letter", "kind")
+    by_probes, by_proxy, without_looking, drawn = (next(frame for frame in frames if column in frame) for column in shown_columns)
+    clearly = {name: value for frame in frames if "value" in frame and "kind" not in frame for name, value in frame["value"].items()}
     told = shown(app)
     assert {file: file.read_bytes() for file in root.rglob("*") if file.is_file() and file.suffix != ".db-shm"} == before
     monkeypatch.setattr("sys.argv", ["probe", "--workspace", str(root), "rank", "--study", "main", "--json"])
@@ -166,7 +166,8 @@ def test_benchmarks_shows_what_the_command_line_tells(open_page, filled, tmp_pat
         assert row["every probe right"].startswith(f"{study['all_right']['value']:.3f} [")
         assert row["every probe wrong"].startswith(f"{study['all_wrong']['value']:.3f} [")
         assert row["tells probes apart"].startswith(f"{study['informative']['value']:.3f} [")
-        assert clearly.loc[name, "value"] == pytest.approx(study["signal_to_noise"]["value"])
+        assert (name in clearly) == (study["signal_to_noise"] is not None)
+        assert study["signal_to_noise"] is None or clearly[name] == pytest.approx(study["signal_to_noise"]["value"])
     assert dict(zip(drawn["kind"], drawn["value"], strict=True)) == {"with image": 0.55, "without image": 0.45, "guessing": 0.25}
     assert list(by_proxy.index) == ["chart-test"] == [name for name, found in quality.items() if found["proxy"]]
     assert by_proxy["without image"]["chart-test"] == "0.450 [0.400, 0.500]"
@@ -275,6 +276,19 @@ def test_the_command_that_repeats_an_order_names_its_phases(filled):
     (line,) = repeat_commands(Snapshot(study, tuple(arms), None, (), (), ()), Runs(progress, ()))
     assert "--phase easy=0.75,hard=0.25 --phase hard=1 --phase-share 0.25,0.75 --sizes 240,480" in line
     assert "--source" not in line
+
+
+@pytest.mark.parametrize(
+    ("metric", "kind", "value", "beyond"),
+    [
+        ("right_probability", "forecast", 1.2, True),
+        ("right_probability", "forecast", 1.0, False),
+        ("right_probability", "trained", 1.2, False),
+        ("answer_bits_per_byte", "forecast", 1.2, False),
+    ],
+)
+def test_a_forecast_beyond_what_a_score_can_be_is_known(metric, kind, value, beyond):
+    assert beyond_one(pd.DataFrame([{"kind": kind, "value": value}]), metric) is beyond
 
 
 def test_a_link_opens_the_pairs_of_sources(open_page, filled):
