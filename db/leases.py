@@ -23,14 +23,16 @@ def claim(connection: sa.Connection, owner: str, study: str, lease_s: float, now
     check_study(connection, study)
     wanted = study_evaluations(connection, study)
     _give_up(connection, study, list(wanted), now)
-    row = connection.execute(_next_training(study, list(wanted), now)).one_or_none()
-    if row is None:
-        return None
-    _take(connection, row, owner, now + lease_s, iso_time(now))
-    ours = sa.and_(EvaluationRow.training_id == row.training_id, EvaluationRow.state == ProbeState.WAITING)
-    waiting = set(connection.scalars(sa.select(EvaluationRow.evaluation_id).where(ours)))
-    names = tuple(name for identity, (name, _) in wanted.items() if identity in waiting)
-    return Claim(row.training_id, owner, row.fence + 1, study, row.arm, row.seed, row.adapter_done, names)
+    while (row := connection.execute(_next_training(study, list(wanted), now)).one_or_none()) is not None:
+        ours = sa.and_(EvaluationRow.training_id == row.training_id, EvaluationRow.state == ProbeState.WAITING)
+        waiting = set(connection.scalars(sa.select(EvaluationRow.evaluation_id).where(ours)))
+        names = tuple(name for identity, (name, _) in wanted.items() if identity in waiting)
+        # PostgreSQL (READ COMMITTED) checks a row that changed meanwhile as it is now, but its evaluations as they were when the query
+        # began: what another process took and finished in between seems to lack scores. Now that the row is ours, they are read afresh.
+        if row.state is not ProbeState.DONE or names:
+            _take(connection, row, owner, now + lease_s, iso_time(now))
+            return Claim(row.training_id, owner, row.fence + 1, study, row.arm, row.seed, row.adapter_done, names)
+    return None
 
 
 def _lost(now: float) -> sa.ColumnElement[bool]:

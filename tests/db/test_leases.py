@@ -5,10 +5,12 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from store_values import (
     a_benchmark,
     a_probe,
@@ -23,6 +25,7 @@ from store_values import (
     work_as_a_host,
 )
 
+from db import leases
 from db.errors import StoreError
 from db.leases import MAX_DEATHS
 from db.store import Store
@@ -290,6 +293,29 @@ def test_two_processes_never_take_the_same_training(url, store):
     assert len(claims) == len({training for training, _ in claims}) == 200
     assert {probe.attempts for probe in store.probes("main")} == {1}
     assert store.progress("main").done == 200
+
+
+def test_what_another_process_took_and_finished_meanwhile_is_not_taken_to_be_scored(postgres_url, monkeypatch):
+    """A claim whose query began before another's claim and comes to the row after its end finds nothing to do."""
+    with Store.open(postgres_url) as slow, Store.open(postgres_url) as fast:
+        fill(slow, arms=("a",), repeats=1)
+        first = leases._next_training
+
+        def slowly(*asked):
+            return first(*asked).where(sa.func.pg_sleep(2).is_not(None))
+
+        with ThreadPoolExecutor(1) as pool, sa.create_engine(postgres_url, poolclass=sa.NullPool).connect() as watching:
+            monkeypatch.setattr(leases, "_next_training", slowly)
+            late = pool.submit(slow.claim, "late", "main", 60)
+            asleep = sa.text("select 1 from pg_stat_activity where wait_event = 'PgSleep'")
+            while watching.scalar(asleep) is None:
+                assert not late.done()
+            monkeypatch.setattr(leases, "_next_training", first)
+            claim = fast.claim("early", "main", 60)
+            assert fast.finish(claim, a_result(claim))
+            assert not late.done()
+            assert late.result() is None
+        assert slow.progress("main").done == 1
 
 
 def test_hosts_share_a_store_and_one_that_is_killed_loses_nothing(postgres_url):
