@@ -71,7 +71,8 @@ def shares(pool: Any, rows: int, place: int, of: int) -> Iterator[tuple[Any, ...
 def jobs(folder: Path, repeats: int, rows: int, proxy: Any) -> Iterator[tuple[str, int, Any]]:
     """Yield what is still to be done, repeats first, so that a pool that was stopped early is complete up to some repeat."""
     from proxy_training.jobs import Job, Stage, Training
-    from sources.sampling import SourcePool, training_order
+    from sources.mixture_draw import training_order
+    from sources.sampling import SourcePool
 
     benchmarks, known = eval_sets(), specs()
     write_items(folder, benchmarks)

@@ -26,7 +26,8 @@ from proxy_training.jobs import METRICS, EvalSet, ItemScores, Job, Stage, Traini
 from sources.benchmark import Split
 from sources.canonical import content_hash
 from sources.mixture import Mixture
-from sources.sampling import SourcePool, draw_mixture, training_order
+from sources.mixture_draw import draw_mixture, training_order
+from sources.sampling import SourcePool
 
 UNTRAINED = Mixture(())
 MERGED = "merged"  # scored without training, beside the two scales

@@ -35,7 +35,7 @@ def pool_of(source: str) -> Any:
 
 def drawn(number: int, steps: int) -> tuple[int, tuple[Any, ...]]:
     """Return a probe's seed and its rows in training order; probe n is source n % 8 with seed n // 8."""
-    from sources.sampling import training_order
+    from sources.mixture_draw import training_order
 
     seed = number // len(SOURCES)
     return seed, training_order(pool_of(SOURCES[number % len(SOURCES)]).draw(BATCH * steps, seed).rows, seed)

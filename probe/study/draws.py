@@ -12,8 +12,9 @@ from db.values import BudgetUnit, StudyRecord
 from proxy_training.image_text import token_counter
 from proxy_training.jobs import Stage, Training
 from sources.mixture import Curriculum, Mixture, largest_remainder
+from sources.mixture_draw import Taken, draw_mixture, training_order
 from sources.problems import RowError
-from sources.sampling import Draw, DrawnRow, SourcePool, Taken, draw_mixture, training_order
+from sources.sampling import Draw, DrawnRow, SourcePool
 from sources.spec import SourceSpec
 
 ROUNDING = 1e-6  # of budgets in tokens, which are whole numbers times shares

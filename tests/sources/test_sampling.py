@@ -13,9 +13,10 @@ from making_sources import data_url, good_rows, llava, llava_source, pair, pixel
 
 from sources.canonical import hash_bytes
 from sources.mixture import Mixture, largest_remainder
+from sources.mixture_draw import draw_mixture, training_order
 from sources.ordering import RowOrder, seeded_key, stratified
 from sources.problems import Problem, SourceError
-from sources.sampling import DrawnRow, SourcePool, draw_mixture, training_order
+from sources.sampling import DrawnRow, SourcePool
 from sources.spec import SourceSpec
 from tests.writing_files import write, write_json, write_jsonl
 
