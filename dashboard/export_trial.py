@@ -65,12 +65,17 @@ def try_export(place: Workspace, manifest: str, trainer: str, mode: str) -> Tria
     """Export a manifest for a trainer into a folder that is removed again.
 
     Raises:
-        TrialRefusedError: the export refuses, or is too large or too slow to be tried here.
+        TrialRefusedError: the export refuses, is too large or too slow to be tried here, or another one is being tried.
     """
-    with _ONE_AT_A_TIME, tempfile.TemporaryDirectory(prefix="probe-export-") as folder:
-        out = Path(folder) / "export"
-        words = ["export", manifest, "--trainer", trainer, "--mode", mode, "--images", "link", "--out", str(out), "--json"]
-        return _read(_run(place, words, Path(folder)), out)
+    if not _ONE_AT_A_TIME.acquire(blocking=False):
+        raise TrialRefusedError("Another export is being tried on this dashboard: try again when it is done, in a few minutes at most.")
+    try:
+        with tempfile.TemporaryDirectory(prefix="probe-export-") as folder:
+            out = Path(folder) / "export"
+            words = ["export", manifest, "--trainer", trainer, "--mode", mode, "--out", str(out), "--json"]
+            return _read(_run(place, words, Path(folder)), out)
+    finally:
+        _ONE_AT_A_TIME.release()
 
 
 def _run(place: Workspace, words: list[str], folder: Path) -> dict[str, Any]:

@@ -166,3 +166,5 @@ def test_a_trial_is_bounded_and_big_files_stay_out_of_the_download(exportable, m
     monkeypatch.setattr(export_trial, "MOST_SECONDS", 0.0)
     with pytest.raises(TrialRefusedError, match="run the command on the machine"):
         try_export(place, doc.hash, "jsonl", "exact")
+    with export_trial._ONE_AT_A_TIME, pytest.raises(TrialRefusedError, match="Another export is being tried"):
+        try_export(place, doc.hash, "jsonl", "exact")
