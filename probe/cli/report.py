@@ -52,8 +52,8 @@ def facts_here(workspace: Workspace, which: str) -> ReportFacts:
     from probe.report import decision_facts, study_facts
 
     with workspace.look() as store:
-        if Path(which).is_file() or (store.study(which) is None and store.manifest(which) is not None):
+        if store.study(which) is not None:
+            return study_facts(store, which)
+        if Path(which).is_file() or store.manifest(which) is not None:
             return decision_facts(store, load_manifest(workspace, which))
-        if store.study(which) is None:
-            raise ProbeError(f"there is neither a study nor a manifest {which!r}: see `probe studies list` and `probe manifest list`.")
-        return study_facts(store, which)
+        raise ProbeError(f"there is neither a study nor a manifest {which!r}: see `probe studies list` and `probe manifest list`.")

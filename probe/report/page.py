@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from functools import cache
 from importlib import resources
@@ -65,6 +66,8 @@ def _warnings(facts: ReportFacts) -> list[str]:
 
 def _cell_style(cell: Estimate, table: HeatTable) -> str:
     """Return a cell's colour: blue for better, vermillion for worse, as strong as the effect is large; text stays readable on it."""
+    if not math.isfinite(cell.value):
+        return ""
     strength = min(1.0, abs(cell.value) / table.reach)
     colour = "0, 114, 178" if cell.value > 0 else "213, 94, 0"
     return f"background-color: rgba({colour}, {0.05 + 0.57 * strength:.2f})"

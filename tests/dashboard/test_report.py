@@ -1,6 +1,7 @@
 """`probe report` on the filled store: all of the decision in one file, hostile text as text, nothing fetched."""
 
 import html.parser
+import math
 import re
 import shutil
 import sys
@@ -14,7 +15,10 @@ from db.store import Store
 from probe.cli.main import main
 from probe.manifest import mixture_terms, parse_manifest
 from probe.report.axis import MOST_TICKS, axis_over
+from probe.report.page import _cell_style
+from probe.report.rows import HeatTable
 from probe.report.words import signed
+from sources.estimate import Estimate
 
 HARMLESS = {"html", "head", "meta", "title", "style", "body", "main", "h1", "h2", "h3", "p", "code", "strong", "small", "span", "div", "b"}
 HARMLESS |= {"dl", "dt", "dd", "ul", "li", "table", "thead", "tbody", "tr", "th", "td", "pre", "svg", "line", "circle", "rect", "text"}
@@ -117,6 +121,22 @@ def test_each_metric_has_a_heat_map_of_its_own(report, filled, tmp_path):
     page = Page(report(filled, "main", "--html", tmp_path / "page.html")[0])
     assert "Where each helps: right probability" in page.text
     assert "Where each helps: negative bits per byte" in page.text
+
+
+def test_a_cell_without_a_number_has_no_colour():
+    table = HeatTable(
+        "score", ("ocr",), {"a": (Estimate(math.nan, math.nan, math.nan, math.nan, 3),), "b": (Estimate(-0.2, 0.03, -0.3, -0.1, 3),)}
+    )
+    assert _cell_style(table.cells["a"][0], table) == ""
+    assert "213, 94, 0, 0.62" in _cell_style(table.cells["b"][0], table)
+
+
+def test_a_study_is_meant_before_a_file_of_its_name(report, filled, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fresh").write_text("not a manifest")
+    text, _, code, _ = report(filled, "fresh", "--html", tmp_path / "page.html")
+    assert code in (None, 0)
+    assert "No decision yet" in Page(text).text
 
 
 def test_a_manifests_file_needs_no_store(report, tmp_path):
