@@ -11,16 +11,15 @@ would get types of its own, and a file without images cannot be concatenated wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import yaml
 
-from probe.export.conversation import IMAGE_PLACE, StoreImage, conversation_record
+from probe.export.conversation import StoreImage
 from probe.export.exporter import Exporter, Part, Work, Written, copies_and_rest, phase_files
-from sources.sample import Sample
+from probe.export.parts_record import write_parquet
+from sources.sample import Sample, Turn
 
 SETTINGS = {
     "skip_prepare_dataset": True,
@@ -38,50 +37,42 @@ NOTES = (
     "lost. Of a LoRA training a later phase takes `--lora-model-dir output/phase-1` and MODEL as before, as written; of a full fine-tuning",
     "`--base-model output/phase-1` instead. Raise `sequence_len` until no row is cut or left out.",
 )
-_ROWS_AT_ONCE = 512
+_ROWS_A_GROUP = 512
 
 
 def write(work: Work) -> Written:
     """Write the data part of a configuration a phase and one file of records a phase and source."""
     for phase, parts in work.phases.items():
         for part in parts:
-            path = work.folder / phase / f"{part.name}.parquet"
-            path.parent.mkdir(exist_ok=True)
-            write_parquet(path, (record for _, record in work.records(part.rows, parts_record)))
+            records = (record for _, record in work.records(part.rows, placed_record))
+            write_parquet(work.folder / phase / f"{part.name}.parquet", records, _schema(), _ROWS_A_GROUP)
         config = {"datasets": [entry for part in parts for entry in _entries(phase, part)], **SETTINGS}
         (work.folder / f"{phase}.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     files = (*(f"{phase}.yaml" for phase in work.phases), *phase_files(work.phases, "parquet"))
     return Written(files, tuple(line for command in _commands(list(work.phases)) for line in command))
 
 
-def parts_record(sample: Sample, source: str, store_image: StoreImage) -> dict[str, Any]:
-    """Return a sample as a record whose turns are lists of parts."""
-    chat = conversation_record(sample, source, store_image)
-    images = iter(chat["images"])
-    messages = [{"role": message["role"], "content": list(_parts(message["content"], images))} for message in chat["messages"]]
-    return {"messages": messages, "source": source, "id": chat["id"]}
+def placed_record(sample: Sample, source: str, store_image: StoreImage) -> dict[str, Any]:
+    """Return a sample as a record whose turns are lists of parts, an image's part with its path."""
+    images = [store_image(image) for image in sample.images]
+    messages = [{"role": turn.role.value, "content": list(_parts(turn, images))} for turn in sample.turns]
+    return {"messages": messages, "source": source, "id": sample.id}
 
 
-def write_parquet(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Write records with the same types in every file, whatever they hold."""
+def _parts(turn: Turn, images: Sequence[str]) -> Iterator[dict[str, str]]:
+    for part in turn.parts:
+        if not isinstance(part, str):
+            yield {"type": "image", "path": images[part]}
+        elif part:
+            yield {"type": "text", "text": part}
+
+
+def _schema() -> Any:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     part = pa.struct([("type", pa.string()), ("text", pa.string()), ("path", pa.string())])
     message = pa.struct([("role", pa.string()), ("content", pa.list_(part))])
-    schema = pa.schema([("messages", pa.list_(message)), ("source", pa.string()), ("id", pa.string())])
-    left = iter(records)
-    with pq.ParquetWriter(path, schema) as writer:
-        while batch := list(islice(left, _ROWS_AT_ONCE)):
-            writer.write_table(pa.Table.from_pylist(batch, schema))
-
-
-def _parts(content: str, images: Iterator[str]) -> Iterator[dict[str, str]]:
-    for at, text in enumerate(content.split(IMAGE_PLACE)):
-        if at:
-            yield {"type": "image", "path": next(images)}
-        if text:
-            yield {"type": "text", "text": text}
+    return pa.schema([("messages", pa.list_(message)), ("source", pa.string()), ("id", pa.string())])
 
 
 def _entries(phase: str, part: Part) -> list[dict[str, str]]:
@@ -95,7 +86,7 @@ def _commands(phases: list[str]) -> Iterator[tuple[str, str]]:
     for before, phase in zip([None, *phases], phases, strict=False):
         adapter = f" --lora-model-dir output/{before}" if before else ""
         yield (
-            f"cat BASE.yaml {phase}.yaml > train-{phase}.yaml",
+            f"(cat BASE.yaml; echo; cat {phase}.yaml) > train-{phase}.yaml",
             f"axolotl train train-{phase}.yaml --base-model MODEL{adapter} --output-dir output/{phase}",
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from probe.export.drawn_rows import requested_counts
 from probe.export.image_store import ImageStore
-from probe.export.report import ExportOptions, ExportReport, Images
+from probe.export.report import ExportOptions, ExportReport, Images, row_shares
 from probe.manifest.document import Manifest
 from probe.manifest.markdown import escaped, mixture_markdown
 from probe.manifest.write import manifest_json
@@ -33,7 +33,7 @@ def export_warnings(
     counts: Mapping[str, Mapping[str, int]],
 ) -> tuple[str, ...]:
     """Return what whoever trains on an export has to know, the manifest's own warnings first; `counts` are rows by phase and source."""
-    found = [*doc.warnings, *_other_budgets(doc, counts)]
+    found = [*doc.warnings, *_other_budgets(doc, counts), *_shrunken(doc, counts)]
     if any(not phase.restarts for phase in doc.phases[1:]):
         found.append(
             "the phases were decided with one learning rate schedule over all of them, and trainings of their own start it anew: "
@@ -60,6 +60,15 @@ def _other_budgets(doc: Manifest, counts: Mapping[str, Mapping[str, int]]) -> It
         got, wanted = sum(counts.get(phase, {}).values()), sum(asked.values())
         if got != wanted:
             yield f"{phase} has {got:,} rows and the manifest asks for {wanted:,}: its shares hold, its length does not"
+
+
+def _shrunken(doc: Manifest, counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """Name sources that keep less than half of their share: those below twice the tolerance can, and no refusal says so."""
+    for phase, asked in requested_counts(doc).items():
+        got, wanted = row_shares({phase: counts.get(phase, {})}), row_shares({phase: asked})
+        for slug, share in wanted.items():
+            if got.get(slug, 0.0) < share / 2:
+                yield f"{slug} is {got.get(slug, 0.0):.2%} of {phase} and the manifest asks for {share:.2%}: mode exact keeps it whole"
 
 
 def _readme(doc: Manifest, report: ExportReport, notes: Iterable[str]) -> str:

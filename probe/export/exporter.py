@@ -74,7 +74,7 @@ class Work:
 
     def shuffled(self, phase: str) -> tuple[RowNumber, ...]:
         """Return all rows of a phase in an order of the seed's."""
-        from sources.sampling import training_order
+        from sources.mixture_draw import training_order
 
         return training_order(tuple(row for part in self.phases[phase] for row in part.rows), self.seed)
 

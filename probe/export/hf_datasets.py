@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 
 from probe.export.exporter import Exporter, Work, Written, phase_files
-from probe.export.parts_record import parts_record, write_parquet
+from probe.export.parts_record import parts_record, parts_schema, write_parquet
 from sources.sample import ImageRef
 
 NOTES = (
@@ -52,7 +52,7 @@ def write(work: Work) -> Written:
     for phase, of_phase in work.phases.items():
         for part in of_phase:
             records = (record for _, record in work.records(part.rows, parts_record, lambda ref: _inside(work, ref)))
-            write_parquet(work.folder / phase / f"{part.name}.parquet", records, _ROWS_A_GROUP)
+            write_parquet(work.folder / phase / f"{part.name}.parquet", records, parts_schema(), _ROWS_A_GROUP)
     (work.folder / "mixture.py").write_text(_SCRIPT.format(seed=work.seed, parts=json.dumps(parts, indent=4)), encoding="utf-8")
     commands = tuple(f'# train on load_phase("{phase}") of mixture.py' for phase in work.phases)
     return Written((*phase_files(work.phases, "parquet"), "mixture.py"), commands)

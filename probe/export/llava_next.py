@@ -14,6 +14,7 @@ import json
 
 from probe.export.exporter import Exporter, Part, Work, Written, copies_and_rest, phase_files
 from probe.export.llava_record import inexpressible_without_system, llava_record
+from probe.export.phase_commands import chained
 
 NOTES = (
     "Run the commands in this folder: paths are relative to it. LLAVA_NEXT is a checkout of the trainer, FLAGS your own of vision tower,",
@@ -30,7 +31,7 @@ def write(work: Work) -> Written:
         lines = ["datasets:", *(f"  - {entry}" for part in parts for entry in _entries(phase, part))]
         (work.folder / f"{phase}.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
     lists = tuple(f"{phase}.yaml" for phase in work.phases)
-    return Written((*phase_files(work.phases), *lists), _commands(tuple(work.phases)))
+    return Written((*phase_files(work.phases), *lists), chained(work.phases, _command))
 
 
 def _entries(phase: str, part: Part) -> list[str]:
@@ -39,12 +40,10 @@ def _entries(phase: str, part: Part) -> list[str]:
     return [json.dumps({"json_path": f"{phase}/{part.name}.jsonl", "sampling_strategy": strategy}) for strategy in strategies]
 
 
-def _commands(phases: tuple[str, ...]) -> tuple[str, ...]:
-    models = ("MODEL", *(f"output/{phase}" for phase in phases))
-    return tuple(
+def _command(phase: str, model: str) -> str:
+    return (
         f"torchrun --nproc_per_node GPUS LLAVA_NEXT/llava/train/train_mem.py --model_name_or_path {model} --data_path {phase}.yaml"
         f" --image_folder . --num_train_epochs 1 --output_dir output/{phase} FLAGS"
-        for phase, model in zip(phases, models, strict=False)
     )
 
 

@@ -12,6 +12,7 @@ column has one type whatever the first rows hold, and `images` is a list of `dat
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,21 +31,15 @@ def parts_record(sample: Sample, source: str, store_image: StoreImage) -> dict[s
     }
 
 
-def write_parquet(path: Path, records: Iterable[Mapping[str, Any]], rows_a_group: int) -> None:
-    """Write records as parquet with the column types noted for `datasets`, so many rows a group (and in memory)."""
+def write_parquet(path: Path, records: Iterable[Mapping[str, Any]], schema: Any, rows_a_group: int) -> None:
+    """Write records as parquet of these column types whatever they hold, so many rows a group (and in memory)."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = _schema()
     path.parent.mkdir(parents=True, exist_ok=True)
+    left = iter(records)
     with pq.ParquetWriter(path, schema) as writer:
-        batch: list[Mapping[str, Any]] = []
-        for record in records:
-            batch.append(record)
-            if len(batch) == rows_a_group:
-                writer.write_table(pa.Table.from_pylist(batch, schema))
-                batch = []
-        if batch:
+        while batch := list(islice(left, rows_a_group)):
             writer.write_table(pa.Table.from_pylist(batch, schema))
 
 
@@ -52,7 +47,8 @@ def _parts(turn: Turn) -> list[dict[str, str | None]]:
     return [{"type": "text", "text": part} if isinstance(part, str) else {"type": "image", "text": None} for part in turn.parts]
 
 
-def _schema() -> Any:
+def parts_schema() -> Any:
+    """Return the column types of `parts_record`, with what `datasets` notes beside them."""
     from datasets import Features, Image, List, Value
 
     text = Value("string")

@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 
 from probe.export.exporter import Exporter, Part, Work, Written, copies_and_rest, phase_files
-from probe.export.parts_record import parts_record, write_parquet
+from probe.export.parts_record import parts_record, parts_schema, write_parquet
+from probe.export.phase_commands import chained
 from sources.sample import ImageRef
 
 NOTES = (
@@ -29,10 +30,10 @@ def write(work: Work) -> Written:
     for phase, parts in work.phases.items():
         for part in parts:
             records = (record for _, record in work.records(part.rows, parts_record, lambda ref: _path(work, ref)))
-            write_parquet(work.folder / phase / f"{part.name}.parquet", records, _ROWS_A_GROUP)
+            write_parquet(work.folder / phase / f"{part.name}.parquet", records, parts_schema(), _ROWS_A_GROUP)
         (work.folder / f"train-{phase}.yaml").write_text(_configuration(phase, parts), encoding="utf-8")
     configurations = tuple(f"train-{phase}.yaml" for phase in work.phases)
-    return Written((*phase_files(work.phases, "parquet"), *configurations), _commands(tuple(work.phases)))
+    return Written((*phase_files(work.phases, "parquet"), *configurations), chained(work.phases, _command))
 
 
 def _path(work: Work, ref: ImageRef) -> dict[str, str | None]:
@@ -49,12 +50,8 @@ def _configuration(phase: str, parts: tuple[Part, ...]) -> str:
     return "\n".join([*lines, "num_train_epochs: 1", "eval_strategy: 'no'"]) + "\n"
 
 
-def _commands(phases: tuple[str, ...]) -> tuple[str, ...]:
-    models = ("MODEL", *(f"output/{phase}" for phase in phases))
-    return tuple(
-        f"trl sft --config train-{phase}.yaml --model_name_or_path {model} --output_dir output/{phase}"
-        for phase, model in zip(phases, models, strict=False)
-    )
+def _command(phase: str, model: str) -> str:
+    return f"trl sft --config train-{phase}.yaml --model_name_or_path {model} --output_dir output/{phase}"
 
 
 export = Exporter("trl", write, NOTES)

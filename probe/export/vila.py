@@ -18,6 +18,7 @@ from typing import Any
 from probe.export.conversation import StoreImage
 from probe.export.exporter import Exporter, Work, Written, rows_written
 from probe.export.llava_record import inexpressible_without_system, llava_record
+from probe.export.phase_commands import chained
 from sources.sample import Sample
 
 NOTES = (
@@ -34,7 +35,7 @@ def write(work: Work) -> Written:
         work.write_records(f"{phase}.jsonl", work.shuffled(phase), vila_record)
     entries = [f"{_name(phase)}: {json.dumps(_entry(phase))}" for phase in work.phases]
     (work.folder / "vila_datasets.yaml").write_text("\n".join(entries) + "\n", encoding="utf-8")
-    return Written((*(f"{phase}.jsonl" for phase in work.phases), "vila_datasets.yaml"), _commands(tuple(work.phases)))
+    return Written((*(f"{phase}.jsonl" for phase in work.phases), "vila_datasets.yaml"), chained(work.phases, _command))
 
 
 def vila_record(sample: Sample, source: str, store_image: StoreImage) -> dict[str, Any]:
@@ -56,12 +57,10 @@ def _entry(phase: str) -> dict[str, Any]:
     }
 
 
-def _commands(phases: tuple[str, ...]) -> tuple[str, ...]:
-    models = ("MODEL", *(f"output/{phase}" for phase in phases))
-    return tuple(
+def _command(phase: str, model: str) -> str:
+    return (
         f"VILA_DATASETS=vila_datasets torchrun --nproc_per_node GPUS VILA/llava/train/train_mem.py --model_name_or_path {model}"
         f" --data_mixture {_name(phase)} --num_train_epochs 1 --output_dir output/{phase} FLAGS"
-        for phase, model in zip(phases, models, strict=False)
     )
 
 

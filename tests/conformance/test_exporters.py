@@ -219,6 +219,16 @@ def test_a_phase_of_the_right_shares_and_another_length_is_told(pools, tmp_path)
         assert said == (["phase-1 has 7 rows and the manifest asks for 33: its shares hold, its length does not"] if rows == 7 else [])
 
 
+def test_a_small_source_that_all_but_vanishes_within_the_tolerance_is_told(pools, tmp_path):
+    one_row = write_source(tmp_path / "data", "mid/chart", 1)
+    both = {**open_pools([one_row]), "big/web": pools["big/web"]}
+    doc = manifest_for(both, ({"mid/chart": 3, "big/web": 400},))
+    said = "mid/chart is 0.25% of phase-1 and the manifest asks for 0.74%: mode exact keeps it whole"
+    for mode, told in ((Mode.ONCE, [said]), (Mode.EXACT, [])):
+        report = find_exporter("jsonl")(doc, both, tmp_path / mode.value, options=ExportOptions(mode=mode))
+        assert [warning for warning in report.warnings if "keeps it whole" in warning] == told
+
+
 def test_phases_that_were_decided_under_one_schedule_are_told(pools, tmp_path):
     small = {slug: pools[slug] for slug in ("tiny/ocr", "text/chat")}
     doc = manifest_for(small, ({"tiny/ocr": 3, "text/chat": 1}, {"text/chat": 4}))
