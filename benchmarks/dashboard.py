@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 sys.path.append(sys.path.pop(0))  # this folder goes last, because this file is called as the package is that it measures
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "dashboard"))
 
 from browser import opened_browser, served
