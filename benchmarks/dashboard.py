@@ -33,6 +33,7 @@ from dashboard.navigation import PAGES
 
 GOAL, GOAL_P95 = 1.0, 2.0
 DRAWN = """() => {
+    if (!document.querySelector('[data-test-script-state=notRunning]')) return false;
     if (document.querySelector('[data-testid=stStatusWidget], [data-testid=stSkeleton], [data-stale=true]')) return false;
     if (!document.querySelector('h1')) return false;
     const charts = [...document.querySelectorAll('[data-testid=stVegaLiteChart]')];

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dashboard.frames import interval_text
-from dashboard.reading import Snapshot, pairs
+from dashboard.reading import Snapshot, pairs, whole_arms
 from db.values import Arm, ArmRole, Design, EffectRow, Verdict
 from probe.decide.arm_names import size_mark
 from probe.decide.asked import order_reference
@@ -30,7 +30,7 @@ REST = "all others"
 
 def order_arms(view: Snapshot) -> list[Arm]:
     """Return a study's orders of phases, tested or waiting."""
-    return [arm for arm in view.arms if arm.design is Design.PHASES and arm.role is ArmRole.SOURCE]
+    return list(whole_arms(view, (arm.name for arm in view.arms if arm.design is Design.PHASES and arm.role is ArmRole.SOURCE)))
 
 
 def order_text(name: str) -> str:

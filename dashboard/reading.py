@@ -17,7 +17,9 @@ from db.errors import StoreError
 from db.values import (
     Arm,
     ArmCost,
+    ArmLabel,
     BenchmarkRecord,
+    Design,
     EffectRow,
     ManifestRecord,
     PairRow,
@@ -46,11 +48,12 @@ POSTGRES_SECONDS = 5  # how old a cached value may be where a change of the data
 class Snapshot:
     """What the store holds of one study at one revision, and what is registered beside it.
 
-    The ranking has the effects overall and by capability; those on benchmarks and the pairs are read where they are shown.
+    The ranking has the effects overall and by capability; those on benchmarks, the pairs and the arms' curricula are read where they are
+    shown.
     """
 
     study: StudyRecord
-    arms: tuple[Arm, ...]
+    arms: tuple[ArmLabel, ...]
     ranking: Ranking | None
     benchmarks: tuple[BenchmarkRecord, ...]
     sources: tuple[SourceRecord, ...]
@@ -122,6 +125,18 @@ def runs(study: str) -> Runs:
     """Return a study's probes as they are now."""
     place = workspace()
     return _runs(place, _stamp(place, FRESH_SECONDS), study)
+
+
+def whole_arms(view: Snapshot, names: Iterable[str]) -> tuple[Arm, ...]:
+    """Return those of a study's arms that are named, with their curricula."""
+    place = workspace()
+    return _whole_arms(place, _stamp(place), view.study.name, tuple(sorted(names)))
+
+
+def design_sources(view: Snapshot) -> Mapping[Design, tuple[str, ...]]:
+    """Return the sources that the arms of each design train on."""
+    place = workspace()
+    return _design_sources(place, _stamp(place), view.study.name)
 
 
 def arm_costs(view: Snapshot) -> tuple[ArmCost, ...]:
@@ -200,7 +215,7 @@ def _snapshot(place: Workspace, stamp: Stamp, study: str) -> Snapshot:
             raise StoreError(f"there is no study {study!r}: see `probe studies list`")
         return Snapshot(
             record,
-            store.arms(study),
+            store.arm_labels(study),
             store.ranking(study, (OVERALL, CAPABILITY), pairs=False),
             store.study_benchmarks(study),
             store.sources(),
@@ -236,6 +251,18 @@ def _standing(place: Workspace, stamp: Stamp, study: str) -> Standing:
 def _runs(place: Workspace, stamp: Stamp, study: str) -> Runs:
     with place.open_store(read_only=True) as store:
         return Runs(store.progress(study), store.probes(study))
+
+
+@kept_values(entries=16)
+def _whole_arms(place: Workspace, stamp: Stamp, study: str, names: tuple[str, ...]) -> tuple[Arm, ...]:
+    with place.open_store(read_only=True) as store:
+        return store.arms(study, names=names) if names else ()
+
+
+@kept_values(entries=16)
+def _design_sources(place: Workspace, stamp: Stamp, study: str) -> Mapping[Design, tuple[str, ...]]:
+    with place.open_store(read_only=True) as store:
+        return store.design_sources(study)
 
 
 @kept_values(entries=16)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -56,37 +56,37 @@ def errors(runs: Runs) -> list[tuple[str, int, str]]:
     return sorted(((arms[0], len(arms), error) for error, arms in found.items()), key=lambda entry: -entry[1])
 
 
-def repeat_commands(view: Snapshot, runs: Runs) -> list[str]:
-    """Return the commands that would run the study again, one a design; finished probes are then reused."""
+def repeat_commands(view: Snapshot, runs: Runs, sources: Mapping[Design, Sequence[str]], orders: Sequence[Arm]) -> list[str]:
+    """Return the commands that would run the study again, one a design; finished probes are then reused.
+
+    `sources` are those that the arms of each design train on, for arms of no one source; `orders` are the study's orders of phases.
+    """
     retry = ["--retry-failed"] if runs.progress.failed else []
-    return [command("probe", "run", *words, *retry) for words in _designs(view, runs)] or [
+    return [command("probe", "run", *words, *retry) for words in _designs(view, runs, sources, orders)] or [
         command("probe", "run", "--source", "SOURCE", "--study", view.study.name)
     ]
 
 
-def _designs(view: Snapshot, runs: Runs) -> Iterator[list[str]]:
+def _designs(view: Snapshot, runs: Runs, sources: Mapping[Design, Sequence[str]], orders: Sequence[Arm]) -> Iterator[list[str]]:
     seeds = str(1 + max((probe.repeat for probe in runs.probes if probe.role is not ArmRole.CONFIRM), default=2))
     for design in Design:
         arms = [arm for arm in view.arms if arm.design is design and arm.role is not ArmRole.UNTRAINED]
         if not arms:
             continue
-        words = _phases(arms) if design is Design.PHASES else _sources(arms)
+        words = _phases(orders) if design is Design.PHASES else []
+        slugs = sorted({arm.source for arm in arms if arm.source}) or sources.get(design, ())
+        words = words or [word for slug in slugs for word in ("--source", slug)]
         words += ["--study", view.study.name, "--design", design.value, "--seeds", seeds]
         if design is Design.SWARM:
             words += ["--mixtures", str(len(arms))]
         yield words + _budget(view) + (["--base", shares_text(view.study.base.shares)] if view.study.base_given else [])
 
 
-def _sources(arms: Sequence[Arm]) -> list[str]:
-    slugs = sorted({slug for arm in arms for slug in ([arm.source] if arm.source else arm.curriculum.sources())})
-    return [word for slug in slugs for word in ("--source", slug)]
-
-
 def _phases(arms: Sequence[Arm]) -> list[str]:
     """Return the options that ask for the same phases, at the same sizes."""
     staged = sorted((arm for arm in arms if arm.name.startswith(STAGED)), key=lambda arm: arm.curriculum.budget)
     if not staged:
-        return _sources(arms)
+        return []
     phases = staged[-1].curriculum.phases
     words = [word for phase in phases for word in ("--phase", shares_text(phase.mixture.shares))]
     if len({phase.share for phase in phases}) > 1:

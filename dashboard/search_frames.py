@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from dashboard.reading import Snapshot
+from dashboard.reading import Snapshot, whole_arms
 from probe.manifest import Manifest
 from sources.mixture import equal_shares
 
@@ -26,7 +26,9 @@ def searched(doc: Manifest) -> Mapping[str, Any] | None:
 def trained_frame(doc: Manifest, view: Snapshot) -> pd.DataFrame:
     """Return one row a trained mixture, best first: its score with its interval, and its share of each source of the search."""
     known = searched(doc)
-    arms = {arm.name: arm.curriculum.phases[0].mixture.weights() for arm in view.arms if arm.curriculum.phases}
+    named = {run["arm"] for run in known["mixtures"]} if known else set()
+    whole = whole_arms(view, (arm.name for arm in view.arms if arm.name in named))
+    arms = {arm.name: arm.curriculum.phases[0].mixture.weights() for arm in whole if arm.curriculum.phases}
     sources = _by_share(doc)
     rows = [
         {"mixture": run["arm"], **_score(run["score"]), **{slug: arms[run["arm"]].get(slug, 0.0) for slug in sources}}

@@ -70,7 +70,15 @@ def _tuple_reader(kinds: tuple[Any, ...]) -> _Read:
         each = _reader(kinds[0])
         return tuple if each is _as_it_is else lambda document: tuple([each(entry) for entry in document])
     readers = [_reader(kind) for kind in kinds]
+    if len(readers) == 2:
+        return functools.partial(_pair, *readers)
     return lambda document: tuple([read(entry) for read, entry in zip(readers, document, strict=True)])
+
+
+def _pair(first: _Read, second: _Read, document: Any) -> tuple[Any, Any]:
+    """Read a tuple of two: most of a large store's documents are shares by source."""
+    one, other = document
+    return first(one), second(other)
 
 
 def _as_it_is(document: Any) -> Any:

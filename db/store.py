@@ -29,10 +29,12 @@ from db.upgrade import check_version, upgrade
 from db.values import (
     Arm,
     ArmCost,
+    ArmLabel,
     ArmRole,
     BenchmarkRecord,
     BenchmarkScores,
     Claim,
+    Design,
     EffectRow,
     KeptFidelity,
     ManifestRecord,
@@ -210,11 +212,23 @@ class Store:
         with self._write() as connection:
             return study_tables.add_arms(connection, study, arms)
 
-    def arms(self, study: str, roles: Sequence[ArmRole] | None = None) -> tuple[Arm, ...]:
-        """Return a study's arms in the order in which they were added, of these roles only if given."""
+    def arms(self, study: str, roles: Sequence[ArmRole] | None = None, names: Collection[str] | None = None) -> tuple[Arm, ...]:
+        """Return a study's arms in the order in which they were added, of these roles and names only if given."""
         with self._read() as connection:
             study_tables.check_study(connection, study)
-            return study_tables.study_arms(connection, study, roles)
+            return study_tables.study_arms(connection, study, roles, names)
+
+    def arm_labels(self, study: str) -> tuple[ArmLabel, ...]:
+        """Return a study's arms in the order in which they were added, without their curricula."""
+        with self._read() as connection:
+            study_tables.check_study(connection, study)
+            return study_tables.arm_labels(connection, study)
+
+    def design_sources(self, study: str) -> dict[Design, tuple[str, ...]]:
+        """Return the sources that the arms of each design train on, by slug."""
+        with self._read() as connection:
+            study_tables.check_study(connection, study)
+            return study_tables.design_sources(connection, study)
 
     def plan_probes(self, study: str, probes: Sequence[PlannedProbe]) -> int:
         """Plan the probes that a study lacks and return how many; finished trainings are used again, only missing scores wait."""

@@ -12,7 +12,7 @@ from db.engine import insert_new
 from db.errors import StoreError, unknown
 from db.registry import study_evaluations
 from db.schema import ArmRow, ArmSourceRow, BenchmarkRow, EvaluationRow, ProbeRow, StudyBenchmarkRow, StudyRow, TrainingRow
-from db.values import Arm, ArmRole, ProbeState, StudyRecord
+from db.values import Arm, ArmLabel, ArmRole, Design, ProbeState, StudyRecord
 
 _STUDY = sa.select(
     StudyRow.name,
@@ -218,3 +218,20 @@ def study_arms(
     if names is not None:
         query = query.where(ArmRow.name.in_(names))
     return tuple(Arm(*row) for row in connection.execute(query))
+
+
+def arm_labels(connection: sa.Connection, study: str) -> tuple[ArmLabel, ...]:
+    """Return the arms of a study in the order in which they were added, without their curricula."""
+    query = sa.select(ArmRow.name, ArmRow.role, ArmRow.design, ArmRow.source).where(ArmRow.study == study).order_by(ArmRow.position)
+    return tuple(ArmLabel(*row) for row in connection.execute(query))
+
+
+def design_sources(connection: sa.Connection, study: str) -> dict[Design, tuple[str, ...]]:
+    """Return the sources that the arms of each design train on, by slug."""
+    same = sa.and_(ArmSourceRow.study == ArmRow.study, ArmSourceRow.arm == ArmRow.name)
+    query = sa.select(ArmRow.design, ArmSourceRow.source).join(ArmSourceRow, same).where(ArmRow.study == study)
+    found: dict[Design, list[str]] = {}
+    for design, slug in connection.execute(query.distinct().order_by(ArmSourceRow.source)):
+        if design is not None:
+            found.setdefault(design, []).append(slug)
+    return {design: tuple(slugs) for design, slugs in found.items()}

@@ -120,6 +120,16 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True)
+class ArmLabel:
+    """An arm without its curriculum, which is most of what an arm takes to read."""
+
+    name: str
+    role: ArmRole
+    design: Design | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedProbe:
     """An arm's repeat and the training that answers it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import charts, frames, link_state, live, parts, reading, run_frames, theme
+from dashboard import charts, curriculum_frames, frames, link_state, live, parts, reading, run_frames, theme
 from dashboard.decorators import repeated
 from dashboard.navigation import chosen_study
 from db.values import ProbeState
@@ -88,7 +88,7 @@ def _costs(view: reading.Snapshot, runs: reading.Runs) -> None:
 def _again(view: reading.Snapshot, runs: reading.Runs) -> None:
     st.subheader("Run it again", anchor=False)
     st.caption("Finished probes are used again, so this only does what is missing or failed.")
-    parts.commands(*run_frames.repeat_commands(view, runs))
+    parts.commands(*run_frames.repeat_commands(view, runs, reading.design_sources(view), curriculum_frames.order_arms(view)))
 
 
 def _log(view: reading.Snapshot) -> None:

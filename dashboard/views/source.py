@@ -89,7 +89,8 @@ def _effects(view: reading.Snapshot, slug: str) -> None:
 def _curve(view: reading.Snapshot, slug: str) -> None:
     st.subheader("What more of it would do", anchor=False)
     names = [ALL, *frames.capabilities(view)]
-    sizes = {arm.curriculum.budget for arm in view.arms if arm.source == slug and arm.curriculum.budget}
+    own = reading.whole_arms(view, (arm.name for arm in view.arms if arm.source == slug))
+    sizes = {arm.curriculum.budget for arm in own if arm.curriculum.budget}
     if len(sizes) < 2:
         ladder = parts.command("probe", "run", "--source", slug, "--study", view.study.name, "--design", "ladder")
         parts.empty("It was not trained at several sizes. This does it, and forecasts more:", ladder)

@@ -210,7 +210,7 @@ class Worker:
         Raises:
             ProbeError: the data is not what it was when the probe was planned.
         """
-        curriculum = next(arm for arm in self.store.arms(claim.study) if arm.name == claim.arm).curriculum
+        curriculum = self.store.arms(claim.study, names=[claim.arm])[0].curriculum
         if not curriculum.phases:
             return Training(self.study.proxy, self.study.recipe, (), claim.seed)
         training = self.draws.draw(curriculum, claim.seed).training
