@@ -135,11 +135,8 @@ def pairs_frame(view: Snapshot, design: str, capability: str = "") -> pd.DataFra
 def cost_frame(view: Snapshot, runs: Runs) -> pd.DataFrame:
     """Return one row an arm: what its done probes cost together, and one of them on average."""
     wide = pd.DataFrame(
-        [
-            {"arm": p.arm, "training": p.cost.train_cpu_s, "scoring": p.cost.eval_cpu_s, "rows": p.rows, "tokens": p.tokens}
-            for p in runs.probes
-            if p.state is ProbeState.DONE
-        ]
+        [(p.arm, p.cost.train_cpu_s, p.cost.eval_cpu_s, p.rows, p.tokens) for p in runs.probes if p.state is ProbeState.DONE],
+        columns=("arm", "training", "scoring", "rows", "tokens"),
     )
     if wide.empty:
         return wide

@@ -124,7 +124,8 @@ def standing(study: str) -> Standing:
 def runs(study: str) -> Runs:
     """Return a study's probes as they are now."""
     place = workspace()
-    return _runs(place, _stamp(place, FRESH_SECONDS), study)
+    stamp = _stamp(place, FRESH_SECONDS)
+    return Runs(_standing(place, stamp, study).progress, _probes(place, stamp, study))
 
 
 def whole_arms(view: Snapshot, names: Iterable[str]) -> tuple[Arm, ...]:
@@ -248,9 +249,9 @@ def _standing(place: Workspace, stamp: Stamp, study: str) -> Standing:
 
 
 @kept_values(entries=4)
-def _runs(place: Workspace, stamp: Stamp, study: str) -> Runs:
+def _probes(place: Workspace, stamp: Stamp, study: str) -> tuple[ProbeRecord, ...]:
     with place.open_store(read_only=True) as store:
-        return Runs(store.progress(study), store.probes(study))
+        return store.probes(study)
 
 
 @kept_values(entries=16)

@@ -19,25 +19,27 @@ STAGED = "phases/staged"  # how the arm of the phases as they were asked for is 
 
 def probes_frame(runs: Runs, state: str = "") -> pd.DataFrame:
     """Return one row a probe in plan order, of one state or of all."""
+    names = ("state", "arm", "repeat", "seed", "rows", "tokens", "cpu_s", "attempts", "started", "finished", "training", "error")
     return pd.DataFrame(
         [
-            {
-                "state": probe.state.value,
-                "arm": probe.arm,
-                "repeat": probe.repeat,
-                "seed": probe.seed,
-                "rows": probe.rows,
-                "tokens": probe.tokens,
-                "cpu_s": round(probe.cost.train_cpu_s + probe.cost.eval_cpu_s, 1),
-                "attempts": probe.attempts,
-                "started": _moment(probe.started_at),
-                "finished": _moment(probe.finished_at),
-                "training": probe.training_id[:12],
-                "error": probe.error,
-            }
+            (
+                probe.state.value,
+                probe.arm,
+                probe.repeat,
+                probe.seed,
+                probe.rows,
+                probe.tokens,
+                round(probe.cost.train_cpu_s + probe.cost.eval_cpu_s, 1),
+                probe.attempts,
+                _moment(probe.started_at),
+                _moment(probe.finished_at),
+                probe.training_id[:12],
+                probe.error,
+            )
             for probe in runs.probes
             if state in ("", probe.state.value)
-        ]
+        ],
+        columns=names,
     )
 
 

@@ -24,30 +24,30 @@ def searched(doc: Manifest) -> Mapping[str, Any] | None:
 
 
 def trained_frame(doc: Manifest, view: Snapshot) -> pd.DataFrame:
-    """Return one row a trained mixture, best first: its score with its interval, and its share of each source of the search."""
-    known = searched(doc)
-    named = {run["arm"] for run in known["mixtures"]} if known else set()
-    whole = whole_arms(view, (arm.name for arm in view.arms if arm.name in named))
-    arms = {arm.name: arm.curriculum.phases[0].mixture.weights() for arm in whole if arm.curriculum.phases}
-    sources = _by_share(doc)
-    rows = [
-        {"mixture": run["arm"], **_score(run["score"]), **{slug: arms[run["arm"]].get(slug, 0.0) for slug in sources}}
-        for run in (known["mixtures"] if known else ())
-        if run["arm"] in arms
-    ]
-    frame = pd.DataFrame(rows)
-    return frame.sort_values(["score", "mixture"], ascending=[False, True], ignore_index=True) if rows else frame
-
-
-def lines_frame(doc: Manifest, trained: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a mixture and axis: the sources with the largest shares, and what all others have together.
+    """Return one row a trained mixture, best first: its score with its interval, and its share of each source of the search.
 
     Of many mixtures the best half of `MOST_LINES` and as many of the rest, evenly by rank.
     """
+    runs = _thinned(trained_runs(doc, view))
+    arms = {arm.name: arm.curriculum.phases[0].mixture.weights() for arm in whole_arms(view, (run["arm"] for run in runs))}
+    sources = _by_share(doc)
+    return pd.DataFrame(
+        [{"mixture": run["arm"], **_score(run["score"]), **{slug: arms[run["arm"]].get(slug, 0.0) for slug in sources}} for run in runs]
+    )
+
+
+def trained_runs(doc: Manifest, view: Snapshot) -> list[Mapping[str, Any]]:
+    """Return what the search kept of each trained mixture that the study still has, best first."""
+    known, here = searched(doc), {arm.name for arm in view.arms}
+    runs = [run for run in (known["mixtures"] if known else ()) if run["arm"] in here]
+    return sorted(runs, key=lambda run: (-run["score"]["value"], run["arm"]))
+
+
+def lines_frame(doc: Manifest, trained: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a mixture and axis: the sources with the largest shares, and what all others have together."""
     sources = _by_share(doc)
     axes = sources[:MOST_AXES]
-    shown = _thinned(trained)
-    rows = [_axes(axes, dict(zip(trained.columns, row, strict=True)), sources) for row in shown.itertuples(index=False, name=None)]
+    rows = [_axes(axes, dict(zip(trained.columns, row, strict=True)), sources) for row in trained.itertuples(index=False, name=None)]
     shares = doc.shares()
     own = {slug: shares.get(slug, 0.0) for slug in sources}
     rows.append(_axes(axes, {"mixture": CHOSEN, "score": math.nan} | own, sources))
@@ -62,12 +62,12 @@ def _axes(axes: Sequence[str], row: Mapping[str, Any], sources: Sequence[str]) -
     return lines
 
 
-def _thinned(trained: pd.DataFrame) -> pd.DataFrame:
-    if len(trained) <= MOST_LINES:
-        return trained
+def _thinned(runs: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    if len(runs) <= MOST_LINES:
+        return runs
     best = MOST_LINES // 2
-    step = (len(trained) - best) / (MOST_LINES - best)
-    return trained.iloc[[*range(best), *(best + int(k * step) for k in range(MOST_LINES - best))]]
+    step = (len(runs) - best) / (MOST_LINES - best)
+    return [*runs[:best], *(runs[best + int(k * step)] for k in range(MOST_LINES - best))]
 
 
 def triangle_frame(doc: Manifest, trained: pd.DataFrame) -> pd.DataFrame:

@@ -41,6 +41,7 @@ def _trained(doc: Manifest, view: reading.Snapshot) -> None:
         parts.empty("This decision does not say what its search saw. This searches again:", _optimize(doc))
         return
     metric = metric_text(doc.objective.metric)
+    trained = len(search_frames.trained_runs(doc, view))
     says = f"shares of {len(frame)} trained mixtures, coloured by their {metric}, and the chosen mixture"
     corners = search_frames.sources_of(doc)
     if len(corners) == 3:
@@ -48,9 +49,9 @@ def _trained(doc: Manifest, view: reading.Snapshot) -> None:
     else:
         chart = search_charts.parallel(search_frames.lines_frame(doc, frame), theme.palette())
     best = frame.iloc[0]
-    told = f"{len(frame):,} mixtures by their {metric} on selection items; orange is the chosen one."
-    if len(frame) > search_frames.MOST_LINES:
-        told += f" Drawn are the best {search_frames.MOST_LINES // 2} and as many of the others."
+    told = f"{trained:,} mixtures by their {metric} on selection items; orange is the chosen one."
+    if trained > len(frame):
+        told += f" Shown are the best {search_frames.MOST_LINES // 2} and as many of the others; `probe studies show --json` has all."
     st.caption(told)
     parts.figure(chart, frame, f"{doc.study.name}-mixtures", says)
     interval = f" [{best['low']:.3f}, {best['high']:.3f}]" if best["low"] == best["low"] and best["low"] is not None else ""

@@ -1,6 +1,7 @@
 """The app under test, run in this process by Streamlit's AppTest on a workspace of its own."""
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from filled_workspace import fill
 from streamlit.testing.v1 import AppTest, app_test
 
 import dashboard
+from dashboard import parts
 
 APP = Path(dashboard.__file__).parent / "app.py"
 
@@ -30,6 +32,12 @@ def browser():
         except RuntimeError as error:
             pytest.skip(str(error))
         yield found
+
+
+@pytest.fixture(autouse=True)
+def charts_fit_their_schema(monkeypatch):
+    """Every chart that a page of these tests draws is checked against Vega-Lite's schema."""
+    monkeypatch.setattr(parts, "document", partial(parts.document, validate=True))
 
 
 @pytest.fixture
