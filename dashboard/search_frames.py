@@ -14,6 +14,7 @@ from sources.mixture import equal_shares
 
 MOST_AXES = 10
 MOST_LINES = 240
+MOST_POINTS = 600
 OTHERS, CHOSEN = "all others", "chosen mixture"
 
 
@@ -113,9 +114,14 @@ def _baselines(doc: Manifest) -> dict[str, Mapping[str, float]]:
 
 
 def held_out_frame(doc: Manifest) -> pd.DataFrame:
-    """Return one row a held-out mixture: what it scored, what was predicted without it, and whether that lies in the interval."""
-    known = searched(doc)
-    runs = [run for run in (known["mixtures"] if known else ()) if run["held_out"]]
+    """Return one row a held-out mixture: what it scored, what was predicted without it, and whether that lies in the interval.
+
+    Of many mixtures `MOST_POINTS`, evenly by score.
+    """
+    runs = held_out_runs(doc)
+    if len(runs) > MOST_POINTS:
+        by_score = sorted(runs, key=lambda run: (run["score"]["value"], run["arm"]))
+        runs = [by_score[round(k * (len(runs) - 1) / (MOST_POINTS - 1))] for k in range(MOST_POINTS)]
     return pd.DataFrame(
         [
             {
@@ -129,6 +135,12 @@ def held_out_frame(doc: Manifest) -> pd.DataFrame:
             for run in runs
         ]
     )
+
+
+def held_out_runs(doc: Manifest) -> list[Mapping[str, Any]]:
+    """Return what the search kept of each mixture that it predicted without having seen it."""
+    known = searched(doc)
+    return [run for run in (known["mixtures"] if known else ()) if run["held_out"]]
 
 
 def held_out_facts(doc: Manifest) -> dict[str, str]:

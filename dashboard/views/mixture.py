@@ -104,7 +104,9 @@ def _held_out(doc: Manifest) -> None:
     if frame.empty:
         st.text("No prediction of a held-out mixture is kept with this decision.")
         return
-    st.caption("Each point is a mixture that the prediction had not seen. On the line, it was right; bars are one run's interval.")
+    told = "Each point is a mixture that the prediction had not seen. On the line, it was right; bars are one run's interval."
+    held_out = len(search_frames.held_out_runs(doc))
+    st.caption(told if held_out == len(frame) else f"{told} Shown are {len(frame)} of {held_out:,}, evenly by score.")
     parts.facts(search_frames.held_out_facts(doc))
     chart = search_charts.agreement(frame, "scored in training", "predicted without it", theme.palette())
     parts.figure(chart, frame, f"{doc.study.name}-held-out", "predicted against trained score of held-out mixtures")

@@ -57,8 +57,8 @@ def opened_browser() -> Iterator[Any]:
 
 
 @contextmanager
-def served(root: Path, url: str = "") -> Iterator[str]:
-    """Start the dashboard's server on a workspace, however long that takes, and give its address.
+def served(root: Path, url: str = "", app: Path | None = None) -> Iterator[str]:
+    """Start the dashboard's server (or that of another `app`) on a workspace, however long that takes, and give its address.
 
     Raises:
         RuntimeError: the server ended instead.
@@ -68,7 +68,7 @@ def served(root: Path, url: str = "") -> Iterator[str]:
         port = listener.getsockname()[1]
     place = environment(Workspace(root, url)) | {"PYTHONPATH": str(app_file().parent.parent)}
     process = subprocess.Popen(
-        start_command(app_file(), port), env=place, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        start_command(app or app_file(), port), env=place, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         while not _listens(port):
