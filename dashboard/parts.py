@@ -15,6 +15,7 @@ import streamlit as st
 from dashboard.reading import Snapshot, workspace
 from probe.commands import in_workspace
 
+MOST_CHARACTERS, COMMANDS_PX = 2000, 240  # commands that name hundreds of sources scroll in a box
 _ALTAIR = threading.Lock()  # its theme and its data transformers are one for all threads
 
 
@@ -27,7 +28,8 @@ def heading(question: str, about: str) -> None:
 def commands(*lines: str) -> None:
     """Show commands to copy, with the options that lead to the workspace shown."""
     place = workspace()
-    st.code("\n".join(in_workspace(line, place, environment=False) for line in lines), language="bash", wrap_lines=True)
+    text = "\n".join(in_workspace(line, place, environment=False) for line in lines)
+    st.code(text, language="bash", wrap_lines=True, height=COMMANDS_PX if len(text) > MOST_CHARACTERS else "content")
 
 
 def command(*words: str) -> str:
