@@ -73,7 +73,7 @@ def measure(workspace: Workspace, scored: int) -> dict[str, Any]:
             runs = runs or found
         # Two calls of unequal length: the difference is without what loading takes.
         each = (seconds[0][0] - seconds[1][0]) / (seconds[0][1] - seconds[1][1])
-        trained = [probe.cost.train_cpu_s + probe.cost.eval_cpu_s for probe in store.probes("main") if probe.rows]
+        trained = [probe.train_cpu_s + probe.eval_cpu_s for probe in store.probes("main") if probe.rows]
         told = merging(runs, seen, targets(seen, objective)).as_json()
     return {
         "mixtures_a_minute_and_core": 60 / each,

@@ -135,7 +135,7 @@ def pairs_frame(view: Snapshot, design: str, capability: str = "") -> pd.DataFra
 def cost_frame(view: Snapshot, runs: Runs) -> pd.DataFrame:
     """Return one row an arm: what its done probes cost together, and one of them on average."""
     wide = pd.DataFrame(
-        [(p.arm, p.cost.train_cpu_s, p.cost.eval_cpu_s, p.rows, p.tokens) for p in runs.probes if p.state is ProbeState.DONE],
+        [(p.arm, p.train_cpu_s, p.eval_cpu_s, p.rows, p.tokens) for p in runs.probes if p.state is ProbeState.DONE],
         columns=("arm", "training", "scoring", "rows", "tokens"),
     )
     if wide.empty:

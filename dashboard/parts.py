@@ -6,6 +6,7 @@ import re
 import shlex
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import altair as alt
@@ -80,9 +81,12 @@ def data(frame: pd.DataFrame, name: str) -> None:
     """Place the table behind a chart, with its download."""
     with st.expander("Data"):
         st.dataframe(frame, hide_index=True, alt=f"the data of {name}")
-        st.download_button(
-            "Download CSV", frame.to_csv(index=False), f"{file_name(name)}.csv", "text/csv", key=f"csv-{name}", on_click="ignore"
-        )
+        download(frame, f"{file_name(name)}.csv", key=f"csv-{name}")
+
+
+def download(frame: pd.DataFrame, file: str, key: str) -> None:
+    """Place a table's download; its CSV is written when somebody asks for it."""
+    st.download_button("Download CSV", partial(frame.to_csv, index=False), file, "text/csv", key=key, on_click="ignore")
 
 
 def file_name(name: str) -> str:

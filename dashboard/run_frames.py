@@ -29,7 +29,7 @@ def probes_frame(runs: Runs, state: str = "") -> pd.DataFrame:
                 probe.seed,
                 probe.rows,
                 probe.tokens,
-                round(probe.cost.train_cpu_s + probe.cost.eval_cpu_s, 1),
+                round(probe.train_cpu_s + probe.eval_cpu_s, 1),
                 probe.attempts,
                 _moment(probe.started_at),
                 _moment(probe.finished_at),

@@ -17,7 +17,7 @@ from db.registry import study_benchmarks, study_evaluations
 from db.schema import ArmRow, EvaluationRow, ItemScoreRow, ProbeRow, ScoreMeanRow, TrainingRow
 from db.studies import check_study, study_arms
 from db.values import ArmCost, ArmRole, BenchmarkRecord, BenchmarkScores, MeanScore, ProbeRecord, ProbeState, Split, StudyProgress
-from proxy_training.jobs import METRICS, evaluation_id
+from proxy_training.jobs import METRICS, Cost, evaluation_id
 
 Ts = TypeVarTuple("Ts")
 _ARM_OF_PROBE = sa.and_(ArmRow.study == ProbeRow.study, ArmRow.name == ProbeRow.arm)
@@ -53,7 +53,8 @@ def probes(connection: sa.Connection, study: str) -> tuple[ProbeRecord, ...]:
             ProbeRow.training_id,
             _state(evaluations),
             TrainingRow.attempts,
-            TrainingRow.cost,
+            *_seconds("train_cpu_s", "eval_cpu_s"),
+            sa.func.coalesce(TrainingRow.wall_s, 0.0),
             ProbeRow.rows,
             ProbeRow.tokens,
             ProbeRow.overlap,
@@ -70,6 +71,20 @@ def probes(connection: sa.Connection, study: str) -> tuple[ProbeRecord, ...]:
         .order_by(ProbeRow.position)
     )
     return tuple(ProbeRecord(*tuple(row)) for row in connection.execute(query))
+
+
+def _seconds(*names: str) -> list[sa.ColumnElement[float]]:
+    """Return parts of a training's cost as the database reads them: thousands of whole costs take longer than their probes."""
+    cost = sa.type_coerce(TrainingRow.cost, sa.JSON)
+    return [sa.func.coalesce(cost[name].as_float(), 0.0) for name in names]
+
+
+def training_costs(connection: sa.Connection, study: str) -> dict[str, Cost]:
+    """Return what each of a study's trainings spent."""
+    check_study(connection, study)
+    ours = sa.select(ProbeRow.training_id).where(ProbeRow.study == study)
+    query = sa.select(TrainingRow.training_id, TrainingRow.cost).where(TrainingRow.training_id.in_(ours))
+    return dict(connection.execute(query).tuples())
 
 
 def progress(connection: sa.Connection, study: str) -> StudyProgress:

@@ -15,8 +15,8 @@ from db.leases import change_held, fail, fail_scoring, let_go
 from db.registry import benchmark_of
 from db.schema import EvaluationRow, ItemScoreRow, ProbeRow, ScoreMeanRow, StudyRow, TrainingRow
 from db.studies import raise_revision
-from db.values import SPLIT_CODES, BenchmarkRecord, Claim, Cost, ProbeState
-from proxy_training.jobs import METRICS, ItemScores, JobResult, evaluation_id
+from db.values import SPLIT_CODES, BenchmarkRecord, Claim, ProbeState
+from proxy_training.jobs import METRICS, Cost, ItemScores, JobResult, evaluation_id
 
 
 def keep_training(connection: sa.Connection, held: Claim, result: JobResult, commit: str) -> bool:

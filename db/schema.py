@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from db.columns import Document, Real, Vector, choice
-from db.values import ArmRole, BudgetUnit, Cost, Design, ProbeState, Verdict
-from proxy_training.jobs import ProxySpec, Recipe
+from db.values import ArmRole, BudgetUnit, Design, ProbeState, Verdict
+from proxy_training.jobs import Cost, ProxySpec, Recipe
 from sources.benchmark import BenchmarkSpec, Split
 from sources.mixture import Curriculum, Mixture
 from sources.spec import SourceSpec

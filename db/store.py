@@ -51,7 +51,7 @@ from db.values import (
     StudyProgress,
     StudyRecord,
 )
-from proxy_training.jobs import JobResult
+from proxy_training.jobs import Cost, JobResult
 
 
 class Store:
@@ -239,6 +239,11 @@ class Store:
         """Return a study's probes in plan order."""
         with self._read() as connection:
             return queries.probes(connection, study)
+
+    def training_costs(self, study: str) -> dict[str, Cost]:
+        """Return what each of a study's trainings spent, by its id."""
+        with self._read() as connection:
+            return queries.training_costs(connection, study)
 
     def progress(self, study: str) -> StudyProgress:
         """Return how many probes stand where, and what the study's trainings cost, each counted once."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy_training.jobs import Cost, ProxySpec, Recipe
+from proxy_training.jobs import ProxySpec, Recipe
 from sources.benchmark import BenchmarkSpec, PromptForm, Split
 from sources.estimate import Estimate
 from sources.mixture import Curriculum, Mixture
@@ -179,7 +179,9 @@ class ProbeRecord:
     training_id: str
     state: ProbeState
     attempts: int
-    cost: Cost
+    train_cpu_s: float
+    eval_cpu_s: float
+    wall_s: float  # of both
     rows: int
     tokens: int
     overlap: float
@@ -352,13 +354,13 @@ __all__ = [
     "SPLIT_CODES",
     "Arm",
     "ArmCost",
+    "ArmLabel",
     "ArmRole",
     "BenchmarkRecord",
     "BenchmarkScores",
     "BenchmarkSpec",
     "BudgetUnit",
     "Claim",
-    "Cost",
     "Design",
     "EffectRow",
     "KeptFidelity",

@@ -84,8 +84,7 @@ def _table(frame: pd.DataFrame, says: dict[str, str], shown: tuple[str, ...], na
     """Place the columns that are `shown`, so narrow that none has to be scrolled to; the download has all."""
     labels = {column: st.column_config.Column(column.capitalize(), help=says.get(column), width=_width(column)) for column in frame.columns}
     st.dataframe(frame, hide_index=True, column_config=labels, column_order=shown, alt=name.replace("-", " "))
-    csv = frame.to_csv(index=False)
-    st.download_button("Download CSV", csv, f"{parts.file_name(name)}.csv", "text/csv", key=f"csv-{name}", on_click="ignore")
+    parts.download(frame, f"{parts.file_name(name)}.csv", key=f"csv-{name}")
 
 
 def _width(column: str) -> int:

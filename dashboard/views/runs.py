@@ -57,14 +57,7 @@ def _probes(view: reading.Snapshot, runs: reading.Runs, state: str) -> None:
         column_order=(*TABLE, "error") if frame["error"].any() else TABLE,
         column_config=labels | whole | {"cpu_s": "CPU s"},
     )
-    st.download_button(
-        "Download CSV",
-        frame.to_csv(index=False),
-        f"{parts.file_name(view.study.name)}-probes.csv",
-        "text/csv",
-        key="csv-probes",
-        on_click="ignore",
-    )
+    parts.download(frame, f"{parts.file_name(view.study.name)}-probes.csv", key="csv-probes")
     for arm, count, error in run_frames.errors(runs)[:5]:
         with st.container(border=True):
             st.text(f"{count} failed, the first in {arm}:")

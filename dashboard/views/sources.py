@@ -108,7 +108,7 @@ def _pairs(view: reading.Snapshot, design: str, capability: str) -> None:
         return
     st.caption("Differences a minus b. Told apart: decided after correction for the number of pairs.")
     st.dataframe(frame[["a", "b", "difference", "told apart"]], hide_index=True, alt="differences between sources")
-    st.download_button("Download CSV", frame.to_csv(index=False), "pairs.csv", "text/csv", key="csv-pairs", on_click="ignore")
+    parts.download(frame, "pairs.csv", key="csv-pairs")
 
 
 if __name__ == "__main__":

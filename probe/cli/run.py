@@ -204,7 +204,7 @@ def _say_how(workspace: Workspace, study: str) -> None:
     from probe.study.engine_use import engine_use
 
     with workspace.open_store() as store:
-        use = engine_use(store.probes(study))
+        use = engine_use(store.probes(study), store.training_costs(study))
     if use is not None:
         say(f"Engine: {use.sentence()}", err=True)
 

@@ -60,7 +60,7 @@ def _row(store: Store, name: str) -> dict[str, Any]:
         "cpu_minutes_left": progress.mean_probe_cpu_s * (progress.waiting + progress.running) / 60,
         "who": ", ".join(f"{owner} ({n})" for owner, n in owners.items()),
         "last_error": progress.last_error,
-        "engine": use.sentence() if (use := engine_use(store.probes(name))) else "",
+        "engine": use.sentence() if (use := engine_use(store.probes(name), store.training_costs(name))) else "",
         "sources": sum(arm.role.value == "source" for arm in store.arms(name)),
     }
 

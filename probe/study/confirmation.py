@@ -121,7 +121,7 @@ def plan_confirmation(workspace: Workspace, store: Store, found: Search, plan: C
     store.put_plan(StudyPlan(found.study, (), store.study_benchmarks(found.study.name), arms, tuple(probes)))
     known = store.probes(found.study.name)
     waiting = {p.training_id for p in known if p.state is not ProbeState.DONE} & {p.training_id for p in probes}
-    costs = [p.cost.train_wall_s + p.cost.eval_wall_s for p in known if p.state is ProbeState.DONE and p.rows]
+    costs = [p.wall_s for p in known if p.state is ProbeState.DONE and p.rows]
     return ConfirmationCost(len(arms), found.request.seeds, len(waiting), fmean(costs) if costs else math.nan)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -48,10 +48,10 @@ def _reuse(use: EngineUse) -> str:
     return f" (reuse {use.image_uses / use.images_encoded:.1f})" if use.images_encoded else " (all were kept from before)"
 
 
-def engine_use(probes: Sequence[ProbeRecord]) -> EngineUse | None:
-    """Return how a study's finished trainings were run, each counted once; None where there is none."""
-    every = {probe.training_id: probe.cost for probe in probes if probe.state is ProbeState.DONE}
-    trained = {probe.training_id: probe.cost for probe in probes if probe.state is ProbeState.DONE and probe.rows}
+def engine_use(probes: Sequence[ProbeRecord], costs: Mapping[str, Cost]) -> EngineUse | None:
+    """Return how a study's finished trainings were run, each counted once; None where there is none. `costs` go by training id."""
+    every = {probe.training_id: costs[probe.training_id] for probe in probes if probe.state is ProbeState.DONE}
+    trained = {probe.training_id: costs[probe.training_id] for probe in probes if probe.state is ProbeState.DONE and probe.rows}
     if not trained:
         return None
     backend, slots, why = Counter(_how(cost) for cost in trained.values()).most_common(1)[0][0]

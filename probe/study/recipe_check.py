@@ -133,7 +133,7 @@ def _costed(store: Store, study: StudyRecord, sources: tuple[str, ...], plans: t
     done = {p.training_id for one in store.studies() for p in store.probes(one.name) if p.state is ProbeState.DONE}
     new = {p.training_id: p.rows for plan in plans for p in plan.probes if p.training_id not in done}
     known = [p for p in store.probes(study.name) if p.state is ProbeState.DONE and p.rows]
-    seconds = sum(p.cost.train_wall_s + p.cost.eval_wall_s for p in known)
+    seconds = sum(p.wall_s for p in known)
     rows = sum(p.rows for p in known)
     return RecipePlan(study, sources, plans, len(new), seconds / rows * sum(new.values()) / 3600 if rows else math.nan)
 

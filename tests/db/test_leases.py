@@ -58,7 +58,8 @@ def test_a_finished_probe_is_recorded_with_its_cost(store, clock):
     assert store.finish(claim, a_result(claim), commit="abc")
     probe = store.probes("main")[0]
     assert (probe.arm, probe.role, probe.repeat, probe.state, probe.attempts) == ("a", ArmRole.SOURCE, 0, ProbeState.DONE, 1)
-    assert probe.cost == Cost(train_cpu_s=4.0, eval_cpu_s=1.0, train_wall_s=2.0, rows=1920)
+    assert (probe.train_cpu_s, probe.eval_cpu_s, probe.wall_s) == (4.0, 1.0, 2.0)
+    assert store.training_costs("main")[probe.training_id] == Cost(train_cpu_s=4.0, eval_cpu_s=1.0, train_wall_s=2.0, rows=1920)
     assert (probe.started_at, probe.finished_at, probe.owner) == ("1970-01-12T13:46:40Z", "1970-01-12T13:46:50Z", "")
     progress = store.progress("main")
     assert (progress.done, progress.cpu_s, progress.wall_s, progress.mean_probe_cpu_s) == (1, 5.0, 2.0, 5.0)
@@ -144,7 +145,7 @@ def test_a_benchmark_added_later_is_scored_without_training(store):
     claim = store.claim("me", "main", 60)
     assert store.finish(claim, a_result(claim, cost=Cost(eval_cpu_s=2.0)))
     probe = store.probes("main")[0]
-    assert (probe.state, probe.attempts, probe.cost.train_cpu_s, probe.cost.eval_cpu_s) == (ProbeState.DONE, 1, 4.0, 3.0)
+    assert (probe.state, probe.attempts, probe.train_cpu_s, probe.eval_cpu_s) == (ProbeState.DONE, 1, 4.0, 3.0)
     assert store.training_losses(claim.training_id).size == 2
     assert {mean.benchmark for mean in store.mean_scores("main")} == {"colour", "shape"}
 
@@ -257,7 +258,8 @@ def test_a_kept_training_is_never_trained_again(store, clock):
     assert not store.keep_training(old, a_result(old))
     assert store.finish(new, a_result(new, cost=Cost(eval_cpu_s=1.0)))
     probe = store.probes("main")[0]
-    assert (probe.attempts, probe.commit, probe.cost) == (1, "abc", Cost(train_cpu_s=4.0, eval_cpu_s=1.0))
+    assert (probe.attempts, probe.commit) == (1, "abc")
+    assert store.training_costs("main")[probe.training_id] == Cost(train_cpu_s=4.0, eval_cpu_s=1.0)
     assert store.training_losses("t-a-0").tolist() == [2.0, 1.0]
 
 

@@ -75,5 +75,5 @@ def test_costs_of_arms_are_those_of_their_done_probes(store):
     done = [probe for probe in store.probes("main") if probe.arm == "a"]
     cost = store.arm_costs("main")[0]
     assert (cost.arm, cost.probes) == ("a", len(done))
-    assert cost.cpu_s == pytest.approx(sum(probe.cost.train_cpu_s + probe.cost.eval_cpu_s for probe in done))
+    assert cost.cpu_s == pytest.approx(sum(probe.train_cpu_s + probe.eval_cpu_s for probe in done))
     assert cost.rows == pytest.approx(sum(probe.rows for probe in done) / len(done))

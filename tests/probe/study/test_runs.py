@@ -149,8 +149,8 @@ def test_killed_while_scoring_trains_nothing_again(with_data: Probe, tmp_path: P
     with workspace.open_store() as store:
         trained = next(probe for probe in store.probes("main") if probe.arm == "good")
         assert store.training_losses(trained.training_id).size == 3  # kept with the adapter, before the kill
-        assert trained.cost.train_cpu_s > 0
-        assert trained.cost.eval_cpu_s > 0
+        assert trained.train_cpu_s > 0
+        assert trained.eval_cpu_s > 0
         assert trained.commit == code_version().label
 
 

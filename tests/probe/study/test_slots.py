@@ -23,7 +23,8 @@ def finished(folder: Path, with_bench: Workspace, settings: EngineSettings) -> d
     assert (progress.failed, progress.waiting, progress.running) == (0, 0, 0)
     with workspace.open_store() as store:
         probes = store.probes(folder.name)
-        slots = {probe.cost.slots for probe in probes if probe.rows}
+        costs = store.training_costs(folder.name)
+        slots = {costs[probe.training_id].slots for probe in probes if probe.rows}
         assert slots == ({settings.slots} if settings.backend is not Backend.REFERENCE else {1})
         return {(m.arm, m.repeat, str(m.split)): m.mean for m in store.mean_scores(folder.name) if m.metric == "right_probability"}
 
