@@ -203,8 +203,8 @@ def main() -> None:
             cells,
             {
                 "easy-vqa": (easy_train, 4000 // of),
-                "like easy-vqa": (like_easy, 40_000 // of),
-                "world": (partial(world, 0), 16000 // of),
+                "like easy-vqa": (like_easy, 120_000 // of),
+                "world": (partial(world, 0), 48_000 // of),
                 "mosaic": (photos, 4000 // of),
                 "chart": (chart, 4000 // of),
                 "page": (page, 2000 // of),

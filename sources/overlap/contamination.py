@@ -24,7 +24,7 @@ from sources.sample import ImageRef
 from sources.sampling import SourcePool
 from sources.whole_files import write_whole_text
 
-RULE = 1  # raised when other rows would be found
+RULE = 2  # raised when other rows would be found
 Progress = Callable[[int, int], None]
 
 

@@ -18,7 +18,8 @@ Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
 BATCH = 128  # pairs at once
-_STEPS = 6  # of the alignment
+_STAGES = ((2.5, 5), (1.2, 6), (0.8, 4))  # of the alignment: smoothing in pixels, steps
+_SMOOTH = 1.0  # pixels; small pictures of fine print differ below that by where its lines fell on their pixels
 _REACH = 9  # side of a neighbourhood, pixels
 _NOISE = 4.0  # grey levels that coding may add
 _STRUCTURE = 8.0  # grey levels of local deviation: less has nothing to compare
@@ -27,7 +28,7 @@ _COLOURED = 3.0  # deviation of a colour difference over the image: less is grey
 
 
 LEAST_STRUCTURE = 0.6
-MOST_DISAGREEING = 0.12
+MOST_DISAGREEING = 0.01
 LEAST_COLOUR = 0.5
 _LEAST_STRUCTURED = 0.02
 # Of drawings, in grey levels: the ground may differ so much, a place so much, and so much of the whole contrast.
@@ -60,7 +61,7 @@ def agreement(
     inner, outer = inner_grey.astype(np.float32), outer_grey.astype(np.float32)
     axes = np.stack([boxes[:, 2] - boxes[:, 0], boxes[:, 0], boxes[:, 3] - boxes[:, 1], boxes[:, 1]], 1).astype(np.float32)
     axes = _aligned(inner, outer, axes)
-    structure, disagreeing, structured = _local(inner, _cut(outer, axes))
+    structure, disagreeing, structured = _local(_smoothed(inner, _SMOOTH), _smoothed(_cut(outer, axes), _SMOOTH))
     colours = [_cut(outer_colour[:, band].astype(np.float32), axes) for band in range(2)]
     return Agreement(structure, disagreeing, structured, _colour(inner_colour.astype(np.float32), np.stack(colours, 1)))
 
@@ -108,10 +109,19 @@ def _rows_at(scale: Floats, start: Floats, side: int) -> Floats:
 
 
 def _aligned(inner: Floats, outer: Floats, axes: Floats) -> Floats:
-    """Refine scale and start of both axes by Gauss-Newton on smoothed images (Lucas and Kanade 1981), contrast and brightness free."""
-    inner, outer = (gaussian_filter(image, (0, 1.2, 1.2)).astype(np.float32) for image in (inner, outer))
+    """Refine scale and start of both axes by Gauss-Newton (Lucas and Kanade 1981), from coarse to fine, contrast and brightness free."""
+    for smooth, steps in _STAGES:
+        axes = _refined(_smoothed(inner, smooth), _smoothed(outer, smooth), axes, steps)
+    return axes
+
+
+def _smoothed(images: Floats, pixels: float) -> Floats:
+    return np.asarray(gaussian_filter(images, (0, pixels, pixels)), np.float32)
+
+
+def _refined(inner: Floats, outer: Floats, axes: Floats, steps: int) -> Floats:
     at = (np.arange(SIDE, dtype=np.float32) + 0.5) / SIDE
-    for _ in range(_STEPS):
+    for _ in range(steps):
         shown = _cut(outer, axes)
         down, across = np.gradient(shown, axis=(1, 2))
         across = across * (SIDE / axes[:, 0])[:, None, None]  # grey levels for a move by the whole image

@@ -23,7 +23,7 @@ from sources.sample import ImageRef, Sample
 from sources.sampling import SourcePool
 from sources.whole_files import write_whole_text
 
-RULE = 2  # raised when other shares would be found
+RULE = 3  # raised when other shares would be found
 SAMPLE_ROWS = 20_000
 LEVEL = 0.95
 _EXAMPLES = 5
