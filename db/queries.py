@@ -84,7 +84,7 @@ def training_costs(connection: sa.Connection, study: str) -> dict[str, Cost]:
     check_study(connection, study)
     ours = sa.select(ProbeRow.training_id).where(ProbeRow.study == study)
     query = sa.select(TrainingRow.training_id, TrainingRow.cost).where(TrainingRow.training_id.in_(ours))
-    return dict(connection.execute(query).tuples().all())
+    return dict(connection.execute(query).all())
 
 
 def progress(connection: sa.Connection, study: str) -> StudyProgress:

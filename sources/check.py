@@ -235,7 +235,7 @@ def _warnings(report: CheckReport) -> Iterator[str]:
         share = 1 - sum(entry.count for entry in report.excluded) / report.rows
         if share < 0.9:
             yield f"only {share:.0%} of the rows are usable"
-    if "NOASSERTION" in (report.licence.declared, report.licence.concluded):
+    if report.licence.declared == report.licence.concluded == "NOASSERTION":
         yield "the licence is not stated; say what it is with --licence"
     if report.duplicate_rows:
         yield f"{report.duplicate_rows} rows are exact copies of other rows"

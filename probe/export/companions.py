@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probe.export.drawn_rows import requested_counts
+from probe.export.drawn_rows import requested_counts, what_changed
 from probe.export.image_store import ImageStore
 from probe.export.report import ExportOptions, ExportReport, Images, row_shares
 from probe.manifest.document import Manifest
@@ -39,8 +39,8 @@ def export_warnings(
             "the phases were decided with one learning rate schedule over all of them, and trainings of their own start it anew: "
             "let the trainer's schedule run on, or test the order with restarts (`probe run --design phases`)"
         )
-    changed = [entry.slug for entry in doc.sources if entry.rows and pools[entry.slug].fingerprint != entry.fingerprint]
-    found += [f"{slug} is not what the manifest was decided on: its fingerprint is another" for slug in changed]
+    changed = {entry.slug: what_changed(entry, pools[entry.slug]) for entry in doc.sources if entry.rows}
+    found += [f"{slug} is not what the manifest was decided on: {what}" for slug, what in changed.items() if what]
     for slug, reasons in excluded.items():
         found.append(f"{slug}: {sum(reasons.values())} rows that this trainer cannot read were left out of the draw")
     found += [f"{entry.slug} is repeated: {entry.repeat:.1f} epochs of its usable rows" for entry in doc.sources if entry.repeat > 1]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from probe.export.report import ExportError, ExportOptions, Mode
-from probe.manifest.document import Manifest
+from probe.manifest.document import Manifest, SourceEntry
 from sources.problems import Problem
 from sources.sample import Sample
 
@@ -78,11 +78,19 @@ def _pool(doc: Manifest, pools: Mapping[str, SourcePool], slug: str, options: Ex
     pool = pools.get(slug)
     if pool is None:
         raise ExportError(f"source {slug} is not registered here: add it with `probe sources add {slug} --path ...`")
-    if pool.fingerprint != doc.source(slug).fingerprint and not options.changed_sources:
+    if not options.changed_sources and (what := what_changed(doc.source(slug), pool)):
         raise ExportError(
-            f"source {slug} is not what the manifest was decided on: run `probe manifest verify`, restore it, or decide again"
+            f"source {slug} is not what the manifest was decided on ({what}): `probe manifest verify` names the rows; restore it, decide "
+            "again, or export it as it is now with --changed-sources"
         )
     return pool
+
+
+def what_changed(entry: SourceEntry, pool: SourcePool) -> str:
+    """Say how a source differs from what a manifest was decided on: its files, or what its rows say and show; empty where it does not."""
+    if pool.fingerprint != entry.fingerprint:
+        return "its fingerprint is another"
+    return "its rows say or show something else" if entry.content and pool.content != entry.content else ""
 
 
 def _draw_readable(

@@ -255,10 +255,27 @@ def test_missing_and_changed_sources_are_refused_with_a_cure(export, doc, pools,
         export(doc, {slug: pool for slug, pool in pools.items() if slug != "tiny/ocr"}, tmp_path / "out")
     other = dataclasses.replace(doc.source("tiny/ocr"), fingerprint="f" * 32)
     changed = dataclasses.replace(doc, sources=tuple(other if entry.slug == "tiny/ocr" else entry for entry in doc.sources))
-    with pytest.raises(ExportError, match="tiny/ocr is not what the manifest was decided on: run `probe manifest verify`"):
+    with pytest.raises(ExportError, match=r"tiny/ocr is not what the manifest was decided on \(its fingerprint is another\)"):
         export(changed, pools, tmp_path / "out")
     report = export(changed, pools, tmp_path / "out", options=ExportOptions(changed_sources=True))
     assert any("its fingerprint is another" in warning for warning in report.warnings)
+
+
+def test_a_source_whose_pictures_changed_is_refused_though_its_file_did_not(export, tmp_path):
+    spec = write_source(tmp_path / "data", "mid/chart", 5)
+    before = open_pools([spec])
+    doc = manifest_for(before, ({"mid/chart": 4},))
+    entry = dataclasses.replace(doc.source("mid/chart"), content=before["mid/chart"].content)
+    doc = dataclasses.replace(doc, sources=(entry,))
+    next((Path(spec.image_root) / "img").iterdir()).unlink()
+    now = open_pools([spec])
+    with pytest.raises(
+        ExportError, match=r"its rows say or show something else\): `probe manifest verify` names the rows; .* --changed-sources"
+    ):
+        export(doc, now, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    report = export(doc, now, tmp_path / "out", options=ExportOptions(changed_sources=True))
+    assert any("its rows say or show something else" in warning for warning in report.warnings)
 
 
 def picture(data):

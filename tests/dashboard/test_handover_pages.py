@@ -140,7 +140,7 @@ def test_export_shows_the_refusal_with_its_cure(open_page, filled):
     app.button[0].click().run(timeout=120)
     assert not app.exception
     assert "is refused" in app.error[0].value
-    assert "is not what the manifest was decided on: run `probe manifest verify`" in shown(app)
+    assert "is not what the manifest was decided on (its fingerprint is another)" in shown(app)
 
 
 def test_export_keeps_its_choices_in_the_link(open_page, exportable):

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import shutil
 from collections import Counter
+from functools import partial
 
 import pytest
 from PIL import Image
@@ -126,6 +127,25 @@ def test_a_replaced_and_a_missing_image_are_noticed(tmp_path):
     (tmp_path / "1.png").unlink()
     found = messages(doc, spec, read_rows=rows_now)
     assert f"source {SLUG} has 1 rows excluded as missing_image (row 1), the manifest says 0" in found
+
+
+def test_what_was_put_back_as_it_was_is_no_finding(tmp_path):
+    picture = tmp_path / "0.png"
+    Image.new("RGB", (3, 3), "red").save(picture)
+    row = {"messages": [{"role": "user", "content": "<image>?"}, {"role": "assistant", "content": "x"}], "images": ["0.png"]}
+    other = {"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "y"}]}
+    (tmp_path / "d.jsonl").write_text("".join(json.dumps(one) + "\n" for one in (row, other)))
+    spec = SourceSpec(SLUG, "chat", str(tmp_path / "d.jsonl"), str(tmp_path))
+    doc = example_manifest(({SLUG: 6},), {SLUG: 2}, {SLUG: fingerprint(spec)}, IMAGE_POLICY)
+    entry = dataclasses.replace(doc.sources[0], reader=current_reader(spec), excluded={}, content=SourcePool.open(spec).content)
+    doc = dataclasses.replace(doc, sources=(entry,))
+    kept = partial(rows_now, cache_dir=tmp_path / "indexes")
+    assert verify_manifest(doc, {SLUG: spec}, read_rows=kept).ok
+    before = picture.read_bytes()
+    picture.unlink()
+    assert not verify_manifest(doc, {SLUG: spec}, read_rows=kept).ok
+    picture.write_bytes(before)
+    assert messages(doc, spec, read_rows=kept) == []
 
 
 def count_rows(spec, entry):
