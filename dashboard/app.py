@@ -24,4 +24,4 @@ if __name__ == "__main__":
     st.set_page_config(page_icon=favicon(), layout="wide", initial_sidebar_state=SIDEBAR)
     navigation.run()
     if not gc.get_freeze_count():
-        gc.freeze()  # what was imported stays: looking through it at every collection is a third of what a page of many rows takes
+        gc.freeze()  # what was imported stays, so that collections while a page reads many rows need not look through it

@@ -61,7 +61,7 @@ def figure(chart: alt.Chart | alt.LayerChart, frame: pd.DataFrame, name: str, sa
 def document(chart: alt.Chart | alt.LayerChart, validate: bool = False) -> dict[str, Any]:
     """Return a chart as a Vega-Lite document whose `datasets` are frames.
 
-    `st.altair_chart` checks each document against Vega-Lite's schema, 50 to 100 ms a chart; here the tests do that.
+    `st.altair_chart` checks each document against Vega-Lite's schema at every run; here the tests do that.
     """
     frames: dict[str, pd.DataFrame] = {}
 

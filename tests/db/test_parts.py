@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from store_values import an_arm, fill, finish_all
+from store_values import a_benchmark, a_study, an_arm, fill, finish_all
 
-from db.values import ArmRole, EffectRow, PairRow, Ranking
+from db.values import Arm, ArmRole, Design, EffectRow, PairRow, Ranking
 from sources.estimate import Estimate
+from sources.mixture import Curriculum, Mixture, Phase
 
 OVERALL = ("overall", "overall")
 
@@ -66,6 +67,19 @@ def test_arms_of_some_roles(store):
     fill(store)
     store.add_arms("main", [an_arm("untrained", ArmRole.UNTRAINED)])
     assert [arm.name for arm in store.arms("main", [ArmRole.UNTRAINED])] == ["untrained"]
+
+
+def test_labels_are_the_arms_without_their_curricula_and_sources_those_of_the_curricula(store):
+    store.put_benchmark(a_benchmark("colour"))
+    store.create_study(a_study(), ["colour"])
+    swarm = Arm("swarm-1", ArmRole.MIXTURE, Design.SWARM, Curriculum((Phase(Mixture.of({"c": 1, "a": 3})),)))
+    store.add_arms("main", [an_arm("z"), an_arm("untrained", ArmRole.UNTRAINED), swarm])
+    whole = store.arms("main")
+    assert [(arm.name, arm.role, arm.design, arm.source) for arm in store.arm_labels("main")] == [
+        (arm.name, arm.role, arm.design, arm.source) for arm in whole
+    ]
+    assert store.arms("main", names=["swarm-1"]) == (swarm,)
+    assert store.design_sources("main") == {Design.SOLO: ("a", "b", "z"), Design.SWARM: ("a", "c")}
 
 
 def test_costs_of_arms_are_those_of_their_done_probes(store):
