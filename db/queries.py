@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from db.blobs import unpack_scores
 from db.errors import unknown
-from db.leases import has_evaluation
 from db.registry import study_benchmarks, study_evaluations
 from db.schema import ArmRow, EvaluationRow, ItemScoreRow, ProbeRow, ScoreMeanRow, TrainingRow
 from db.studies import check_study, study_arms
@@ -23,12 +22,28 @@ Ts = TypeVarTuple("Ts")
 _ARM_OF_PROBE = sa.and_(ArmRow.study == ProbeRow.study, ArmRow.name == ProbeRow.arm)
 
 
-def _state(evaluations: list[str]) -> sa.Case[ProbeState]:
+def _unfinished(evaluations: Collection[str]) -> sa.Subquery:
+    """Return the trainings that one of these evaluations is not done of: whether one waits, and the last error of those that failed."""
+    failed = EvaluationRow.state == ProbeState.FAILED
+    return (
+        sa.select(
+            EvaluationRow.training_id,
+            sa.func.max(sa.case((EvaluationRow.state == ProbeState.WAITING, 1), else_=0)).label("waiting"),
+            sa.func.max(sa.case((failed, EvaluationRow.error), else_="")).label("error"),
+        )
+        .where(EvaluationRow.state.in_((ProbeState.WAITING, ProbeState.FAILED)), EvaluationRow.evaluation_id.in_(evaluations))
+        .group_by(EvaluationRow.training_id)
+        .subquery()
+    )
+
+
+def _state(unfinished: sa.Subquery) -> sa.Case[ProbeState]:
     """Return a probe's state: its training's, and once that is done, that of the study's own evaluations of it."""
+    kind = TrainingRow.state.type
     return sa.case(
         (TrainingRow.state != ProbeState.DONE, TrainingRow.state),
-        (has_evaluation(evaluations, ProbeState.WAITING), sa.literal(ProbeState.WAITING, TrainingRow.state.type)),
-        (has_evaluation(evaluations, ProbeState.FAILED), sa.literal(ProbeState.FAILED, TrainingRow.state.type)),
+        (unfinished.c.waiting == 1, sa.literal(ProbeState.WAITING, kind)),
+        (unfinished.c.training_id.is_not(None), sa.literal(ProbeState.FAILED, kind)),
         else_=TrainingRow.state,
     )
 
@@ -36,13 +51,8 @@ def _state(evaluations: list[str]) -> sa.Case[ProbeState]:
 def probes(connection: sa.Connection, study: str) -> tuple[ProbeRecord, ...]:
     """Return the probes of a study in plan order."""
     check_study(connection, study)
-    evaluations = list(study_evaluations(connection, study))
-    unscored = sa.select(sa.func.max(EvaluationRow.error)).where(
-        EvaluationRow.training_id == TrainingRow.training_id,
-        EvaluationRow.state == ProbeState.FAILED,
-        EvaluationRow.evaluation_id.in_(evaluations),
-    )
-    error = sa.func.coalesce(sa.func.nullif(TrainingRow.error, ""), unscored.scalar_subquery(), "")
+    unfinished = _unfinished(study_evaluations(connection, study))
+    error = sa.func.coalesce(sa.func.nullif(TrainingRow.error, ""), unfinished.c.error, "")
     query = (
         sa.select(
             ProbeRow.study,
@@ -51,7 +61,7 @@ def probes(connection: sa.Connection, study: str) -> tuple[ProbeRecord, ...]:
             ProbeRow.repeat,
             ProbeRow.seed,
             ProbeRow.training_id,
-            _state(evaluations),
+            _state(unfinished),
             TrainingRow.attempts,
             *_seconds("train_cpu_s", "eval_cpu_s"),
             sa.func.coalesce(TrainingRow.wall_s, 0.0),
@@ -67,6 +77,7 @@ def probes(connection: sa.Connection, study: str) -> tuple[ProbeRecord, ...]:
         .select_from(ProbeRow)
         .join(TrainingRow, TrainingRow.training_id == ProbeRow.training_id)
         .join(ArmRow, _ARM_OF_PROBE)
+        .outerjoin(unfinished, unfinished.c.training_id == TrainingRow.training_id)
         .where(ProbeRow.study == study)
         .order_by(ProbeRow.position)
     )
@@ -90,21 +101,23 @@ def training_costs(connection: sa.Connection, study: str) -> dict[str, Cost]:
 def progress(connection: sa.Connection, study: str) -> StudyProgress:
     """Return how many probes stand where, and the cost of the study's trainings, each counted once."""
     check_study(connection, study)
-    state = _state(list(study_evaluations(connection, study))).label("probe_state")
-    joined = (
-        sa.select(state, TrainingRow.state.label("training_state"))
+    wanted = study_evaluations(connection, study)
+    unfinished = _unfinished(wanted)
+    state = _state(unfinished).label("probe_state")
+    tally = (
+        sa.select(state, TrainingRow.state.label("training_state"), sa.func.count().label("probes"))
         .select_from(ProbeRow)
         .join(TrainingRow, TrainingRow.training_id == ProbeRow.training_id)
+        .outerjoin(unfinished, unfinished.c.training_id == TrainingRow.training_id)
+        .where(ProbeRow.study == study)
+        .group_by(state, TrainingRow.state)
     )
-    stands = joined.where(ProbeRow.study == study).subquery()
-    tally = sa.select(stands.c.probe_state, stands.c.training_state, sa.func.count().label("probes"))
     counts: Counter[ProbeState] = Counter()
     unscored = 0
-    for row in connection.execute(tally.group_by(stands.c.probe_state, stands.c.training_state)):
+    for row in connection.execute(tally):
         counts[row.probe_state] += row.probes
         unscored += row.probes * (row.probe_state == ProbeState.FAILED and row.training_state == ProbeState.DONE)
-    ours = TrainingRow.training_id.in_(sa.select(ProbeRow.training_id).where(ProbeRow.study == study))
-    cpu_s, wall_s = connection.execute(sa.select(sa.func.sum(TrainingRow.cpu_s), sa.func.sum(TrainingRow.wall_s)).where(ours)).one()
+    cpu_s, wall_s, mean_cpu_s = _spent(connection, study)
     return StudyProgress(
         study=study,
         waiting=counts[ProbeState.WAITING],
@@ -112,10 +125,10 @@ def progress(connection: sa.Connection, study: str) -> StudyProgress:
         done=counts[ProbeState.DONE],
         failed=counts[ProbeState.FAILED],
         unscored=unscored,
-        cpu_s=_number(cpu_s),
-        wall_s=_number(wall_s),
-        mean_probe_cpu_s=_mean_cpu(connection, study),
-        last_error=_last_error(connection, study),
+        cpu_s=cpu_s,
+        wall_s=wall_s,
+        mean_probe_cpu_s=mean_cpu_s,
+        last_error=_last_error(connection, study, wanted),
     )
 
 
@@ -138,19 +151,30 @@ def arm_costs(connection: sa.Connection, study: str) -> tuple[ArmCost, ...]:
     return tuple(ArmCost(arm, n, _number(cpu_s), float(rows), float(tokens)) for arm, n, cpu_s, rows, tokens in connection.execute(query))
 
 
-def _mean_cpu(connection: sa.Connection, study: str) -> float:
-    trained = sa.select(ProbeRow.training_id).join(ArmRow, _ARM_OF_PROBE).where(ProbeRow.study == study, ArmRow.role != ArmRole.UNTRAINED)
-    query = sa.select(sa.func.avg(TrainingRow.cpu_s)).where(TrainingRow.training_id.in_(trained), TrainingRow.adapter_done)
-    return _number(connection.scalar(query))
+def _spent(connection: sa.Connection, study: str) -> tuple[float, float, float]:
+    """Return what a study's trainings took in CPU seconds and seconds, each counted once, and the mean CPU seconds of those that train."""
+    trains = sa.func.max(sa.case((ArmRow.role != ArmRole.UNTRAINED, 1), else_=0)).label("trains")
+    ours = (
+        sa.select(ProbeRow.training_id, trains)
+        .join(ArmRow, _ARM_OF_PROBE)
+        .where(ProbeRow.study == study)
+        .group_by(ProbeRow.training_id)
+        .subquery()
+    )
+    whole = sa.and_(ours.c.trains == 1, TrainingRow.adapter_done)
+    query = sa.select(
+        sa.func.sum(TrainingRow.cpu_s), sa.func.sum(TrainingRow.wall_s), sa.func.avg(sa.case((whole, TrainingRow.cpu_s)))
+    ).join(ours, ours.c.training_id == TrainingRow.training_id)
+    cpu_s, wall_s, mean_cpu_s = connection.execute(query).one()
+    return _number(cpu_s), _number(wall_s), _number(mean_cpu_s)
 
 
 def _number(total: float | None) -> float:
     return 0.0 if total is None or np.isnan(total) else float(total)
 
 
-def _last_error(connection: sa.Connection, study: str) -> str:
+def _last_error(connection: sa.Connection, study: str, evaluations: Collection[str]) -> str:
     ours = sa.select(ProbeRow.training_id).where(ProbeRow.study == study)
-    wanted = EvaluationRow.evaluation_id.in_(list(study_evaluations(connection, study)))
     found = [
         connection.execute(query.order_by(sa.desc("finished_at"), sa.desc("error")).limit(1)).one_or_none()
         for query in (
@@ -158,7 +182,7 @@ def _last_error(connection: sa.Connection, study: str) -> str:
                 TrainingRow.training_id.in_(ours), TrainingRow.state == ProbeState.FAILED
             ),
             sa.select(EvaluationRow.finished_at, EvaluationRow.error).where(
-                EvaluationRow.training_id.in_(ours), wanted, EvaluationRow.state == ProbeState.FAILED
+                EvaluationRow.training_id.in_(ours), EvaluationRow.evaluation_id.in_(evaluations), EvaluationRow.state == ProbeState.FAILED
             ),
         )
     ]

@@ -163,7 +163,7 @@ class EvaluationRow(Base):
     """A training on a benchmark; `benchmark` is the name it was asked under, `fingerprint` says which items."""
 
     __tablename__ = "evaluations"
-    __table_args__ = (sa.Index("ix_evaluations_training_id_state", "training_id", "state"),)
+    __table_args__ = (sa.Index("ix_evaluations_state_training_id", "state", "training_id"),)
     training_id: Mapped[str] = mapped_column(sa.ForeignKey("trainings.training_id", ondelete="CASCADE"), primary_key=True)
     evaluation_id: Mapped[str] = mapped_column(primary_key=True, index=True)
     benchmark: Mapped[str]
