@@ -5,7 +5,6 @@ python -P -m streamlit run dashboard/app.py -- --workspace .probe
 
 from __future__ import annotations
 
-import gc
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ sys.path[:] = [entry for entry in sys.path if not entry or Path(entry).resolve()
 import streamlit as st  # noqa: E402
 
 from dashboard import navigation  # noqa: E402
+from dashboard.decorators import freeze_imports  # noqa: E402
 from dashboard.theme import favicon  # noqa: E402
 
 SIDEBAR = 220  # pixels
@@ -23,5 +23,4 @@ SIDEBAR = 220  # pixels
 if __name__ == "__main__":
     st.set_page_config(page_icon=favicon(), layout="wide", initial_sidebar_state=SIDEBAR)
     navigation.run()
-    if not gc.get_freeze_count():
-        gc.freeze()  # what was imported stays, so that collections while a page reads many rows need not look through it
+    freeze_imports()

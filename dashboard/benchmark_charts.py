@@ -19,10 +19,10 @@ def signal(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
     colour = alt.Color("sign:N", legend=None, scale=domain)
     numbers = [alt.Tooltip(f"{name}:Q", format=".2f") for name in ("value", "low", "high")]
     base = alt.Chart(shown).encode(y=y, color=colour, tooltip=[alt.Tooltip("benchmark:N"), alt.Tooltip("capability:N"), *numbers])
-    one = alt.Chart(pd.DataFrame({"one": [1.0]})).mark_rule(color=colours.muted, strokeDash=[4, 3]).encode(x="one:Q")
-    whisker = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x, x2="high:Q")
+    one = alt.Chart(pd.DataFrame({"one": [1.0]})).mark_rule(color=colours.muted, strokeDash=[4, 3]).encode(x=alt.X("one:Q"))
+    whisker = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x, x2=alt.X2("high:Q"))
     hollow = alt.condition(alt.datum.sign == "above noise", colour, alt.value(colours.ground))
-    point = base.mark_point(size=95, strokeWidth=2.2, opacity=1, filled=False).encode(x="value:Q", fill=hollow)
+    point = base.mark_point(size=95, strokeWidth=2.2, opacity=1, filled=False).encode(x=alt.X("value:Q"), fill=hollow)
     return alt.layer(one, whisker, point).properties(height=alt.Step(ROW))
 
 
@@ -38,7 +38,7 @@ def without_image(frame: pd.DataFrame, title: str, colours: Palette) -> alt.Laye
     kind = alt.Color("kind:N", scale=colour, legend=legend)
     base = alt.Chart(frame).encode(y=y, yOffset=offset, color=kind, tooltip=tooltip)
     known = base.transform_filter("isValid(datum.low)")
-    whisker = known.mark_rule(strokeWidth=2.2, strokeCap="round").encode(x=alt.X("low:Q", axis=axis), x2="high:Q")
+    whisker = known.mark_rule(strokeWidth=2.2, strokeCap="round").encode(x=alt.X("low:Q", axis=axis), x2=alt.X2("high:Q"))
     x, marks = alt.X("value:Q", axis=axis, scale=alt.Scale(zero=True)), alt.Shape("kind:N", scale=shape, legend=legend)
     return alt.layer(whisker, base.mark_point(filled=True, size=75, opacity=1).encode(x=x, shape=marks)).properties(
         height=alt.Step(OFFSET, **{"for": "offset"})

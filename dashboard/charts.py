@@ -1,4 +1,7 @@
-"""Charts: a frame in, a figure out. They compute nothing; colours come in as a palette, background and fonts from Streamlit's theme."""
+"""Charts: a frame in, a figure out. They compute nothing; colours come in as a palette, background and fonts from Streamlit's theme.
+
+Channels are given as objects (`alt.X2("high:Q")`): to look up what a plain string stands for takes Altair 4 ms, and pages have dozens.
+"""
 
 from __future__ import annotations
 
@@ -37,11 +40,11 @@ def forest(frame: pd.DataFrame, label: str, title: str, colours: Palette, *, hea
     )
     tooltip = [alt.Tooltip(f"{label}:N"), alt.Tooltip("effect:N"), alt.Tooltip("n:Q", title="items"), alt.Tooltip("tier:Q")]
     base = alt.Chart(shown).encode(y=y, tooltip=tooltip)
-    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=colours.muted, strokeDash=[4, 3]).encode(x="zero:Q")
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=colours.muted, strokeDash=[4, 3]).encode(x=alt.X("zero:Q"))
     bands = alt.Chart(shown[shown["band"] == 1]).mark_rect(color=colours.faint, opacity=0.45).encode(y=y)
-    whisker = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x, x2="high:Q", color=colour)
+    whisker = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x, x2=alt.X2("high:Q"), color=colour)
     hollow = alt.condition(alt.datum.sign == "inside the noise", alt.value(colours.ground), colour)
-    point = base.mark_point(size=95, strokeWidth=2.2, opacity=1, filled=False).encode(x="value:Q", color=colour, fill=hollow)
+    point = base.mark_point(size=95, strokeWidth=2.2, opacity=1, filled=False).encode(x=alt.X("value:Q"), color=colour, fill=hollow)
     return alt.layer(bands, zero, whisker, point).properties(
         height=alt.Step(ROW), padding={"left": 0, "right": 12, "top": header, "bottom": 4}
     )
@@ -94,8 +97,8 @@ def heat_map(frame: pd.DataFrame, title: str, colours: Palette) -> alt.LayerChar
     ]
     if not small:
         ink = alt.condition(alt.datum.strong, alt.value("#FFFFFF"), alt.value(colours.ink))
-        layers.append(base.mark_text(dy=-7, fontSize=13, fontWeight=600).encode(text="head:N", color=ink))
-        layers.append(base.mark_text(dy=10, fontSize=10).encode(text="range:N", color=ink))
+        layers.append(base.mark_text(dy=-7, fontSize=13, fontWeight=600).encode(text=alt.Text("head:N"), color=ink))
+        layers.append(base.mark_text(dy=10, fontSize=10).encode(text=alt.Text("range:N"), color=ink))
     width = "container" if small else alt.Step(CELL_WIDTH)
     return alt.layer(*layers).properties(width=width, height=alt.Step(30 if small else CELL_HEIGHT))
 
@@ -131,10 +134,14 @@ def mixture(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
     ]
     base = alt.Chart(frame).encode(y=y, tooltip=tooltip)
     bars = base.mark_bar(height=16, cornerRadiusEnd=3, opacity=0.85).encode(
-        x=alt.X("share:Q", axis=x_axis), color=alt.datum("this mixture")
+        x=alt.X("share:Q", axis=x_axis), color=alt.ColorDatum("this mixture")
     )
-    between = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, color=colours.ink).encode(x="low:Q", x2="high:Q")
-    current = base.mark_tick(thickness=3, height=26, opacity=1).encode(x="current:Q", color=alt.datum("current mixture"))
+    between = (
+        base.transform_filter("isValid(datum.low)")
+        .mark_rule(strokeWidth=2, color=colours.ink)
+        .encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
+    )
+    current = base.mark_tick(thickness=3, height=26, opacity=1).encode(x=alt.X("current:Q"), color=alt.ColorDatum("current mixture"))
     scale = alt.Scale(domain=["this mixture", "current mixture"], range=[colours.main, colours.second])
     legend = alt.Legend(title=None, orient="top", symbolType="square", symbolOpacity=1)
     return alt.layer(bars, between, current).encode(color=alt.Color(scale=scale, legend=legend)).properties(height=alt.Step(ROW))
@@ -161,12 +168,12 @@ def gains(frame: pd.DataFrame, title: str, colours: Palette) -> alt.LayerChart:
         alt.Tooltip("held:N"),
     ]
     base = alt.Chart(frame).encode(y=y, yOffset=offset, color=colour, tooltip=tooltip)
-    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=colours.muted, strokeDash=[4, 3]).encode(x="zero:Q")
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=colours.muted, strokeDash=[4, 3]).encode(x=alt.X("zero:Q"))
     fill = alt.condition(alt.datum.kind == "confirmed", alt.value(colours.main), alt.value(colours.ground))
     return alt.layer(
         zero,
-        base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x, x2="high:Q"),
-        base.mark_point(size=80, strokeWidth=2.2, opacity=1).encode(x="value:Q", fill=fill),
+        base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x, x2=alt.X2("high:Q")),
+        base.mark_point(size=80, strokeWidth=2.2, opacity=1).encode(x=alt.X("value:Q"), fill=fill),
     ).properties(height=alt.Step(22, **{"for": "offset"}))
 
 
@@ -210,9 +217,9 @@ def curve(frame: pd.DataFrame, unit: str, title: str, colours: Palette) -> alt.L
     base = alt.Chart(frame).encode(x=x, tooltip=[alt.Tooltip("kind:N"), alt.Tooltip("size:Q", format=","), *numbers])
     low = alt.Y("low:Q", axis=y, scale=alt.Scale(zero=False))
     line = base.mark_line(color=colours.muted, strokeWidth=1.2).encode(y=alt.Y("value:Q", axis=y, scale=alt.Scale(zero=False)))
-    whisker = base.mark_rule(strokeWidth=2.4, strokeCap="round").encode(y=low, y2="high:Q", color=colour)
+    whisker = base.mark_rule(strokeWidth=2.4, strokeCap="round").encode(y=low, y2=alt.Y2("high:Q"), color=colour)
     hollow = alt.condition(alt.datum.kind == "forecast", alt.value(colours.ground), colour)
-    point = base.mark_point(size=95, strokeWidth=2.2, opacity=1, filled=False).encode(y="value:Q", color=colour, fill=hollow)
+    point = base.mark_point(size=95, strokeWidth=2.2, opacity=1, filled=False).encode(y=alt.Y("value:Q"), color=colour, fill=hollow)
     return alt.layer(line, whisker, point).properties(height=300)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import link_state, parts, reading
-from dashboard.decision_frames import read_decision
-from dashboard.decorators import kept_values
+from dashboard.decisions import opened
 from probe.manifest import Manifest
 
 
@@ -25,7 +24,7 @@ def chosen_decision(view: reading.Snapshot) -> Manifest | None:
     dates = {name: f"{record.created_at[:16].replace('T', ' ')}   {name[:12]}" for name, record in kept.items()}
     hashes = list(kept)
     chosen = link_state.choose("Decision", "manifest", hashes, dates.__getitem__) if len(hashes) > 1 else hashes[0]
-    found = _read(chosen, kept[chosen].json)
+    found = opened(kept[chosen])
     if isinstance(found, Manifest):
         return found
     st.error("This manifest cannot be read:")
@@ -37,10 +36,5 @@ def newest_decision(view: reading.Snapshot) -> Manifest | None:
     """Return the decision that the URL names, else the newest that can be read; nothing is said where there is none."""
     wanted = st.query_params.get("manifest", "")
     records = sorted(view.manifests, key=lambda record: record.hash != wanted)  # stable: else the newest first
-    found = _read(records[0].hash, records[0].json) if records else None
+    found = opened(records[0]) if records else None
     return found if isinstance(found, Manifest) else None
-
-
-@kept_values(entries=16)
-def _read(hash_: str, _text: str) -> Manifest | str:
-    return read_decision(_text)

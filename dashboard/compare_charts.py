@@ -19,10 +19,10 @@ def share_changes(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
     tooltip = [alt.Tooltip("source:N")]
     tooltip += [alt.Tooltip(f"{name}:Q", format=form) for name, form in (("a", ".1%"), ("b", ".1%"), ("change", "+.1%"))]
     base = alt.Chart(frame).encode(y=y, tooltip=tooltip)
-    line = base.mark_rule(strokeWidth=2.5, strokeCap="round", color=colours.muted).encode(x=alt.X("a:Q", axis=x_axis), x2="b:Q")
+    line = base.mark_rule(strokeWidth=2.5, strokeCap="round", color=colours.muted).encode(x=alt.X("a:Q", axis=x_axis), x2=alt.X2("b:Q"))
     points = [
         base.mark_point(size=95, strokeWidth=2.2, opacity=1, filled=False).encode(
-            x=alt.X(f"{side}:Q", axis=x_axis), color=alt.datum(side.upper()), fill=alt.value(fill)
+            x=alt.X(f"{side}:Q", axis=x_axis), color=alt.ColorDatum(side.upper()), fill=alt.FillValue(fill)
         )
         for side, fill in (("a", colours.ground), ("b", colours.main))
     ]

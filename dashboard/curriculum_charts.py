@@ -32,9 +32,9 @@ def _one(frame: pd.DataFrame, order: str, scale: alt.Scale, legend: alt.Legend, 
         .mark_rect(stroke=colours.ground, strokeWidth=1.5)
         .encode(
             x=alt.X("start:Q", axis=across, scale=alt.Scale(domain=[0, 1])),
-            x2="end:Q",
+            x2=alt.X2("end:Q"),
             y=alt.Y("bottom:Q", axis=down, scale=alt.Scale(domain=[0, 1])),
-            y2="top:Q",
+            y2=alt.Y2("top:Q"),
             color=alt.Color("source:N", scale=scale, legend=legend),
             tooltip=[alt.Tooltip("order:N"), alt.Tooltip("phase:O"), alt.Tooltip("source:N"), *numbers],
         )
@@ -62,8 +62,8 @@ def by_size(frame: pd.DataFrame, unit: str, title: str, colours: Palette) -> alt
         alt.Tooltip("verdict:N"),
     ]
     base = alt.Chart(frame).encode(x=x, color=colour, tooltip=tooltip)
-    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=colours.muted, strokeDash=[4, 3]).encode(y="zero:Q")
-    whisker = base.mark_rule(strokeWidth=2.2, strokeCap="round").encode(y=alt.Y("low:Q", axis=y_axis), y2="high:Q", xOffset=offset)
-    line = base.mark_line(strokeWidth=1.2, opacity=0.5).encode(y="value:Q")
-    point = base.mark_point(filled=True, size=95, opacity=1).encode(y="value:Q", shape=shape, xOffset=offset)
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=colours.muted, strokeDash=[4, 3]).encode(y=alt.Y("zero:Q"))
+    whisker = base.mark_rule(strokeWidth=2.2, strokeCap="round").encode(y=alt.Y("low:Q", axis=y_axis), y2=alt.Y2("high:Q"), xOffset=offset)
+    line = base.mark_line(strokeWidth=1.2, opacity=0.5).encode(y=alt.Y("value:Q"))
+    point = base.mark_point(filled=True, size=95, opacity=1).encode(y=alt.Y("value:Q"), shape=shape, xOffset=offset)
     return alt.layer(zero, line, whisker, point).properties(height=320)

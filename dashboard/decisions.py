@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dashboard import reading
 from dashboard.decision_frames import read_decision
+from dashboard.decorators import kept_values
 from db.values import ManifestRecord
 from probe.manifest import Manifest, manifest_json
 from probe.manifest.folder import manifests_in
@@ -35,7 +36,12 @@ def decision_label(record: ManifestRecord) -> str:
 
 def opened(record: ManifestRecord) -> Manifest | str:
     """Return a manifest's document, or the sentence that says why it cannot be read."""
-    return read_decision(record.json)
+    return _opened(record.hash, record.json)
+
+
+@kept_values(entries=16)
+def _opened(hash_: str, _text: str) -> Manifest | str:
+    return read_decision(_text)
 
 
 def _from_files(folder: Path, known: Collection[str]) -> list[ManifestRecord]:

@@ -44,7 +44,7 @@ def parallel(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
     lines = (
         alt.Chart(trained.sort_values("score", kind="stable"))
         .mark_line(strokeWidth=1.4, opacity=0.55)
-        .encode(x=x, y=y, detail="mixture:N", color=_scored(colours), tooltip=tooltip)
+        .encode(x=x, y=y, detail=alt.Detail("mixture:N"), color=_scored(colours), tooltip=tooltip)
     )
     outline = alt.Chart(own).mark_line(strokeWidth=7, color=colours.ground).encode(x=x, y=y)
     chosen = alt.Chart(own).mark_line(strokeWidth=3.2, color=colours.second, point=alt.OverlayMarkDef(size=70, color=colours.second))
@@ -64,10 +64,10 @@ def triangle(frame: pd.DataFrame, corners: list[str], colours: Palette) -> alt.L
     ]
     trained, own = frame[frame["mixture"] != CHOSEN], frame[frame["mixture"] == CHOSEN]
     layers = [
-        alt.Chart(edge).mark_line(color=colours.muted).encode(x=x, y=y, order="step:O"),
+        alt.Chart(edge).mark_line(color=colours.muted).encode(x=x, y=y, order=alt.Order("step:O")),
         alt.Chart(trained).mark_circle(size=110, opacity=1).encode(x=x, y=y, color=_scored(colours), tooltip=tooltip),
         alt.Chart(own).mark_point(shape="cross", size=260, filled=True, opacity=1, color=colours.second).encode(x=x, y=y, tooltip=tooltip),
-        alt.Chart(names).mark_text(fontSize=13, color=colours.ink).encode(x=x, y=y, text="name:N"),
+        alt.Chart(names).mark_text(fontSize=13, color=colours.ink).encode(x=x, y=y, text=alt.Text("name:N")),
     ]
     return alt.layer(*layers).properties(height=440)
 
@@ -92,7 +92,7 @@ def weights(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
     points = base.mark_point(size=85, filled=True, opacity=1).encode(
         x=x, color=alt.Color("mixture:N", scale=domain, legend=legend), shape=alt.Shape("mixture:N", scale=shapes, legend=legend)
     )
-    return alt.layer(between.encode(x=alt.X("low:Q", axis=axis), x2="high:Q"), points).properties(height=alt.Step(28))
+    return alt.layer(between.encode(x=alt.X("low:Q", axis=axis), x2=alt.X2("high:Q")), points).properties(height=alt.Step(28))
 
 
 def agreement(frame: pd.DataFrame, across: str, down: str, colours: Palette) -> alt.LayerChart:
@@ -111,9 +111,9 @@ def agreement(frame: pd.DataFrame, across: str, down: str, colours: Palette) -> 
     tooltip = _tips("mixture", scored=".4f", predicted=".4f", low=".4f", high=".4f")
     base = alt.Chart(told).encode(x=x, tooltip=tooltip, color=colour)
     few = len(frame) <= 300
-    whisker = base.mark_rule(strokeWidth=1.4, opacity=0.45 if few else 0.12).encode(y=_from(axis), y2="high:Q")
+    whisker = base.mark_rule(strokeWidth=1.4, opacity=0.45 if few else 0.12).encode(y=_from(axis), y2=alt.Y2("high:Q"))
     point = base.mark_point(filled=True, size=60 if few else 18, opacity=0.95 if few else 0.55).encode(y=y, shape=shape)
-    diagonal = alt.Chart(line).mark_line(color=colours.muted, strokeDash=[4, 3]).encode(x="at:Q", y="at:Q")
+    diagonal = alt.Chart(line).mark_line(color=colours.muted, strokeDash=[4, 3]).encode(x=alt.X("at:Q"), y=alt.Y("at:Q"))
     return alt.layer(diagonal, whisker, point).properties(height=340)
 
 
@@ -124,8 +124,8 @@ def front(frame: pd.DataFrame, cost: str, gain: str, colours: Palette) -> alt.La
     y = alt.Y("gain:Q", axis=axis)
     tooltip = _tips("mixture", cost=",.0f", gain="+.4f", low="+.4f", high="+.4f")
     base = alt.Chart(frame).encode(x=x, tooltip=tooltip)
-    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=colours.muted, strokeDash=[4, 3]).encode(y="zero:Q")
-    whisker = base.mark_rule(strokeWidth=2, opacity=0.5, color=colours.main).encode(y=_from(axis), y2="high:Q")
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=colours.muted, strokeDash=[4, 3]).encode(y=alt.Y("zero:Q"))
+    whisker = base.mark_rule(strokeWidth=2, opacity=0.5, color=colours.main).encode(y=_from(axis), y2=alt.Y2("high:Q"))
     steps = base.mark_line(interpolate="step-before", color=colours.muted, strokeWidth=1.2).encode(y=y)
     return alt.layer(zero, steps, whisker, base.mark_circle(size=95, opacity=1, color=colours.main).encode(y=y)).properties(height=340)
 
@@ -139,8 +139,10 @@ def flat(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
     colour, shape = alt.Scale(domain=names, range=[colours.ink, colours.second]), alt.Scale(domain=names, range=["circle", "diamond"])
     tooltip = _tips("source", share=".0%", low=".0%", high=".0%", low_alone=".0%", high_alone=".0%", simplest=".0%")
     base = alt.Chart(frame).encode(y=y, tooltip=tooltip)
-    free = base.mark_bar(height=14, cornerRadius=4, opacity=0.35, color=colours.main).encode(x=x, x2="high:Q")
-    alone = base.mark_bar(height=6, cornerRadius=3, opacity=0.9, color=colours.main).encode(x="low_alone:Q", x2="high_alone:Q")
+    free = base.mark_bar(height=14, cornerRadius=4, opacity=0.35, color=colours.main).encode(x=x, x2=alt.X2("high:Q"))
+    alone = base.mark_bar(height=6, cornerRadius=3, opacity=0.9, color=colours.main).encode(
+        x=alt.X("low_alone:Q"), x2=alt.X2("high_alone:Q")
+    )
     points = [
         base.mark_point(filled=True, size=70, opacity=1)
         .encode(

@@ -30,7 +30,7 @@ def content_hash(value: Any) -> str:
 
 
 def plain_hash(value: Any) -> str:
-    """Return `content_hash` of lists of strings, numbers and lists, faster: for what is asked of every row of a source."""
+    """Return `content_hash` of what is JSON already (lists, dicts with string keys, strings, numbers), faster."""
     return hash_bytes(_ENCODER.encode(value).encode("utf-8", "surrogatepass"))
 
 

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from probe.manifest.typed_json import newer, to_plain
-from sources.canonical import content_hash
+from sources.canonical import plain_hash
 from sources.estimate import Estimate
 from sources.mixture import equal_shares
 from sources.spec import Licence
@@ -280,7 +280,7 @@ class Manifest:
     @cached_property
     def hash(self) -> str:
         """The identity: 128-bit hash of the canonical JSON of everything but `provenance`."""
-        return content_hash({name: value for name, value in self.plain().items() if name != "provenance"})
+        return plain_hash({name: value for name, value in self.plain().items() if name != "provenance"})
 
     def plain(self) -> dict[str, Any]:
         """Return the document as JSON values; newer fields only where they say something, so that older manifests keep their hashes."""

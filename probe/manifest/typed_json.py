@@ -16,6 +16,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 T = TypeVar("T")
 NEWER = "newer"
+_PLAIN = frozenset((str, int, bool, type(None)))
 
 
 def to_plain(value: Any) -> dict[str, Any]:
@@ -97,14 +98,16 @@ def _leaf(kind: Any, value: Any, path: str) -> Any:
 
 def _free(value: Any, path: str) -> Any:
     """Make JSON of a value without a declared type: a recipe, an optimiser's parameter, the image policy."""
+    if type(value) in _PLAIN:  # looked at first, here and for items of lists: what a search saw is many thousand numbers
+        return value
+    if type(value) is float and math.isfinite(value):
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _free(getattr(value, field.name), f"{path}.{field.name}") for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): _free(value[key], f"{path}.{key}") for key in sorted(value)}
     if isinstance(value, (list, tuple)):
-        return [_free(item, f"{path}[{i}]") for i, item in enumerate(value)]
-    if value is None or isinstance(value, bool):
-        return value
+        return [item if type(item) in _PLAIN else _free(item, f"{path}[{i}]") for i, item in enumerate(value)]
     for kind in (str, int, float):  # enums of strings and numpy's float64 become plain ones here
         if isinstance(value, kind):
             return _leaf(kind, getattr(value, "value", value), path)

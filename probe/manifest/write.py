@@ -35,7 +35,8 @@ def manifest_json(doc: Manifest) -> str:
         plain = {"schema_version": doc.schema_version, "hash": doc.hash} | doc.plain()
     except ValueError as error:
         raise ManifestError(f"the manifest cannot be written: {error}") from None
-    _check(plain, doc, "the manifest")
+    _check_schema(plain, "the manifest")
+    _check_sense(doc, "the manifest")
     return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -60,7 +61,7 @@ def parse_manifest(text: str, name: str = "the manifest") -> Manifest:
             f"{name} was changed after it was written: its hash is {doc.hash}, the document says {plain['hash']}; "
             "take the original, or run `probe optimize` to decide again"
         )
-    _check(plain, doc, name)
+    _check_sense(doc, name)
     return doc
 
 
@@ -128,8 +129,7 @@ def _check_version(plain: Any, name: str) -> None:
         raise ManifestError(f"{name} has schema_version {version!r}, this probe reads {SCHEMA_VERSION}: {cure}")
 
 
-def _check(plain: dict[str, Any], doc: Manifest, name: str) -> None:
-    _check_schema(plain, name)
+def _check_sense(doc: Manifest, name: str) -> None:
     found = contradictions(doc)
     if found:
         raise ManifestError(f"{name} contradicts itself: {found[0]}" + (f" (and {len(found) - 1} more)" if len(found) > 1 else ""))
