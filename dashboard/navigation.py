@@ -40,11 +40,14 @@ def _study_choice() -> None:
     st.text(place.root.name if not place.db_url else "a database of its own")
 
 
-def chosen_study() -> reading.Snapshot | None:
-    """Return what the store holds of the chosen study; without one, say which command makes it and return None."""
+def chosen_study(effects: bool = True) -> reading.Snapshot | None:
+    """Return what the store holds of the chosen study; without one, say which command makes it and return None.
+
+    A page that shows no effect of the ranking asks for none.
+    """
     names = reading.study_names()
     if not names:
         st.info("There is no study here yet. The first command tries everything on small real data, the second starts your own.")
         commands("probe demo", "probe run --source SOURCE")
         return None
-    return reading.snapshot(link_state.current("study", names))
+    return reading.snapshot(link_state.current("study", names), effects)

@@ -48,8 +48,8 @@ POSTGRES_SECONDS = 5  # how old a cached value may be where a change of the data
 class Snapshot:
     """What the store holds of one study at one revision, and what is registered beside it.
 
-    The ranking has the effects overall and by capability; those on benchmarks, the pairs and the arms' curricula are read where they are
-    shown.
+    The ranking has the effects overall and by capability, or none where a page shows none; those on benchmarks, the pairs and the arms'
+    curricula are read where they are shown.
     """
 
     study: StudyRecord
@@ -109,10 +109,10 @@ def registered_sources() -> tuple[SourceRecord, ...]:
     return _sources(place, _stamp(place)) if place.exists() else ()
 
 
-def snapshot(study: str) -> Snapshot:
-    """Return a study as it is now, from the cache while the database has not changed."""
+def snapshot(study: str, effects: bool = True) -> Snapshot:
+    """Return a study as it is now, from the cache while the database has not changed; without `effects`, its ranking has none."""
     place = workspace()
-    return _snapshot(place, _stamp(place), study)
+    return _snapshot(place, _stamp(place), study, effects)
 
 
 def standing(study: str) -> Standing:
@@ -209,7 +209,7 @@ def _sources(place: Workspace, stamp: Stamp) -> tuple[SourceRecord, ...]:
 
 
 @kept_values(entries=64)
-def _snapshot(place: Workspace, stamp: Stamp, study: str) -> Snapshot:
+def _snapshot(place: Workspace, stamp: Stamp, study: str, effects: bool) -> Snapshot:
     with place.open_store(read_only=True) as store:
         record = store.study(study)
         if record is None:
@@ -217,7 +217,7 @@ def _snapshot(place: Workspace, stamp: Stamp, study: str) -> Snapshot:
         return Snapshot(
             record,
             store.arm_labels(study),
-            store.ranking(study, (OVERALL, CAPABILITY), pairs=False),
+            store.ranking(study, (OVERALL, CAPABILITY) if effects else (), pairs=False),
             store.study_benchmarks(study),
             store.sources(),
             store.manifests(study),

@@ -146,7 +146,7 @@ def flat(frame: pd.DataFrame, colours: Palette) -> alt.LayerChart:
     points = [
         base.mark_point(filled=True, size=70, opacity=1)
         .encode(
-            x=f"{field}:Q",
+            x=alt.X(f"{field}:Q"),
             color=alt.Color("kind:N", scale=colour, legend=legend),
             shape=alt.Shape("kind:N", scale=shape, legend=legend),
         )

@@ -13,8 +13,8 @@ from probe.manifest import Manifest
 from sources.mixture import equal_shares
 
 MOST_AXES = 10
-MOST_LINES = 240
-MOST_POINTS = 600
+MOST_LINES = 120
+MOST_POINTS = 250
 OTHERS, CHOSEN = "all others", "chosen mixture"
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
+import threading
 import time
 import urllib.parse
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,22 +22,44 @@ from db.errors import StoreError
 from db.mounts import network_file_system
 
 BUSY_TIMEOUT_S = 30
+_LOCK = threading.Lock()
+_READERS: weakref.WeakKeyDictionary[sa.Engine, int] = weakref.WeakKeyDictionary()  # how many use an engine that they share
 _MIGRATION_LOCK = 0x70726F6265  # "probe"; any number that no other program takes on this database
 
 
 def open_engine(url: str | sa.URL, read_only: bool = False) -> sa.Engine:
     """Return an engine on `sqlite:///FILE` or `postgresql+psycopg://...`; nothing is created or migrated yet.
 
+    Readers of one process share an engine a database, which keeps the queries that it has compiled; `close_engine` ends each.
+
     Raises:
         StoreError: the URL is of another kind, its driver is missing, the file is absent (read-only), or it lies on a network file system.
     """
     parsed = _parse(url)
     backend = parsed.get_backend_name()
+    if backend not in _MAKERS:
+        raise StoreError(f"the store does not run on {backend}: give --db a sqlite:///FILE or postgresql+psycopg:// URL")
     if backend == "sqlite":
-        return _open_sqlite(parsed, read_only)
-    if backend == "postgresql":
-        return _open_postgresql(parsed, read_only)
-    raise StoreError(f"the store does not run on {backend}: give --db a sqlite:///FILE or postgresql+psycopg:// URL")
+        parsed = parsed.set(database=str(_checked_file(parsed, read_only)))
+    if not read_only:
+        return _MAKERS[backend](parsed, False)
+    with _LOCK:
+        engine = _reader(parsed)
+        _READERS[engine] = _READERS.get(engine, 0) + 1
+    return engine
+
+
+def close_engine(engine: sa.Engine) -> None:
+    """Close an engine's connections; those of an engine that readers share when the last of them is done."""
+    with _LOCK:
+        _READERS[engine] = left = _READERS.get(engine, 1) - 1
+        if not left:
+            engine.dispose()
+
+
+@functools.lru_cache(maxsize=16)
+def _reader(url: sa.URL) -> sa.Engine:
+    return _MAKERS[url.get_backend_name()](url, True)
 
 
 def writing(engine: sa.Engine) -> sa.Engine:
@@ -111,15 +136,20 @@ def _open_postgresql(url: sa.URL, read_only: bool) -> sa.Engine:
         raise StoreError("PostgreSQL needs a driver that is not installed: pip install 'vlm-source-probe[postgres]'") from error
 
 
-def _open_sqlite(url: sa.URL, read_only: bool) -> sa.Engine:
+def _checked_file(url: sa.URL, read_only: bool) -> Path:
     if not url.database or url.database == ":memory:":
         raise StoreError("the store must outlive its process: give --db a sqlite:///FILE or postgresql+psycopg:// URL")
     path = Path(url.database).expanduser().absolute()
     _check_place(path, read_only)
+    return path
+
+
+def _open_sqlite(url: sa.URL, read_only: bool) -> sa.Engine:
+    path = url.database or ""
 
     def connect() -> sqlite3.Connection:
         mode = "ro" if read_only else "rwc"
-        uri = f"file:{urllib.parse.quote(str(path))}?mode={mode}"
+        uri = f"file:{urllib.parse.quote(path)}?mode={mode}"
         # isolation_level None: the driver begins nothing by itself, `_begin` does.
         return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False, isolation_level=None)
 
@@ -127,6 +157,9 @@ def _open_sqlite(url: sa.URL, read_only: bool) -> sa.Engine:
     sa.event.listen(engine, "connect", _query_only if read_only else _write_ahead)
     sa.event.listen(engine, "begin", _begin)
     return engine
+
+
+_MAKERS = {"sqlite": _open_sqlite, "postgresql": _open_postgresql}
 
 
 def _check_place(path: Path, read_only: bool) -> None:

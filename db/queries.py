@@ -128,7 +128,7 @@ def progress(connection: sa.Connection, study: str) -> StudyProgress:
         cpu_s=cpu_s,
         wall_s=wall_s,
         mean_probe_cpu_s=mean_cpu_s,
-        last_error=_last_error(connection, study, wanted),
+        last_error=_last_error(connection, study, wanted, counts[ProbeState.FAILED] > 0),
     )
 
 
@@ -173,18 +173,18 @@ def _number(total: float | None) -> float:
     return 0.0 if total is None or np.isnan(total) else float(total)
 
 
-def _last_error(connection: sa.Connection, study: str, evaluations: Collection[str]) -> str:
+def _last_error(connection: sa.Connection, study: str, evaluations: Collection[str], trainings: bool) -> str:
+    """Return the newest error of a study's evaluations, and of its trainings where one may have failed."""
     ours = sa.select(ProbeRow.training_id).where(ProbeRow.study == study)
+    unscored = sa.select(EvaluationRow.finished_at, EvaluationRow.error).where(
+        EvaluationRow.training_id.in_(ours), EvaluationRow.evaluation_id.in_(evaluations), EvaluationRow.state == ProbeState.FAILED
+    )
+    untrained = sa.select(TrainingRow.finished_at, TrainingRow.error).where(
+        TrainingRow.training_id.in_(ours), TrainingRow.state == ProbeState.FAILED
+    )
     found = [
         connection.execute(query.order_by(sa.desc("finished_at"), sa.desc("error")).limit(1)).one_or_none()
-        for query in (
-            sa.select(TrainingRow.finished_at, TrainingRow.error).where(
-                TrainingRow.training_id.in_(ours), TrainingRow.state == ProbeState.FAILED
-            ),
-            sa.select(EvaluationRow.finished_at, EvaluationRow.error).where(
-                EvaluationRow.training_id.in_(ours), EvaluationRow.evaluation_id.in_(evaluations), EvaluationRow.state == ProbeState.FAILED
-            ),
-        )
+        for query in (unscored, *([untrained] if trainings else []))
     ]
     return max((tuple(row) for row in found if row is not None), default=("", ""))[1]
 

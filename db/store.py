@@ -23,7 +23,7 @@ from db import outcomes as outcome_tables
 from db import plan as planning
 from db import studies as study_tables
 from db.clock import iso_time
-from db.engine import clock_of, open_engine, reading, writing
+from db.engine import clock_of, close_engine, open_engine, reading, writing
 from db.errors import StoreError
 from db.upgrade import check_version, upgrade
 from db.values import (
@@ -67,6 +67,7 @@ class Store:
         self._writers = writing(engine)
         self._read_only = read_only
         self._clock = clock
+        self._closed = False
 
     @classmethod
     def open(cls, url_or_path: str | Path, read_only: bool = False, clock: Callable[[], float] | None = None) -> Self:
@@ -88,8 +89,10 @@ class Store:
         return store
 
     def close(self) -> None:
-        """Close every connection."""
-        self._engine.dispose()
+        """Close every connection; the store is of no use any more."""
+        if not self._closed:
+            self._closed = True
+            close_engine(self._engine)
 
     def __enter__(self) -> Self:
         return self

@@ -21,7 +21,7 @@ LINE_PIXELS, LINE_CHARS, MOST_LINES = 30, 38, 5  # of a text in it
 def show() -> None:
     """Place the page."""
     parts.heading("What do two decisions disagree on?", "Two manifests side by side, from any study of this workspace: differences only.")
-    view = chosen_study()
+    view = chosen_study(effects=False)
     if view is None:
         return
     known = known_decisions(view.study.name)

@@ -31,7 +31,7 @@ def show() -> None:
     parts.heading(
         "How does a trainer get this mixture?", "What would be written, whether its shares are the decided ones, and the command for it."
     )
-    view = chosen_study()
+    view = chosen_study(effects=False)
     if view is None:
         return
     known = known_decisions(view.study.name)

@@ -20,7 +20,7 @@ def show() -> None:
     parts.heading(
         "What should the mixture be?", "Every mixture that was trained, what the search makes of them, and what is as good as its choice."
     )
-    view = chosen_study()
+    view = chosen_study(effects=False)
     if view is None:
         return
     doc = chosen_decision(view)

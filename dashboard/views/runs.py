@@ -19,7 +19,7 @@ def show() -> None:
     parts.heading(
         "What ran, what failed, what did it cost?", "Every probe of the study. While something runs, this page follows by itself."
     )
-    view = chosen_study()
+    view = chosen_study(effects=False)
     if view is None:
         return
     states = [ALL, *(state.value for state in ProbeState)]
@@ -46,15 +46,13 @@ def _probes(view: reading.Snapshot, runs: reading.Runs, state: str) -> None:
         st.text("No probe is in this state.")
         return
     whole = {name: st.column_config.NumberColumn(name.capitalize(), format="localized") for name in ("rows", "tokens")}
-    labels = {
-        name: name.capitalize() for name in ("state", "arm", "repeat", "seed", "attempts", "started", "finished", "training", "error")
-    }
+    labels = {name: name.capitalize() for name in ("state", "arm", "repeat", "attempts", "started", "finished", "error")}
+    shown = [*TABLE, "error"] if frame["error"].any() else list(TABLE)
     st.dataframe(
-        frame,
+        frame[shown],
         hide_index=True,
         height=min(38 * (len(frame) + 1), 420),
         alt="the study's probes",
-        column_order=(*TABLE, "error") if frame["error"].any() else TABLE,
         column_config=labels | whole | {"cpu_s": "CPU s"},
     )
     parts.download(frame, f"{parts.file_name(view.study.name)}-probes.csv", key="csv-probes")

@@ -154,6 +154,29 @@ def test_a_reader_sees_what_a_writer_finishes_and_never_waits_for_it(url, store)
         assert reader.progress("main").done == 4
 
 
+def test_readers_that_close_leave_other_readers_and_no_connection(url, store):
+    fill(store)
+    reader = Store.open(url, read_only=True)
+    with Store.open(url, read_only=True) as other, other._read() as connection:
+        reader.close()
+        assert connection.execute(sa.text("SELECT count(*) FROM probes")).scalar() == 4
+    assert other._engine.pool.checkedin() == other._engine.pool.checkedout() == 0
+
+
+def test_a_file_that_takes_the_place_of_a_store_is_what_is_read(tmp_path):
+    for name, slug in (("probe.db", "old"), ("other.db", "new")):
+        with Store.open(tmp_path / name) as store:
+            store.put_source(a_source(slug))
+
+    def slugs():
+        with Store.open(tmp_path / "probe.db", read_only=True) as store:
+            return [record.spec.slug for record in store.sources()]
+
+    assert slugs() == ["old"]
+    (tmp_path / "other.db").rename(tmp_path / "probe.db")
+    assert slugs() == ["new"]
+
+
 def test_threads_share_one_store(store):
     fill(store, arms=tuple("abcdefgh"), repeats=2)
     claims = []
