@@ -94,8 +94,8 @@ def fill(root: Path, size: Size = Size(), url: str = "", study: str = "main") ->
         assert record is not None
         ranking = _ranking(record, size, slugs, arms)
         store.put_ranking(ranking)
-        doc = _manifest(record, size, slugs, arms)
-        store.put_manifest(ManifestRecord(doc.hash, study, manifest_json(doc), "2026-07-01T12:00:00Z"))
+        for decided in decisions(record, size, slugs, arms):
+            store.put_manifest(decided)
         store.create_study(_study("fresh", slugs), _benchmark_names(size))
     from probe.study.study_quality import study_quality
 
@@ -136,7 +136,7 @@ def _register(store: Store, folder: Path, size: Size) -> None:
 
 def _study(name: str, slugs: Sequence[str]) -> StudyRecord:
     base = Mixture.of(dict.fromkeys(slugs[:24], 1.0))
-    return StudyRecord(name, ProxySpec("vlm-256m", "", "w0", "idefics3"), Recipe(), base, True, BudgetUnit.SAMPLES, BUDGET)
+    return StudyRecord(name, ProxySpec("vlm-256m", "models/vlm-256m", "w0", "idefics3"), Recipe(), base, True, BudgetUnit.SAMPLES, BUDGET)
 
 
 def _arms(size: Size, slugs: Sequence[str]) -> Iterator[Arm]:
@@ -298,8 +298,15 @@ def _around(value: float, stderr: float, n: int) -> Estimate:
     return Estimate(value, stderr, value - 1.7 * stderr, value + 1.7 * stderr, n)
 
 
-def _manifest(study: StudyRecord, size: Size, slugs: Sequence[str], arms: Sequence[Arm]) -> Manifest:
-    shares = np.random.default_rng(4).dirichlet(np.ones(24))
+def decisions(study: StudyRecord, size: Size, slugs: Sequence[str], arms: Sequence[Arm]) -> Iterator[ManifestRecord]:
+    """Yield two decisions of the study, the older one first."""
+    for seed, made in ((3, "2026-06-20T12:00:00Z"), (4, "2026-07-01T12:00:00Z")):
+        doc = _manifest(study, size, slugs, arms, seed)
+        yield ManifestRecord(doc.hash, study.name, manifest_json(doc), made)
+
+
+def _manifest(study: StudyRecord, size: Size, slugs: Sequence[str], arms: Sequence[Arm], seed: int) -> Manifest:
+    shares = np.random.default_rng(seed).dirichlet(np.ones(24))
     counts = {slug: int(share * BUDGET) + 1 for slug, share in zip(slugs, shares.tolist(), strict=False)}
     doc = example_manifest((counts,), usable=dict.fromkeys(slugs, 50_000))
     total = sum(counts.values())

@@ -153,7 +153,7 @@ def gains(frame: pd.DataFrame, title: str, colours: Palette) -> alt.LayerChart:
         title=None, labelLimit=200, domain=False, ticks=False, labelPadding=10, labelFontSize=13, labelBound=False, labelFlush=False
     )
     y = alt.Y("against:N", sort=list(dict.fromkeys(frame["against"])), axis=axis)
-    x_axis = alt.Axis(title=title, format="+.2~f", labelExpr=PLAIN_ZERO, tickCount=6, domain=False, titleFontWeight="normal")
+    x_axis = alt.Axis(title=title, format="+.3~f", labelExpr=PLAIN_ZERO, tickCount=6, domain=False, titleFontWeight="normal")
     x = alt.X("low:Q", axis=x_axis, scale=alt.Scale(zero=True))
     known = {"confirmed": colours.main, "predicted": colours.muted}
     names = [name for name in known if name in set(frame["kind"])]

@@ -49,7 +49,7 @@ def by_size(frame: pd.DataFrame, unit: str, title: str, colours: Palette) -> alt
         title=f"size, {unit}", format="~s", values=sorted(set(frame["size"].tolist())), domain=False, titleFontWeight="normal", grid=False
     )
     x = alt.X("size:Q", axis=x_axis, scale=alt.Scale(type="log", padding=24))
-    y_axis = alt.Axis(title=title, format="+.2~f", tickCount=6, domain=False, titleFontWeight="normal")
+    y_axis = alt.Axis(title=title, format="+.3~f", tickCount=6, domain=False, titleFontWeight="normal")
     legend = alt.Legend(title=None, orient="top", symbolOpacity=1, labelLimit=240)
     colour = alt.Color("order:N", scale=alt.Scale(domain=orders, range=list(colours.series[: len(orders)])), legend=legend)
     shape = alt.Shape("order:N", scale=alt.Scale(domain=orders), legend=legend)

@@ -120,7 +120,7 @@ def agreement(frame: pd.DataFrame, across: str, down: str, colours: Palette) -> 
 def front(frame: pd.DataFrame, cost: str, gain: str, colours: Palette) -> alt.LayerChart:
     """Return mixtures that no other beats in both gain and cost."""
     x = alt.X("cost:Q", axis=alt.Axis(title=cost, format="~s", **QUIET), scale=alt.Scale(zero=False, padding=16))
-    axis = alt.Axis(title=gain, format="+.2~f", **QUIET)
+    axis = alt.Axis(title=gain, format="+.3~f", **QUIET)
     y = alt.Y("gain:Q", axis=axis)
     tooltip = _tips("mixture", cost=",.0f", gain="+.4f", low="+.4f", high="+.4f")
     base = alt.Chart(frame).encode(x=x, tooltip=tooltip)

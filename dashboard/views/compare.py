@@ -9,9 +9,10 @@ from dashboard import link_state, parts, theme
 from dashboard.compare_charts import share_changes
 from dashboard.compare_frames import NOTHING, difference_frames, newly_used, shares_frame
 from dashboard.decisions import decision_label, known_decisions, opened
+from dashboard.decorators import kept_values
 from dashboard.navigation import chosen_study
 from db.values import ManifestRecord
-from probe.manifest import Manifest, diff_manifests
+from probe.manifest import Manifest, ManifestDiff, diff_manifests
 
 LISTED = 5  # names in a row of facts
 ROW_PIXELS, MOST_SHOWN = 35, 20  # of a table, before it scrolls
@@ -55,8 +56,13 @@ def _document(record: ManifestRecord) -> Manifest | None:
     return None
 
 
+@kept_values(entries=16)
+def _compared(a: str, b: str, _a: Manifest, _b: Manifest) -> ManifestDiff:
+    return diff_manifests(_a, _b)
+
+
 def _differences(a: Manifest, b: Manifest) -> None:
-    found = diff_manifests(a, b)
+    found = _compared(a.hash, b.hash, a, b)
     if found.same_decision:
         st.success("Both are the same decision. Choose another one to see what differs.")
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -54,6 +55,25 @@ def opened_browser() -> Iterator[Any]:
             yield browser
         finally:
             browser.close()
+
+
+def watched(tab: Any) -> list[str]:
+    """Return the list that fills with what goes wrong in a tab: errors of its console and its scripts, and answers that refuse."""
+    wrong: list[str] = []
+
+    def console(message: Any) -> None:
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):  # which the response tells
+            wrong.append(message.text)
+
+    def response(answer: Any) -> None:
+        # Opened at a page of its own, Streamlit first looks below that page for the server, and then where it is.
+        if answer.status >= 400 and not re.search(r"/\w+/_stcore/(health|host-config)$", answer.url):
+            wrong.append(f"{answer.status} {answer.url}")
+
+    tab.on("console", console)
+    tab.on("response", response)
+    tab.on("pageerror", lambda error: wrong.append(str(error)))
+    return wrong
 
 
 @contextmanager

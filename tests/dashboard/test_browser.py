@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
-from browser import served
+from browser import served, watched
 
 from dashboard.navigation import PAGES
 
@@ -25,22 +25,11 @@ class Visit:
     """One tab, with what went wrong in it and whom it asked."""
 
     def __init__(self, browser, address, scheme="light"):
-        self.address, self.wrong, self.hosts = address, [], set()
+        self.address, self.hosts = address, set()
         self.context = browser.new_context(viewport={"width": 1280, "height": 1000}, color_scheme=scheme)
         self.tab = self.context.new_page()
-        self.tab.on("console", self._console)
-        self.tab.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.tab.on("response", self._response)
+        self.wrong = watched(self.tab)
         self.tab.on("request", lambda request: self.hosts.add(urlparse(request.url).hostname))
-
-    def _console(self, message):
-        if message.type == "error" and not message.text.startswith("Failed to load resource"):  # which the response tells
-            self.wrong.append(message.text)
-
-    def _response(self, answer):
-        # Opened at a page of its own, Streamlit first looks below that page for the server, and then where it is.
-        if answer.status >= 400 and not re.search(r"/\w+/_stcore/(health|host-config)$", answer.url):
-            self.wrong.append(f"{answer.status} {answer.url}")
 
     def open(self, place):
         self.tab.goto(f"{self.address}/{place}")

@@ -10,14 +10,13 @@ from collections import Counter
 from urllib.parse import urlparse
 
 import pytest
-from browser import served
+from browser import served, watched
 from more_decisions import OLD, another_manifest, keep, keep_exportable
 
 from probe.cli.dashboard import app_file, environment
 from probe.workspace import Workspace
 
 WAIT_MS = 60_000
-LOOKED_FOR = ("/_stcore/health", "/_stcore/host-config")  # Streamlit asks for them below a page's address too, to find the server's root
 
 
 @pytest.fixture(scope="module")
@@ -34,22 +33,21 @@ def site(filled, tmp_path_factory):
 @pytest.fixture
 def open_tab(browser):
     """Return a function that opens a tab; in the end no tab may have logged an error or asked another host."""
-    contexts, errors, hosts = [], [], set()
+    contexts, wrong, hosts = [], [], set()
 
     def opened(**options):
         context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True, **options)
         context.set_default_timeout(WAIT_MS)
         contexts.append(context)
         tab = context.new_page()
-        tab.on("console", lambda message: errors.append(f"{message.text} {message.location['url']}") if message.type == "error" else None)
-        tab.on("pageerror", lambda error: errors.append(str(error)))
+        wrong.append(watched(tab))
         tab.on("request", lambda request: hosts.add(urlparse(request.url).hostname))
         return tab
 
     yield opened
     for context in contexts:
         context.close()
-    assert not [error for error in errors if not error.endswith(LOOKED_FOR)]
+    assert not [line for lines in wrong for line in lines]
     assert hosts <= {"localhost", None, ""}
 
 
