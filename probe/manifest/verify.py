@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from probe.manifest.document import BenchmarkEntry, Manifest, OutsideEntry, ReaderEntry, SourceEntry
 from probe.manifest.readers import current_reader
-from probe.manifest.rows import RowsNow
+from probe.manifest.rows import LISTED_ROWS, RowsNow
 from probe.manifest.typed_json import plain_value
 from sources.problems import RowError, SourceError
 from sources.spec import SourceSpec
@@ -20,7 +20,6 @@ Fingerprint = Callable[[SourceSpec], str]
 ReaderOf = Callable[[SourceSpec], ReaderEntry]
 ReadRows = Callable[[SourceSpec, SourceEntry], RowsNow]
 SHOWN_ROWS = 10  # in a sentence
-LISTED_ROWS = 1000  # in JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,7 @@ def _compare_excluded(entry: SourceEntry, found: RowsNow) -> Iterator[Finding]:
         now, before = found.excluded.get(problem, 0), then.get(problem, 0)
         if now != before:
             rows = found.excluded_rows.get(problem, ())
-            all_known = found.changes or now - before == len(rows)
+            all_known = len(rows) == now - before or (found.changes and len(rows) < LISTED_ROWS)
             which = f" ({'' if all_known else 'such as '}{_rows_text(rows)})" if rows and now > before else ""
             message = f"source {entry.slug} has {now} rows excluded as {problem}{which}, the manifest says {before}"
             yield Finding("rows", entry.slug, message, rows if now > before else ())
