@@ -13,6 +13,7 @@ from sources.ordering import seeded_keys
 from sources.problems import Problem, SourceError
 from sources.spec import SourceSpec
 from sources.subsources import find_subsource, no_subsource_message
+from sources.whereabouts import add_command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,7 +115,7 @@ def no_rows_message(spec: SourceSpec, index: RowIndex) -> str:
     example = f"; row {seen[0][0]}, for example: {seen[0][1] or problem}" if seen else ""
     cure = "check --path, --images and --format"
     if problem is Problem.MISSING_IMAGE and spec.path:
-        cure = f"images were looked for in {image_root(spec)}: give their folder with --images"
+        cure = f"images were looked for in {image_root(spec)}: put them there, or give their folder: `{add_command(spec, images='DIR')}`"
     return f"No row of {spec.slug} is usable: {index.total} rows, {counts_text(index.excluded)}{example}; {cure}"
 
 

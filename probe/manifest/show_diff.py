@@ -31,11 +31,11 @@ def diff_lines(found: ManifestDiff) -> list[str]:
 
 def _told(found: ManifestDiff) -> Iterator[str]:
     by_section = [(name, list(group)) for name, group in groupby(found.differences, lambda d: d.section)]
-    for name, group in by_section:
-        if name in DECISION:
-            yield from _section(name, group)
+    decided = [(name, group) for name, group in by_section if name in DECISION]
+    for name, group in decided:
+        yield from _section(name, group)
     how = [(name, group) for name, group in by_section if name not in DECISION]
-    if how:
+    if how and decided:
         yield from ("", "HOW THEY WERE COME BY")
     for name, group in how:
         yield from _section(name, group)
