@@ -54,7 +54,7 @@ def show(workspace: Workspace, name: str, form: str) -> None:
     """Show what is known of one benchmark, without reading its items."""
     from probe.study.registry import find_benchmark
 
-    with workspace.open_store() as store:
+    with workspace.look() as store:
         print_fields(_row(find_benchmark(store, name), store.benchmark(name)), form)
 
 
@@ -307,7 +307,7 @@ def check_benchmark(workspace: Workspace, name: str) -> dict[str, Any]:
     from sources.benchmark import same_items
     from sources.benchmark_data import read_benchmark
 
-    with workspace.open_store() as store:
+    with workspace.look() as store:
         spec, record = find_benchmark(store, name), store.benchmark(name)
     held = None if record is None else record.fingerprint
     data = read_benchmark(spec)

@@ -33,7 +33,7 @@ def command(
     from probe.study.curves import curves
     from probe.study.ranking import known_study
 
-    with workspace.open_store() as store:
+    with workspace.look() as store:
         found = curves(store, study, units, at, level)
         unit = known_study(store, study).budget_unit.value
     if form == "json":

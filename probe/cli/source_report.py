@@ -104,7 +104,7 @@ def source_fields(workspace: Workspace, slug: str) -> dict[str, Any]:
     from probe.study.registry import find_source
     from sources.catalogue import catalogue
 
-    with workspace.open_store() as store:
+    with workspace.look() as store:
         record = store.source(slug)
         if record is None and slug in catalogue():
             return _catalogue_fields(catalogue()[slug])
@@ -189,7 +189,7 @@ def checked_source(
     from sources.sampling import SourcePool
 
     bring_here(workspace, [slug], lambda line: say(line, err=True), counting)
-    with workspace.open_store() as store:
+    with workspace.look() as store:
         spec = find_source(store, slug)
         with counting(f"reading {slug}") as progress:
             pool = SourcePool.open(spec, workspace.indexes, progress, jobs)

@@ -191,12 +191,17 @@ def overlap(workspace: Workspace, slugs: tuple[str, ...], benchmarks: tuple[str,
 
     Rows that hold a benchmark's image, question and answer, or most of its long text, are left out of a new study's draws.
     """
-    from probe.cli.source_overlap import COLUMNS, overlap_rows
+    from probe.cli.source_overlap import COLUMNS, example_lines, overlap_rows
 
     found = overlap_rows(workspace, slugs, benchmarks, rows)
     if form == "json":
-        found = [{name: value for name, value in row.items() if " " not in name} for row in found]
-    print_listing(found, form, empty="Nothing to compare.", columns=None if form == "json" else COLUMNS)
+        print_json([{name: value for name, value in row.items() if " " not in name} for row in found])
+    elif form == "csv":
+        told = [row | {"examples": "; ".join(row["told"])} for row in found]
+        print_listing(told, form, empty="", columns=(*COLUMNS, "examples"))
+    else:
+        print_listing(found, form, empty="Nothing to compare.", columns=COLUMNS)
+        say("\n".join(example_lines(found)))
 
 
 @command.command()
