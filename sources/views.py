@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
+from sources.counted import counted
 from sources.difficulty import OPTION, in_pool
 from sources.formats.files import image_root
 from sources.ordering import seeded_keys
@@ -116,7 +117,7 @@ def no_rows_message(spec: SourceSpec, index: RowIndex) -> str:
     cure = "check --path, --images and --format"
     if problem is Problem.MISSING_IMAGE and spec.path:
         cure = f"images were looked for in {image_root(spec)}: put them there, or give their folder: `{add_command(spec, images='DIR')}`"
-    return f"No row of {spec.slug} is usable: {index.total} rows, {counts_text(index.excluded)}{example}; {cure}"
+    return f"No row of {spec.slug} is usable: {counted(index.total, 'row')}, {counts_text(index.excluded)}{example}; {cure}"
 
 
 def all_contaminated_message(spec: SourceSpec, rows: int) -> str:

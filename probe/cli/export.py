@@ -56,7 +56,7 @@ def command(
         print_json(to_document(report))
     else:
         click.echo("\n".join(report.lines()))
-        click.echo(f"written to {out}: {', '.join(report.files)}")
+        click.echo(f"written to {out}: {report.listed()}")
 
 
 def export_here(workspace: Workspace, manifest: str, trainer: str, out: Path, options: ExportOptions) -> ExportReport:

@@ -20,6 +20,7 @@ from probe.cli.source_report import (
     usable_commercially,
 )
 from probe.workspace import Workspace
+from sources.counted import counted
 from sources.parts import default_jobs
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -159,9 +160,9 @@ def split(workspace: Workspace, slug: str, holdout: float, seed: int, benchmark:
     if made is None:
         say(f"{slug} is already split so, and a study uses it; nothing was changed.")
         return
-    say(f"{slug}: {made.rows_held_out} rows held out by image, {made.rows_left} left to train on.")
+    say(f"{slug}: {counted(made.rows_held_out, 'row')} held out by image, {made.rows_left} left to train on.")
     for spec, items in zip(made.benchmarks, made.items, strict=True):
-        say(f"benchmark {spec.name}: {items} items, capability {spec.capability}")
+        say(f"benchmark {spec.name}: {counted(items, 'item')}, capability {spec.capability}")
     say(f"Next: probe run --source {slug}")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from probe.errors import ProbeError
 from probe.manifest.document import Manifest
+from sources.counted import counted
 
 SHARE_TOLERANCE = 0.005  # absolute, per source: 0.5 %
 
@@ -70,6 +71,11 @@ class ExportReport:
     excluded: Mapping[str, Mapping[str, int]]
     warnings: tuple[str, ...]
     commands: tuple[str, ...]
+    images: int = 0  # files below the folder `images/`
+
+    def listed(self) -> str:
+        """Return what lies in the folder, as text."""
+        return ", ".join([*self.files, *([f"images/ ({counted(self.images, 'file')})"] if self.images else [])])
 
     def lines(self) -> list[str]:
         """Return the report as plain text lines."""
@@ -85,7 +91,7 @@ class ExportReport:
     def _exclusions(self) -> Iterator[str]:
         for slug, reasons in self.excluded.items():
             for reason, rows in reasons.items():
-                yield f"{slug}: {rows:,} rows excluded: {reason}"
+                yield f"{slug}: {counted(rows, 'row')} excluded: {reason}"
 
     def _how(self) -> Iterator[str]:
         yield "to train:"

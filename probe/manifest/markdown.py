@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from probe.manifest.document import Manifest
 from probe.manifest.equal_baselines import JOINT, by_mixture
-from probe.manifest.show import claim_text, estimate_text, gain_text, origin_text, watched_text
+from probe.manifest.show import budget_text, claim_text, estimate_text, gain_text, origin_text, watched_text
 from probe.manifest.terms import mixture_terms
 from sources.counted import counted
 
@@ -22,7 +22,7 @@ def _head(doc: Manifest) -> Iterator[str]:
     yield f"# Mixture of study {escaped(doc.study.name)}"
     yield ""
     rows = counted(sum(doc.rows().values()), "row")
-    yield f"Manifest `{doc.hash}`: {doc.budget.amount:,} {doc.budget.unit}, {rows}, {counted(len(doc.phases), 'phase')}."
+    yield f"Manifest `{doc.hash}`: {budget_text(doc)}, {rows}, {counted(len(doc.phases), 'phase')}."
     for warning in doc.warnings:
         yield ""
         yield f"> **Warning.** {escaped(warning)}"

@@ -39,11 +39,17 @@ def claim_text(doc: Manifest) -> str:
     return "better than every baseline" if doc.beats_all() else "not shown to be better than every baseline"
 
 
+def budget_text(doc: Manifest) -> str:
+    """Return the budget, such as `20,000 samples`."""
+    return counted(doc.budget.amount, doc.budget.unit.removesuffix("s"))
+
+
 def _head(doc: Manifest) -> Iterator[str]:
     yield f"manifest {doc.hash}"
     yield f"study {doc.study.name}, revision {doc.study.revision}; proxy {doc.proxy.name}; metric {doc.study.metric}"
     yield f"objective {doc.objective.metric} of {', '.join(entry.name for entry in doc.objective.benchmarks)}"
-    yield f"budget {doc.budget.amount:,} {doc.budget.unit}; {counted(sum(doc.rows().values()), 'row')} in {counted(len(doc.phases), 'phase')}"
+    rows, phases = counted(sum(doc.rows().values()), "row"), counted(len(doc.phases), "phase")
+    yield f"budget {budget_text(doc)}; {rows} in {phases}"
 
 
 def _mixture(doc: Manifest) -> Iterator[str]:
@@ -55,8 +61,8 @@ def _mixture(doc: Manifest) -> Iterator[str]:
         for slug, weight in sorted(phase.weights.items(), key=lambda item: (-item[1], item[0])):
             interval = doc.weights.get(slug) if len(doc.phases) == 1 else None
             between = f" [{interval.low:.1%}, {interval.high:.1%}]" if interval else ""
-            repeat = doc.source(slug).repeat
-            yield f"  {slug:<{width}}  {weight:6.1%}{between}  {phase.counts.get(slug, 0):>9,} rows  {repeat:.2f} epochs in all"
+            repeat, rows = doc.source(slug).repeat, phase.counts.get(slug, 0)
+            yield f"  {slug:<{width}}  {weight:6.1%}{between}  {rows:>9,} {'row ' if rows == 1 else 'rows'}  {repeat:.2f} epochs in all"
     if len(doc.phases) > 1 and doc.weights:
         yield ""
         yield "over all phases:"

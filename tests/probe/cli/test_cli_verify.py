@@ -59,7 +59,7 @@ def test_nothing_changed(verify, probe, decided):
     assert verify() == (0, [])
     assert verify("--again") == (0, [])
     ended = probe("manifest", "verify", decided)
-    assert ended.out.splitlines()[-1] == "checked 1 sources and 1 benchmarks: unchanged"
+    assert ended.out.splitlines()[-1] == "checked 1 source and 1 benchmark: unchanged"
     assert "source 1 of 1: mine" in ended.err
 
 

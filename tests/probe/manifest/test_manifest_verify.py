@@ -47,7 +47,7 @@ def test_unchanged_data_verifies_wherever_it_lies(case, tmp_path):
     moved = dataclasses.replace(spec, path=str(tmp_path / "elsewhere" / "data.jsonl"))
     report = verify_manifest(doc, {SLUG: moved}, benchmark_fingerprint=lambda name: doc.objective.benchmarks[0].fingerprint)
     assert report.ok
-    assert report.lines()[-1] == "checked 1 sources and 1 benchmarks: unchanged"
+    assert report.lines()[-1] == "checked 1 source and 1 benchmark: unchanged"
     assert example_manifest(({SLUG: 6},), {SLUG: 3}, {SLUG: fingerprint(moved)}, IMAGE_POLICY).hash == doc.hash
 
 
@@ -126,7 +126,7 @@ def test_a_replaced_and_a_missing_image_are_noticed(tmp_path):
     assert found[0].startswith(f"source {SLUG} has rows with other texts or images: content ")
     (tmp_path / "1.png").unlink()
     found = messages(doc, spec, read_rows=rows_now)
-    assert f"source {SLUG} has 1 rows excluded as missing_image (row 1), the manifest says 0" in found
+    assert f"source {SLUG} has 1 row excluded as missing_image (row 1), the manifest says 0" in found
 
 
 def test_what_was_put_back_as_it_was_is_no_finding(tmp_path):
