@@ -280,6 +280,8 @@ def add_benchmark(workspace: Workspace, spec: BenchmarkSpec, chosen: ScoringChoi
     if spec.name in builtin_benchmarks():
         raise ProbeError(f"{spec.name!r} is built in: give your own benchmark another name.")
     chosen.check()
+    if spec.path and not Path(spec.path).exists():
+        raise ProbeError(f"{spec.path} cannot be read (there is no such file): give the TSV file with --path.")
     data = read_benchmark(spec)
     spec = completed_spec(spec, data.items, chosen)
     with workspace.open_store() as store:

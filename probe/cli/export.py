@@ -55,7 +55,7 @@ def command(
 
         print_json(to_document(report))
     else:
-        click.echo("\n".join(report.lines()))
+        click.echo("\n".join(report.lines(out)))
         click.echo(f"written to {out}: {report.listed()}")
 
 

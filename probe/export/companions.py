@@ -43,7 +43,7 @@ def export_warnings(
     changed = {entry.slug: what_changed(entry, pools[entry.slug]) for entry in doc.sources if entry.rows}
     found += [f"{slug} is not what the manifest was decided on: {what}" for slug, what in changed.items() if what]
     for slug, reasons in excluded.items():
-        found.append(f"{slug}: {counted(sum(reasons.values()), 'row')} that this trainer cannot read left out of the draw")
+        found.append(f"{slug}: {counted(sum(reasons.values()), 'row')} left out of the draw that this trainer cannot read")
     found += [f"{entry.slug} is repeated: {entry.repeat:.1f} epochs of its usable rows" for entry in doc.sources if entry.repeat > 1]
     found += [f"{flag.source}: {flag.licence}: {flag.reason}" for flag in doc.licences.flagged]
     if images.rewritten:

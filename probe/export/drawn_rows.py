@@ -126,4 +126,5 @@ def _reasons(seen: Mapping[int, tuple[RowNumber, str]], rejected: Mapping[int, P
 
 def _nothing_readable(slug: str, reasons: Mapping[str, int]) -> str:
     why = "; ".join(f"{counted(rows, 'row')}: {reason}" for reason, rows in reasons.items()) or "nothing could be drawn"
-    return f"source {slug} has no row that this trainer can read ({why}): leave it out of the mixture, or repair it"
+    cure = "repair it, export for another trainer, or decide on a mixture without it"
+    return f"source {slug} has no row that this trainer can read ({why}): {cure}"

@@ -59,3 +59,9 @@ def test_an_export_names_its_folder_of_images(probe, single):
         "written to out: phase-1.jsonl, README.md, MIXTURE.md, manifest.json, croissant.json, images/ (1 file)"
     )
     assert probe("export", single[1], "--trainer", "jsonl", "--out", "again", "--json").json()["images"] == 1
+
+
+def test_an_export_says_where_its_commands_run_and_counts_the_files_of_folders(probe, single):
+    lines = probe("export", single[1], "--trainer", "internvl", "--out", "a/b").out.splitlines()
+    assert "to train, in a/b (its README.md says what the words in capitals stand for):" in lines
+    assert lines[-1] == "written to a/b: phase-1.json, README.md, MIXTURE.md, manifest.json, phase-1/ (1 file), images/ (1 file)"
