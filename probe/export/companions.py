@@ -47,9 +47,9 @@ def export_warnings(
     found += [f"{entry.slug} is repeated: {entry.repeat:.1f} epochs of its usable rows" for entry in doc.sources if entry.repeat > 1]
     found += [f"{flag.source}: {flag.licence}: {flag.reason}" for flag in doc.licences.flagged]
     if images.rewritten:
+        which = counted(images.rewritten, "image that is", "images that are")
         found.append(
-            f"{counted(images.rewritten, 'image')} turned by EXIF, transparent or deeper than 8 bits, written as the proxy saw them: "
-            "trainers would show others"
+            f"{which} turned by EXIF, transparent or deeper than 8 bits, written as the proxy saw them: trainers would show others"
         )
     if options.images is Images.LINK and images.copied_instead:
         found.append(f"{counted(images.copied_instead, 'image')} copied that could not be hard-linked")
