@@ -14,8 +14,6 @@ from sources.sampling import SourcePool
 
 MOST_LOOKED_AT = 300
 
-UP_TO_ONE = ("right_probability", "accuracy")  # metrics that end there
-
 
 def exclusions_frame(record: SourceRecord) -> pd.DataFrame:
     """Return excluded rows by class of problem, most frequent first."""
@@ -68,8 +66,3 @@ def _sample(pool: SourcePool, number: int) -> Sample | None:
         return pool.sample(number)
     except (SourceError, RowError):
         return None
-
-
-def beyond_one(curve: pd.DataFrame, metric: str) -> bool:
-    """Say whether a forecast of a score that ends at 1 lies beyond it."""
-    return metric.startswith(UP_TO_ONE) and bool(((curve["kind"] == "forecast") & (curve["value"] > 1)).any())

@@ -96,6 +96,9 @@ def _items(spec: BenchmarkSpec) -> Iterable[Item | RowError]:
 def _tsv_items(spec: BenchmarkSpec) -> Iterator[Item | RowError]:
     from sources.formats.tsv import read_table
 
+    if not Path(spec.path).exists():
+        command = f"probe benchmarks add {spec.name} --path FILE.tsv"
+        raise SourceError(f"There is nothing at {spec.path}; put it back, or give the TSV file: `{command}` with the options of before")
     table = read_table(Path(spec.path), spec.image_root)
     split = spec.option("split")
     for number in range(len(table.lines)):

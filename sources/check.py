@@ -11,6 +11,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sources.counted import counted
 from sources.images import ImageFacts, image_facts
 from sources.parts import Progress
 from sources.problems import Problem, RowError
@@ -230,6 +231,11 @@ def _with_warnings(report: CheckReport) -> CheckReport:
     return replace(report, warnings=tuple(_warnings(report)))
 
 
+def _images(count: int, of: str) -> str:
+    """Return `1 image is`, `3 images are` or `1 of 900 images is`."""
+    return f"{count}{of} image{'' if count == 1 and not of else 's'} {'is' if count == 1 else 'are'}"
+
+
 def _warnings(report: CheckReport) -> Iterator[str]:
     if report.usable < report.rows:
         share = 1 - sum(entry.count for entry in report.excluded) / report.rows
@@ -238,21 +244,21 @@ def _warnings(report: CheckReport) -> Iterator[str]:
     if report.licence.declared == report.licence.concluded == "NOASSERTION":
         yield "the licence is not stated; say what it is with --licence"
     if report.duplicate_rows:
-        yield f"{report.duplicate_rows} rows are exact copies of other rows"
+        yield counted(report.duplicate_rows, "row is an exact copy of another", "rows are exact copies of others")
     if report.duplicate_images:
-        yield f"{report.duplicate_images} images have the bytes of another image under another name"
+        yield f"{counted(report.duplicate_images, 'image has', 'images have')} the bytes of another image under another name"
     looked_at = f" of {report.images_looked_at}" if report.images_looked_at < report.distinct_images else ""
     if report.rotated_images:
-        yield f"{report.rotated_images}{looked_at} images are turned by EXIF; trainers that ignore EXIF see them sideways"
+        yield f"{_images(report.rotated_images, looked_at)} turned by EXIF; trainers that ignore EXIF see them sideways"
     if report.extension_mismatches:
-        yield f"{report.extension_mismatches}{looked_at} images are of another format than their extension says"
+        yield f"{_images(report.extension_mismatches, looked_at)} of another format than their extension says"
     if report.extreme_images:
         how = f"under {SMALL_SIDE} pixels or more than {EXTREME_ASPECT:.0f} times as long as wide"
-        yield f"{report.extreme_images}{looked_at} images are {how}"
+        yield f"{_images(report.extreme_images, looked_at)} {how}"
     if report.several_frames:
-        yield f"{report.several_frames}{looked_at} images are animated or have several pages, of which the first is taken"
+        yield f"{_images(report.several_frames, looked_at)} animated or of several pages, of which the first is taken"
     if report.too_long:
-        yield f"{report.too_long} sampled rows are longer than the proxy's context and would be left out"
+        yield f"{counted(report.too_long, 'sampled row is', 'sampled rows are')} longer than the proxy's context and would be left out"
     if report.undecoded_images:
         what = "size (of images in rows the header)" if report.named_by_path else "header"
         bound = f"at most {percent(report.bad_share_at_most or 1.0)} of them are bad (95 %)"

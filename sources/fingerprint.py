@@ -9,6 +9,7 @@ from pathlib import Path
 from sources.canonical import HASH_HEX_CHARS, content_hash
 from sources.problems import SourceError
 from sources.spec import SourceSpec
+from sources.whereabouts import check_place
 
 _CHUNK = 1 << 20
 
@@ -28,6 +29,7 @@ def fingerprint(spec: SourceSpec) -> str:
         check_here(spec)
         held: object = stream_identity(spec)
     elif spec.path:
+        check_place(spec)
         held = content_fingerprint(Path(spec.path), spec.format)
     elif spec.format == "easy-vqa":
         from sources.easy_vqa import package_version

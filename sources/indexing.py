@@ -1,7 +1,8 @@
 """The index of a source: every row read and checked once, and what a draw needs of the good ones.
 
 It is kept in a folder, because checking a large source takes long; what is finished of it is kept too, so that it goes on where it was
-interrupted. The rows are the same whatever the number of processes.
+interrupted. The rows are the same whatever the number of processes. An index whose images have changed is put aside, as `former-...`:
+only it knows which rows were what (`sources.row_changes`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from sources.spec import SourceSpec
 # So many distinct images are decoded, by their names and not by where they stand, so that nothing else in the source decides which;
 # of the others a draw decodes what it takes.
 FULL_DECODE_IMAGES = 20_000
+FORMER_INDEXES = 3  # that are kept of a source's files
 _LAYOUT = 4
 _KEPT = ("ids", "names", "reasons", "rows", "places", "by_row", "place_images", "begins")
 
@@ -90,7 +92,22 @@ def _drop_stale(work: Path, folder: Path) -> None:
     """Start again where there was an index that is not believed any more: finished parts may tell of the same old images."""
     if folder.exists():
         shutil.rmtree(work, ignore_errors=True)
-        shutil.rmtree(folder, ignore_errors=True)
+        _put_aside(folder)
+
+
+def _put_aside(folder: Path) -> None:
+    """Keep an index as it was under another name, and of such ones the newest; a damaged one is removed."""
+    held = load_index(folder, "")
+    if held is not None:
+        former = f"former-{folder.name.removeprefix('index-')}"
+        aside = folder.with_name(f"{former}-{held.content}")
+        shutil.rmtree(aside, ignore_errors=True)
+        with suppress(OSError):
+            folder.rename(aside)
+        made = sorted(folder.parent.glob(f"{former}-*"), key=lambda one: one.stat().st_mtime_ns)
+        for old in made[:-FORMER_INDEXES]:
+            shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _build(rows: Rows, work: Path, into: Path, progress: Progress | None, jobs: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,10 +58,17 @@ def row_changes(before: RowKeys, after: RowKeys) -> RowChanges:
     )
 
 
-def kept_rows(spec: SourceSpec, fingerprint: str, content: str, cache_dir: Path | None) -> RowKeys | None:
+def kept_rows(
+    spec: SourceSpec,
+    fingerprint: str,
+    content: str,
+    cache_dir: Path | None,
+    likely: Callable[[RowIndex, Array | None], bool] = lambda index, chosen: True,
+) -> RowKeys | None:
     """Return a source's rows as they were at a fingerprint and content, from an index that is still kept; None where none is.
 
-    `content` is that of the view that the source's options take, contaminated rows included; empty where it is not known.
+    `content` is that of the view that the source's options take, contaminated rows included; empty where it is not known: then the
+    newest index of the fingerprint that is `likely`, told the index and the view's places in it (None: all), and not of a view.
     """
     whole = spec.unviewed() == spec
     for index in _candidates(spec, fingerprint, cache_dir) if cache_dir and (whole or content) else ():
@@ -69,14 +76,15 @@ def kept_rows(spec: SourceSpec, fingerprint: str, content: str, cache_dir: Path 
             chosen = viewed_rows(spec, index)
         except SourceError:  # the view is not of that index
             continue
-        if not content or sorted_digest(index.keys.column, chosen) == content:
+        if sorted_digest(index.keys.column, chosen) == content if content else likely(index, chosen):
             return RowKeys.of(index, chosen)
     return None
 
 
 def _candidates(spec: SourceSpec, fingerprint: str, cache_dir: Path) -> Iterator[RowIndex]:
-    """Yield the index that bears the fingerprint; of a view, whose files' fingerprint is not known, every index that is kept."""
-    named = f"index-{index_key(spec, fingerprint)}" if spec.unviewed() == spec else "index-*"
-    for folder in sorted(cache_dir.glob(named)):
+    """Yield the indexes that bear the fingerprint, former ones too; of a view, whose files' fingerprint is not known, all that are kept."""
+    key = index_key(spec, fingerprint) if spec.unviewed() == spec else "*"
+    former = sorted(cache_dir.glob(f"former-{key}-*"), key=lambda one: one.stat().st_mtime_ns, reverse=True)
+    for folder in (*sorted(cache_dir.glob(f"index-{key}")), *former):
         if (index := load_index(folder, "")) is not None:
             yield index

@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
+from sources.counted import counted
 from sources.difficulty import OPTION, in_pool
 from sources.formats.files import image_root
 from sources.ordering import seeded_keys
 from sources.problems import Problem, SourceError
 from sources.spec import SourceSpec
 from sources.subsources import find_subsource, no_subsource_message
+from sources.whereabouts import add_command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,8 +116,8 @@ def no_rows_message(spec: SourceSpec, index: RowIndex) -> str:
     example = f"; row {seen[0][0]}, for example: {seen[0][1] or problem}" if seen else ""
     cure = "check --path, --images and --format"
     if problem is Problem.MISSING_IMAGE and spec.path:
-        cure = f"images were looked for in {image_root(spec)}: give their folder with --images"
-    return f"No row of {spec.slug} is usable: {index.total} rows, {counts_text(index.excluded)}{example}; {cure}"
+        cure = f"images were looked for in {image_root(spec)}: put them there, or give their folder: `{add_command(spec, images='DIR')}`"
+    return f"No row of {spec.slug} is usable: {counted(index.total, 'row')}, {counts_text(index.excluded)}{example}; {cure}"
 
 
 def all_contaminated_message(spec: SourceSpec, rows: int) -> str:

@@ -107,8 +107,8 @@ def _curve(view: reading.Snapshot, slug: str) -> None:
     st.text(f"{found.choice.sentence() if found.choice else found.why}.")
     if found.choice:
         st.text(f"One doubling is worth {interval(found.choice.doubling)} over these sizes.")
-    if source_frames.beyond_one(frame, found.metric):
-        st.warning("The forecast leaves what this score can be: these sizes do not show where it levels off. Train larger ones.")
+    if found.cut:
+        st.warning(f"{found.cut[0].upper()}{found.cut[1:]}.")
     unit = f"{view.study.budget_unit.value} of this source"
     chart = charts.curve(frame, unit, frames.metric_text(found.metric), theme.palette())
     parts.figure(chart, frame, f"{slug}-curve", "score at each size of the source, with intervals, and forecasts")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from probe.cli.output import counting, estimate_json, interval
 from probe.errors import ProbeError
 from probe.workspace import Workspace
+from sources.counted import counted
 
 if TYPE_CHECKING:
     from probe.decide.letter_prior import LetterPrior
@@ -156,7 +157,7 @@ def _letter_lines(letters: LetterPrior) -> Iterator[str]:
 
 def study_lines(study: str, found: StudyQuality) -> Iterator[str]:
     """Yield what a study showed, for people."""
-    yield f"in study {study}, {found.probes} probes of {found.arms} arms, selection items, {found.metric}:"
+    yield f"in study {study}, {counted(found.probes, 'probe')} of {counted(found.arms, 'arm')}, selection items, {found.metric}:"
     if items := found.informative:
         yield f"  every probe right {_plain(items.all_right)}, every probe wrong {_plain(items.all_wrong)}"
         yield f"  items that tell probes apart: {items.items:,} ({_plain(items.informative)})"

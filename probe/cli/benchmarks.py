@@ -14,6 +14,7 @@ import click
 from probe.cli.output import counting, listing_options, print_fields, print_json, print_listing, say
 from probe.errors import ProbeError, UsageError
 from probe.workspace import Workspace
+from sources.counted import counted
 
 if TYPE_CHECKING:
     from db.values import BenchmarkRecord
@@ -54,7 +55,7 @@ def show(workspace: Workspace, name: str, form: str) -> None:
     """Show what is known of one benchmark, without reading its items."""
     from probe.study.registry import find_benchmark
 
-    with workspace.open_store() as store:
+    with workspace.look() as store:
         print_fields(_row(find_benchmark(store, name), store.benchmark(name)), form)
 
 
@@ -279,17 +280,21 @@ def add_benchmark(workspace: Workspace, spec: BenchmarkSpec, chosen: ScoringChoi
     if spec.name in builtin_benchmarks():
         raise ProbeError(f"{spec.name!r} is built in: give your own benchmark another name.")
     chosen.check()
+    if spec.path and not Path(spec.path).exists():
+        raise ProbeError(f"{spec.path} cannot be read (there is no such file): give the TSV file with --path.")
     data = read_benchmark(spec)
     spec = completed_spec(spec, data.items, chosen)
     with workspace.open_store() as store:
         row = _row(spec, register_benchmark(store, spec))
         studies = [study.name for study in store.studies()]
     on = "images" if any(item.images for item in data.items) else "texts"
-    lines = [f"{spec.name}: {row['items']:,} items on {row['images']:,} {on}, chance {row['chance']:.3f}, capability {spec.capability}"]
+    lines = [
+        f"{spec.name}: {counted(row['items'], 'item')} on {row['images']:,} {on}, chance {row['chance']:.3f}, capability {spec.capability}"
+    ]
     lines += [f"  excluded {n:,} {problem.value}" for problem, n in data.excluded.most_common()]
     lines.append(f"scored by {scoring_words(spec)}")
     lines += [f"  {note}" for note in notes_on(spec, data.items)]
-    lines.append(f"split by image: {row['selection']:,} items for selection, {row['confirmation']:,} for confirmation")
+    lines.append(f"split by image: {counted(row['selection'], 'item')} for selection, {row['confirmation']:,} for confirmation")
     lines += [f"Score study {name} on it, training nothing: probe run --study {name} --benchmark {spec.name}" for name in studies]
     return lines if studies else [*lines, f"Next: probe benchmarks check {spec.name}, then probe run --source S --benchmark {spec.name}"]
 
@@ -307,7 +312,7 @@ def check_benchmark(workspace: Workspace, name: str) -> dict[str, Any]:
     from sources.benchmark import same_items
     from sources.benchmark_data import read_benchmark
 
-    with workspace.open_store() as store:
+    with workspace.look() as store:
         spec, record = find_benchmark(store, name), store.benchmark(name)
     held = None if record is None else record.fingerprint
     data = read_benchmark(spec)
@@ -363,23 +368,25 @@ def _duplicates(items: Sequence[Item]) -> int:
 
 def _check_lines(found: dict[str, Any]) -> Iterator[str]:
     on = "texts" if found["text_only"] == found["items"] else "images"
-    yield f"{found['name']}: {found['items']:,} items usable on {found['images']:,} {on}, capability {found['capability']}"
+    yield f"{found['name']}: {counted(found['items'], 'item')} usable on {found['images']:,} {on}, capability {found['capability']}"
     for problem, n in found["excluded"].items():
         yield f"  excluded {n:,} {problem}"
         for example in (one for one in found["examples"] if one["problem"] == problem):
             yield f"    item {example['item']}: {example['detail'] or problem}"
     for problem, n in found["undecodable"].items():
-        yield f"  {n:,} images are {problem}: their items will not be scored"
-    yield "choices: " + ", ".join(f"{n:,} items with {count if count != '0' else 'free text'}" for count, n in found["choices"].items())
+        yield f"  {counted(n, 'image is', 'images are')} {problem}: what is asked of them will not be scored"
+    yield "choices: " + ", ".join(
+        f"{counted(n, 'item')} with {count if count != '0' else 'free text'}" for count, n in found["choices"].items()
+    )
     yield "answers: " + ", ".join(f"{answer!r} {n / found['items']:.0%}" for answer, n in found["answers"].items())
     if found["places"]:
         total = sum(found["places"].values())
         yield "right choice at: " + ", ".join(f"{letter} {n / total:.0%}" for letter, n in found["places"].items())
     yield f"scored by {found['scored_by']}"
     if found["text_only"]:
-        yield f"text-only: {found['text_only']:,} items have no image"
-    yield f"duplicates: {found['duplicates']:,} items"
-    yield f"split by image: {found['selection']:,} items for selection, {found['confirmation']:,} for confirmation"
+        yield f"text-only: {counted(found['text_only'], 'item has', 'items have')} no image"
+    yield f"duplicates: {counted(found['duplicates'], 'item')}"
+    yield f"split by image: {counted(found['selection'], 'item')} for selection, {found['confirmation']:,} for confirmation"
     if found["changed"]:
         yield "warning: its file changed since it was registered; add it under another name"
     if found["scorer_changed"]:

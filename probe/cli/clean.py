@@ -71,7 +71,7 @@ def leftovers(workspace: Workspace, everything: bool = False) -> list[Leftover]:
             found += _orders(workspace, [record.spec.option(ORDER) for record in store.sources()])
             found += _logs(workspace, {study.name for study in studies})
             if everything:
-                found += [_leftover("index", path) for path in workspace.indexes.glob("index-*")]
+                found += [_leftover("index", path) for name in ("index-*", "former-*") for path in workspace.indexes.glob(name)]
                 found += [_leftover("losses", path) for path in _folders(workspace.difficulty) if _is_stale(path)]
     return found
 

@@ -33,7 +33,7 @@ def command(
     from probe.study.curves import curves
     from probe.study.ranking import known_study
 
-    with workspace.open_store() as store:
+    with workspace.look() as store:
         found = curves(store, study, units, at, level)
         unit = known_study(store, study).budget_unit.value
     if form == "json":
@@ -46,6 +46,8 @@ def command(
         say(f"{curve.unit}: {told}.")
         if curve.choice:
             say(f"{curve.unit}: one doubling is worth {interval(curve.choice.doubling)} over these sizes.")
+        if curve.cut:
+            say(f"{curve.unit}: {curve.cut}.")
 
 
 def curve_json(curve: StudyCurve) -> dict[str, Any]:
@@ -66,6 +68,7 @@ def curve_json(curve: StudyCurve) -> dict[str, Any]:
         "fit_p": choice.fits if choice else None,
         "parts_at": choice.parts_at if choice else None,
         "forecasts": _points_json(curve.forecasts),
+        "cut": curve.cut,
         "says": choice.sentence() if choice else curve.why,
     }
 

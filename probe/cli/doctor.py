@@ -19,6 +19,7 @@ import click
 from probe import DISTRIBUTION
 from probe.cli.output import bytes_text, listing_options, print_listing
 from probe.workspace import Workspace
+from sources.counted import counted
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "sqlalchemy", "optuna", "streamlit", "pillow", "numpy")
 FAIL_BYTES, WARN_BYTES = 500e6, 5e9
@@ -208,10 +209,11 @@ def _database(workspace: Workspace) -> Finding:
 
     try:
         with workspace.open_store() as store:
-            counts = len(store.sources()), len(store.benchmarks()), len(store.studies())
+            sources, benchmarks = counted(len(store.sources()), "source"), counted(len(store.benchmarks()), "benchmark")
+            studies = counted(len(store.studies()), "study", "studies")
     except StoreError as error:
         return Finding("workspace", State.FAIL, str(error))
-    return Finding("workspace", State.OK, "{} sources, {} benchmarks, {} studies registered".format(*counts))
+    return Finding("workspace", State.OK, f"{sources}, {benchmarks}, {studies} registered")
 
 
 def _proxy() -> Finding:

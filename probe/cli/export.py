@@ -55,8 +55,8 @@ def command(
 
         print_json(to_document(report))
     else:
-        click.echo("\n".join(report.lines()))
-        click.echo(f"written to {out}: {', '.join(report.files)}")
+        click.echo("\n".join(report.lines(out)))
+        click.echo(f"written to {out}: {report.listed()}")
 
 
 def export_here(workspace: Workspace, manifest: str, trainer: str, out: Path, options: ExportOptions) -> ExportReport:
@@ -75,7 +75,7 @@ def export_here(workspace: Workspace, manifest: str, trainer: str, out: Path, op
     export = find_exporter(trainer)
     doc = load_manifest(workspace, manifest)
     used = {slug for slug, rows in doc.rows().items() if rows}
-    with workspace.open_store() as store:
+    with workspace.look() as store:
         specs = {slug: spec for slug, spec in specs_here(store, doc).items() if slug in used}
         clean = cleaner_of(store, doc.study.clean_of, workspace.indexes).clean
     bring_here(workspace, specs, lambda line: say(line, err=True), counting)

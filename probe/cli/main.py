@@ -16,6 +16,8 @@ from probe.workspace import DEFAULT_ROOT, Workspace
 # What a folder says that cannot be made or filled; missing ones too, as in /proc.
 _PLACE_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR, errno.EEXIST}
 
+WORDS = "probe.words"  # of a call: the command, its own command, its options
+
 
 class LazyGroup(click.Group):
     """A group that imports a command's module only when that command is called."""
@@ -42,6 +44,7 @@ class LazyGroup(click.Group):
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             ctx.fail(f"there is no command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else "; see probe --help"))
+        ctx.meta[WORDS] = tuple(args)
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
@@ -81,6 +84,10 @@ class LazyGroup(click.Group):
 def cli(ctx: click.Context, workspace: Path, db_url: str) -> None:
     """Choose what to fine-tune a vision-language model on: by experiment, with intervals."""
     ctx.obj = Workspace(workspace, db_url)
+    if workspace.absolute() != Path(DEFAULT_ROOT).absolute() and not ctx.obj.exists():
+        from probe.cli.no_workspace import tell_missing
+
+        tell_missing(ctx.meta.get(WORDS, ()), ctx.obj)
 
 
 def main() -> None:

@@ -131,7 +131,7 @@ def verify_here(workspace: Workspace, doc: Manifest, quick: bool, again: bool = 
     """Compare a manifest with the sources and benchmarks of a workspace."""
     from probe.manifest import verify_manifest
 
-    with workspace.open_store() as store:
+    with workspace.look() as store:
         return verify_manifest(
             doc,
             specs_here(store, doc),

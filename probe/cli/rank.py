@@ -56,7 +56,7 @@ def show_ranking(
     from probe.study.fidelity import fidelity, fidelity_json, fidelity_lines
     from probe.study.ranking import LEVEL, computed_ranking, not_new_sources, parse_rates, rank
 
-    with workspace.open_store() as store:
+    with workspace.look() as store:
         asked = LEVEL if level is None else level
         default = asked == LEVEL and margin is None
         kept = workspace.quality

@@ -14,6 +14,7 @@ import click
 from probe.cli.output import counting, listing_options, print_json, say
 from probe.errors import ProbeError, UsageError
 from probe.workspace import Workspace
+from sources.counted import counted
 
 if TYPE_CHECKING:
     from probe.study.estimate import CostEstimate
@@ -159,7 +160,7 @@ def print_study(workspace: Workspace, study: str, form: str, more: Mapping[str, 
     if any(arm.role.value == "source" for arm in arms):
         show_ranking(workspace, study, form, more=more)
         return
-    say(f"Done: {len(arms)} arms. Search the mixture with: probe optimize --study {study}", err=form == "json")
+    say(f"Done: {counted(len(arms), 'arm')}. Search the mixture with: probe optimize --study {study}", err=form == "json")
     if form == "json":
         print_json({"study": study, "sources": [], "arms": [arm.name for arm in arms], **(more or {})})
 
@@ -191,13 +192,20 @@ def run_waiting(workspace: Workspace, study: str, workers: int | None, settings:
     if progress.done > before:
         _say_how(workspace, study)
     if progress.waiting or progress.running:
-        say(f"The time is up; {progress.waiting + progress.running} probes wait, and the same command goes on.", err=True)
+        say(
+            f"The time is up; {counted(progress.waiting + progress.running, 'probe waits', 'probes wait')}, and the same command goes on.",
+            err=True,
+        )
     if broken := progress.failed - progress.unscored:
         raise ProbeError(
-            f"{broken} probes failed (last: {progress.last_error}); see `probe status`, run the same command with "
+            f"{counted(broken, 'probe')} failed (last: {progress.last_error}); see `probe status`, run the same command with "
             f"--retry-failed when the cause is mended, and `probe rank --study {study}` to rank what is done."
         )
-    return f"{progress.unscored} probes are trained but not scored everywhere: {progress.last_error}." if progress.unscored else ""
+    return (
+        f"{counted(progress.unscored, 'probe is', 'probes are')} trained but not scored everywhere: {progress.last_error}."
+        if progress.unscored
+        else ""
+    )
 
 
 def _say_how(workspace: Workspace, study: str) -> None:
@@ -307,10 +315,8 @@ def estimated(workspace: Workspace, planned: Planned, options: dict[str, Any]) -
     click.echo(f"Measuring some steps on {workers} process{'es' if workers > 1 else ''} ...", err=True)
     cost = estimate(workspace, planned.plan, workers, engine_settings(options))
     each = 3600 * cost.process_hours / max(1, cost.probes)
-    say(
-        f"About {cost.hours:.2g} hours: {cost.probes} probes of {each:.1f} s each, {workers} at a time. Slots: {cost.calibration.choice}.",
-        err=True,
-    )
+    probes = f"{counted(cost.probes, 'probe')} of {each:.1f} s each"
+    say(f"About {cost.hours:.2g} hours: {probes}, {workers} at a time. Slots: {cost.calibration.choice}.", err=True)
     say(f"{cost.fit.sentence()} A measured process held {cost.calibration.peak_bytes / 1e9:.1f} GB.", err=True)
     if warning := cost.fit.warning():
         say(warning, err=True)
@@ -372,7 +378,8 @@ def print_plan(planned: Planned) -> None:
     rows = sorted(probe.rows for probe in probes if probe.rows)
     tokens = sorted(probe.tokens for probe in probes if probe.rows)
     say(
-        f"Study {study.name}: {planned.study_arms} arms, {planned.study_probes} probes ({planned.new} new, {planned.done} done), "
+        f"Study {study.name}: {counted(planned.study_arms, 'arm')}, "
+        f"{counted(planned.study_probes, 'probe')} ({planned.new} new, {planned.done} done), "
         f"budget {study.budget:,} {study.budget_unit.value} each"
         + (f" = {rows[0]:,}-{rows[-1]:,} rows, {tokens[0]:,}-{tokens[-1]:,} tokens." if rows else "."),
         err=True,

@@ -7,6 +7,7 @@ from typing import Any
 from probe.cli.output import counting, print_json, print_table, say
 from probe.study.difficulty import Difficulty, make_pools
 from probe.workspace import Workspace
+from sources.counted import counted
 
 
 def show_difficulty(workspace: Workspace, slug: str, proxy: str, pools: int, rows: int | None, device: str | None, as_json: bool) -> None:
@@ -26,7 +27,7 @@ def show_difficulty(workspace: Workspace, slug: str, proxy: str, pools: int, row
         return
     cells = [[p.source, f"{p.rows:,}", f"{p.mean:.3f}", f"{p.low:.3f} - {p.high:.3f}"] for p in found.pools]
     print_table(["pool", "rows", "mean loss", "from - to"], cells)
-    say(f"\nLoss of {found.proxy} as it is, in nats per answer token, of {found.judged:,} rows.")
+    say(f"\nLoss of {found.proxy} as it is, in nats per answer token, of {counted(found.judged, 'row')}.")
     if found.excluded:
         say(f"In no pool: {', '.join(f'{n} {problem}' for problem, n in found.excluded)}.")
     say(f"Next: probe run --design phases --phases-by difficulty --source {found.source}")

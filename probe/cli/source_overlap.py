@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from probe.cli.output import counting, estimate_json, interval
+from probe.cli.output import counting, estimate_json, interval, plain
+from probe.cli.row_names import row_name
 from probe.errors import UsageError
 from probe.workspace import Workspace
+from sources.counted import counted
 
 if TYPE_CHECKING:
     from sources.overlap.contamination import Contamination
     from sources.overlap.shares import Overlap
+    from sources.sampling import SourcePool
 
-COLUMNS = ("source", "with", "kind", "rows", "by image", "by text", "by both", "examples")
+COLUMNS = ("source", "with", "kind", "rows", "by image", "by text", "by both")
+EXAMPLES = 3  # of each comparison that are told
 
 
 def overlap_rows(workspace: Workspace, slugs: Sequence[str], benchmarks: Sequence[str], rows: int) -> list[dict[str, Any]]:
@@ -38,12 +42,24 @@ def overlap_rows(workspace: Workspace, slugs: Sequence[str], benchmarks: Sequenc
         with counting("reading sources") as progress:
             pools = [SourcePool.open(spec, workspace.indexes, progress) for spec in specs]
         with counting("comparing") as progress:
-            found = [_shared(overlap(one, other, workspace.indexes, progress, rows)) for one, other in product(pools, pools)]
-            held = [_held(finding) for pool in pools for finding in cleaner.findings(pool, progress)]
+            found = [_shared(one, other, overlap(one, other, workspace.indexes, progress, rows)) for one, other in product(pools, pools)]
+            held = [_held(pool, finding) for pool in pools for finding in cleaner.findings(pool, progress)]
     return found + held
 
 
-def _shared(found: Overlap) -> dict[str, Any]:
+def example_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what the examples are, under the names of what was compared."""
+    for row in rows:
+        if row["told"]:
+            yield ""
+            yield (
+                f"for example, inside {row['source']}:" if row["kind"] == "inside" else f"for example, {row['source']} with {row['with']}:"
+            )
+            yield from (f"  {line}" for line in row["told"])
+
+
+def _shared(pool: SourcePool, other: SourcePool, found: Overlap) -> dict[str, Any]:
+    pairs = dict.fromkeys(tuple(sorted(pair)) if pool is other else pair for pair in found.examples)  # inside, both are of one source
     return {
         "source": found.source,
         "with": found.other,
@@ -54,13 +70,14 @@ def _shared(found: Overlap) -> dict[str, Any]:
         "by_both": estimate_json(found.by_both),
         "excluded": 0,
         "examples": [list(pair) for pair in found.examples],
+        "told": [f"{row_name(pool, a)} = {row_name(other, b)}" for a, b in list(pairs)[:EXAMPLES]],
         "by image": interval(found.by_image, signed=False),
         "by text": interval(found.by_text, signed=False),
         "by both": interval(found.by_both, signed=False),
     }
 
 
-def _held(found: Contamination) -> dict[str, Any]:
+def _held(pool: SourcePool, found: Contamination) -> dict[str, Any]:
     return {
         "source": found.source,
         "with": found.benchmark,
@@ -71,7 +88,8 @@ def _held(found: Contamination) -> dict[str, Any]:
         "by_both": None,
         "excluded": len(found.numbers),
         "examples": [list(pair) for pair in found.examples],
+        "told": [f"{row_name(pool, row)} holds item {plain(item)} of {found.benchmark}" for row, item in found.examples[:EXAMPLES]],
         "by image": "-",
-        "by text": f"{len(found.by_text):,} rows",
-        "by both": f"{len(found.by_item):,} rows",
+        "by text": counted(len(found.by_text), "row"),
+        "by both": counted(len(found.by_item), "row"),
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from probe.cli.output import counting, plain, say
 from probe.workspace import Workspace
+from sources.counted import counted
 
 if TYPE_CHECKING:
     from db.store import Store
@@ -104,7 +105,7 @@ def source_fields(workspace: Workspace, slug: str) -> dict[str, Any]:
     from probe.study.registry import find_source
     from sources.catalogue import catalogue
 
-    with workspace.open_store() as store:
+    with workspace.look() as store:
         record = store.source(slug)
         if record is None and slug in catalogue():
             return _catalogue_fields(catalogue()[slug])
@@ -189,7 +190,7 @@ def checked_source(
     from sources.sampling import SourcePool
 
     bring_here(workspace, [slug], lambda line: say(line, err=True), counting)
-    with workspace.open_store() as store:
+    with workspace.look() as store:
         spec = find_source(store, slug)
         with counting(f"reading {slug}") as progress:
             pool = SourcePool.open(spec, workspace.indexes, progress, jobs)
@@ -215,7 +216,8 @@ def _held_items(workspace: Workspace, store: Store, pool: SourcePool) -> Iterato
     for found in findings:
         if found.numbers:
             seen = ", ".join(f"row {number} (item {plain(item)})" for number, item in found.examples)
-            yield f"{len(found.numbers):,} rows hold items of benchmark {found.benchmark} and are left out where it is scored: {seen}"
+            rows = counted(len(found.numbers), "row holds", "rows hold")
+            yield f"{rows} items of benchmark {found.benchmark}, left out where it is scored: {seen}"
 
 
 def _not_exported(pool: SourcePool) -> Iterator[str]:
@@ -229,7 +231,8 @@ def _not_exported(pool: SourcePool) -> Iterator[str]:
         reasons, among = Counter(inexpressible(sample) for _, sample in pool.numbered_samples()), ""
     for reason, rows in reasons.most_common():
         if reason:
-            yield f"{rows:,}{among} rows are trained on by probes and left out by exports, because trainers would misread them: {reason}"
+            which = f"{rows:,}{among} rows are" if among else counted(rows, "row is", "rows are")
+            yield f"{which} trained on by probes and left out by exports, because trainers would misread it: {reason}"
 
 
 def _looked_elsewhere(pool: SourcePool) -> Iterator[str]:
@@ -280,19 +283,19 @@ def report_lines(report: CheckReport, proxy: str) -> Iterator[str]:
     """Yield a check's findings as text lines."""
     from sources.check import percent
 
-    yield f"{report.slug}: {report.usable:,} of {report.rows:,} rows usable"
+    yield f"{report.slug}: {report.usable:,} of {counted(report.rows, 'row')} usable"
     for entry in report.excluded:
         seen = ", ".join(f"row {example.number}" + (f" ({plain(example.detail)})" if example.detail else "") for example in entry.examples)
         yield f"  excluded {entry.count:,} {entry.problem.value}: {seen}"
     if outside := report.rows - report.usable - sum(entry.count for entry in report.excluded):
-        yield f"  {outside:,} more rows are held out, or of another difficulty"
+        yield f"  {counted(outside, 'more row is', 'more rows are')} held out, or of another difficulty"
     yield from subsource_lines(report.slug, dict(report.subsources))
     yield f"images: {report.distinct_images:,} distinct, a row {_spread(report.images_per_row)}"
     if report.undecoded_images and report.bad_share_at_most is not None:
         of, bound = report.decoded_images + report.undecoded_images, percent(report.bad_share_at_most)
         yield f"  of {of:,} images {report.decoded_images:,} were decoded; at most {bound} of the others are bad (95 %); --full decodes all"
     yield f"tokens a row under {proxy}: {_spread(report.tokens_per_row)}"
-    yield f"duplicates: {report.duplicate_rows:,} rows, {report.duplicate_images:,} images"
+    yield f"duplicates: {counted(report.duplicate_rows, 'row')}, {counted(report.duplicate_images, 'image')}"
     yield f"licence: declared {report.licence.declared}, concluded {report.licence.concluded}"
     if report.licence.terms:
         yield f"terms: {report.licence.terms}"
@@ -317,7 +320,7 @@ def subsource_lines(slug: str, subsources: Mapping[str, int]) -> Iterator[str]:
     ranked = sorted(subsources.items(), key=lambda part: (-part[1], part[0]))
     for name, rows in ranked[:MOST_SUBSOURCES]:
         own = subsource_slug(name)
-        yield f"  {slug}/{own}: {rows:,} rows" + (f" ({plain(name)})" if name not in ("", own) else "")
+        yield f"  {slug}/{own}: {counted(rows, 'row')}" + (f" ({plain(name)})" if name not in ("", own) else "")
     if len(ranked) > MOST_SUBSOURCES:
         yield f"  and {len(ranked) - MOST_SUBSOURCES:,} more with {sum(rows for _, rows in ranked[MOST_SUBSOURCES:]):,} rows"
     yield f"each can be probed on its own: probe run --source {slug}/{subsource_slug(ranked[0][0])}"
@@ -327,13 +330,13 @@ def _spread(spread: Spread | None) -> str:
     if spread is None:
         return "not known"
     low, middle, high = (f"{value:g}" for value in (spread.minimum, spread.median, spread.maximum))
-    return f"{low} to {high}, median {middle}, mean {spread.mean:.1f} ({spread.n:,} rows)"
+    return f"{low} to {high}, median {middle}, mean {spread.mean:.1f} ({counted(spread.n, 'row')})"
 
 
 def added_lines(pool: SourcePool) -> Iterator[str]:
     """Yield what was found in a source that was added, and what to do next."""
     slug = pool.spec.slug
-    yield f"{slug}: {pool.spec.format}, {pool.usable:,} of {pool.total:,} rows usable"
+    yield f"{slug}: {pool.spec.format}, {pool.usable:,} of {counted(pool.total, 'row')} usable"
     for problem, n in pool.excluded.most_common():
         seen = pool.seen.get(problem, [])
         why = f" ({plain(seen[0][1])})" if seen and seen[0][1] else ""

@@ -20,6 +20,7 @@ from probe.cli.source_report import (
     usable_commercially,
 )
 from probe.workspace import Workspace
+from sources.counted import counted
 from sources.parts import default_jobs
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -159,9 +160,9 @@ def split(workspace: Workspace, slug: str, holdout: float, seed: int, benchmark:
     if made is None:
         say(f"{slug} is already split so, and a study uses it; nothing was changed.")
         return
-    say(f"{slug}: {made.rows_held_out} rows held out by image, {made.rows_left} left to train on.")
+    say(f"{slug}: {counted(made.rows_held_out, 'row')} held out by image, {made.rows_left} left to train on.")
     for spec, items in zip(made.benchmarks, made.items, strict=True):
-        say(f"benchmark {spec.name}: {items} items, capability {spec.capability}")
+        say(f"benchmark {spec.name}: {counted(items, 'item')}, capability {spec.capability}")
     say(f"Next: probe run --source {slug}")
 
 
@@ -191,12 +192,17 @@ def overlap(workspace: Workspace, slugs: tuple[str, ...], benchmarks: tuple[str,
 
     Rows that hold a benchmark's image, question and answer, or most of its long text, are left out of a new study's draws.
     """
-    from probe.cli.source_overlap import COLUMNS, overlap_rows
+    from probe.cli.source_overlap import COLUMNS, example_lines, overlap_rows
 
     found = overlap_rows(workspace, slugs, benchmarks, rows)
     if form == "json":
-        found = [{name: value for name, value in row.items() if " " not in name} for row in found]
-    print_listing(found, form, empty="Nothing to compare.", columns=None if form == "json" else COLUMNS)
+        print_json([{name: value for name, value in row.items() if " " not in name} for row in found])
+    elif form == "csv":
+        told = [row | {"examples": "; ".join(row["told"])} for row in found]
+        print_listing(told, form, empty="", columns=(*COLUMNS, "examples"))
+    else:
+        print_listing(found, form, empty="Nothing to compare.", columns=COLUMNS)
+        say("\n".join(example_lines(found)))
 
 
 @command.command()

@@ -37,7 +37,7 @@ def status_rows(workspace: Workspace, study: str | None) -> list[dict[str, Any]]
     """
     if not workspace.exists() and study is None:
         return []
-    with workspace.open_store() as store:
+    with workspace.look() as store:
         return [_row(store, name) for name in ([study] if study else [record.name for record in store.studies()])]
 
 

@@ -12,6 +12,7 @@ from probe.export.report import ExportOptions, ExportReport, Images, row_shares
 from probe.manifest.document import Manifest
 from probe.manifest.markdown import escaped, mixture_markdown
 from probe.manifest.write import manifest_json
+from sources.counted import counted
 
 if TYPE_CHECKING:
     from sources.sampling import SourcePool
@@ -42,16 +43,16 @@ def export_warnings(
     changed = {entry.slug: what_changed(entry, pools[entry.slug]) for entry in doc.sources if entry.rows}
     found += [f"{slug} is not what the manifest was decided on: {what}" for slug, what in changed.items() if what]
     for slug, reasons in excluded.items():
-        found.append(f"{slug}: {sum(reasons.values())} rows that this trainer cannot read were left out of the draw")
+        found.append(f"{slug}: {counted(sum(reasons.values()), 'row')} left out of the draw that this trainer cannot read")
     found += [f"{entry.slug} is repeated: {entry.repeat:.1f} epochs of its usable rows" for entry in doc.sources if entry.repeat > 1]
     found += [f"{flag.source}: {flag.licence}: {flag.reason}" for flag in doc.licences.flagged]
     if images.rewritten:
+        which = counted(images.rewritten, "image that is", "images that are")
         found.append(
-            f"{images.rewritten} images that are turned by EXIF, transparent or deeper than 8 bits were written as the proxy saw them: "
-            "trainers would show others"
+            f"{which} turned by EXIF, transparent or deeper than 8 bits, written as the proxy saw them: trainers would show others"
         )
     if options.images is Images.LINK and images.copied_instead:
-        found.append(f"{images.copied_instead} images could not be hard-linked and were copied")
+        found.append(f"{counted(images.copied_instead, 'image')} copied that could not be hard-linked")
     return tuple(dict.fromkeys(found))
 
 
@@ -59,7 +60,7 @@ def _other_budgets(doc: Manifest, counts: Mapping[str, Mapping[str, int]]) -> It
     for phase, asked in requested_counts(doc).items():
         got, wanted = sum(counts.get(phase, {}).values()), sum(asked.values())
         if got != wanted:
-            yield f"{phase} has {got:,} rows and the manifest asks for {wanted:,}: its shares hold, its length does not"
+            yield f"{phase} has {counted(got, 'row')} and the manifest asks for {wanted:,}: its shares hold, its length does not"
 
 
 def _shrunken(doc: Manifest, counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:

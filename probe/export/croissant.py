@@ -14,6 +14,7 @@ from typing import Any
 
 from probe.export.report import ExportReport
 from probe.manifest.document import Manifest, SourceEntry
+from sources.counted import counted
 
 FILE = "croissant.json"
 MATERIALISED = ("jsonl", "webdataset")  # exporters whose files are the data set itself
@@ -95,7 +96,7 @@ def croissant(doc: Manifest, folder: Path, report: ExportReport) -> dict[str, An
 
 def _counted(doc: Manifest) -> str:
     used = sum(1 for entry in doc.sources if entry.rows)
-    return f"{sum(doc.rows().values()):,} rows of {used} source{'' if used == 1 else 's'}"
+    return f"{counted(sum(doc.rows().values()), 'row')} of {counted(used, 'source')}"
 
 
 def _origin(entry: SourceEntry) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from probe.export.report import ExportError, ExportOptions, Mode
 from probe.manifest.document import Manifest, SourceEntry
+from sources.counted import counted
 from sources.problems import Problem
 from sources.sample import Sample
 
@@ -124,5 +125,6 @@ def _reasons(seen: Mapping[int, tuple[RowNumber, str]], rejected: Mapping[int, P
 
 
 def _nothing_readable(slug: str, reasons: Mapping[str, int]) -> str:
-    why = "; ".join(f"{rows} rows: {reason}" for reason, rows in reasons.items()) or "nothing could be drawn"
-    return f"source {slug} has no row that this trainer can read ({why}): leave it out of the mixture, or repair it"
+    why = "; ".join(f"{counted(rows, 'row')}: {reason}" for reason, rows in reasons.items()) or "nothing could be drawn"
+    cure = "repair it, export for another trainer, or decide on a mixture without it"
+    return f"source {slug} has no row that this trainer can read ({why}): {cure}"

@@ -167,6 +167,7 @@ class Exporter:
                 excluded=drawn.excluded,
                 warnings=(*export_warnings(doc, options, work.images, drawn.excluded, pools, realised), *written.warnings),
                 commands=written.commands,
+                images=work.images.files,
             )
             write_companions(folder, doc, report, self.notes)
             return with_croissant(report, doc, folder)

@@ -44,6 +44,11 @@ class ImageStore:
         """The number of images that a plain reading would show otherwise, and that were written as the proxy saw them."""
         return len(self._rewritten)
 
+    @property
+    def files(self) -> int:
+        """The number of files in the folder."""
+        return len(set(self._paths.values()))
+
     def store(self, ref: ImageRef) -> str:
         """Put an image into the export and return its path relative to the export's root.
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import enum
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from probe.errors import ProbeError
 from probe.manifest.document import Manifest
+from sources.counted import counted
 
 SHARE_TOLERANCE = 0.005  # absolute, per source: 0.5 %
 
@@ -70,10 +73,17 @@ class ExportReport:
     excluded: Mapping[str, Mapping[str, int]]
     warnings: tuple[str, ...]
     commands: tuple[str, ...]
+    images: int = 0  # files below the folder `images/`
 
-    def lines(self) -> list[str]:
-        """Return the report as plain text lines."""
-        return [*self._shares(), *self._exclusions(), *(f"warning: {warning}" for warning in self.warnings), *self._how()]
+    def listed(self) -> str:
+        """Return what lies in the folder as text, of folders in it how many files."""
+        folders = Counter(name.partition("/")[0] for name in self.files if "/" in name) + Counter({"images": self.images})
+        inside = [f"{folder}/ ({counted(files, 'file')})" for folder, files in folders.items()]
+        return ", ".join([*(name for name in self.files if "/" not in name), *inside])
+
+    def lines(self, out: Path | None = None) -> list[str]:
+        """Return the report as plain text lines; `out` is where the export lies."""
+        return [*self._shares(), *self._exclusions(), *(f"warning: {warning}" for warning in self.warnings), *self._how(out)]
 
     def _shares(self) -> Iterator[str]:
         width = max(len("source"), *map(len, self.requested))
@@ -85,10 +95,10 @@ class ExportReport:
     def _exclusions(self) -> Iterator[str]:
         for slug, reasons in self.excluded.items():
             for reason, rows in reasons.items():
-                yield f"{slug}: {rows:,} rows excluded: {reason}"
+                yield f"{slug}: {counted(rows, 'row')} excluded: {reason}"
 
-    def _how(self) -> Iterator[str]:
-        yield "to train:"
+    def _how(self, out: Path | None) -> Iterator[str]:
+        yield f"to train, in {out} (its README.md says what the words in capitals stand for):" if out else "to train:"
         yield from (f"  {command}" for command in self.commands)
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from probe.manifest.document import Manifest, PhaseEntry, SourceEntry
+from sources.counted import counted
 from sources.mixture import largest_remainder
 
 SUM_TOLERANCE = 1e-6
@@ -37,7 +38,7 @@ def _about_sources(doc: Manifest) -> Iterator[str]:
     total = sum(rows.values())
     for entry in doc.sources:
         if entry.rows != rows.get(entry.slug, 0):
-            yield f"source {entry.slug} says {entry.rows} rows, its phases count {rows.get(entry.slug, 0)}"
+            yield f"source {entry.slug} says {counted(entry.rows, 'row')}, its phases count {rows.get(entry.slug, 0)}"
         elif total and abs(entry.share - entry.rows / total) > SUM_TOLERANCE:
             yield f"source {entry.slug} says a share of {entry.share:.4f} of the rows, its counts make {entry.rows / total:.4f}"
         yield from _about_reading(entry)

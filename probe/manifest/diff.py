@@ -17,28 +17,32 @@ from probe.manifest.typed_json import from_plain, plain_value, to_plain
 from sources.estimate import Estimate
 
 Kind = Literal["changed", "only_a", "only_b"]
-SECTIONS = (  # the document's fields, in the order of the decision
+DECISION = (  # what people decide by: the document's fields in that order
     "budget",
-    "phases",
     "weights",
+    "phases",
     "confirmed",
     "predicted",
     "outside",
-    "warnings",
     "licences",
-    "sources",
+    "warnings",
+    "fidelity",
     "baselines",
     "objective",
+)
+HOW = (  # how it was come by
+    "sources",
     "study",
     "proxy",
     "optimiser",
     "evidence",
-    "fidelity",
     "image_policy",
     "sampling_seed",
     "schema_version",
     "provenance",
 )
+SECTIONS = (*DECISION, *HOW)
+SEARCH_RESULTS = ("curriculum", "flat_optimum", "merged", "searched", "surrogate")  # among the optimiser's parameters; nobody chose them
 MEMBER_NAMES = ("slug", "name", "source")  # the field that tells the members of a list apart
 WHOLE = (Estimate, ConfirmedGain, WatchedGain)  # shown with their intervals, never field by field
 
@@ -61,6 +65,11 @@ class Difference:
     def section(self) -> str:
         """Return the part of the document that it belongs to."""
         return self.path[0]
+
+    @property
+    def inner(self) -> bool:
+        """Say whether it is of what the search worked out on its way, not of what was asked or decided."""
+        return self.path[:2] == ("optimiser", "parameters") and len(self.path) > 2 and self.path[2] in SEARCH_RESULTS
 
 
 @dataclass(frozen=True, slots=True)

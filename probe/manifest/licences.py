@@ -74,7 +74,7 @@ def summarise_licences(members: Iterable[tuple[str, Licence]]) -> LicenceSummary
 def flag_member(slug: str, licence: Licence) -> list[LicenceFlag]:
     """Return what somebody has to read before training on a source."""
     expression = effective_licence(licence)
-    flags = [LicenceFlag(slug, key, reason) for key in _keys(expression) if (reason := licence_traits(key))]
+    flags = [LicenceFlag(slug, key, reason) for key in licence_keys(expression) if (reason := licence_traits(key))]
     if licence.terms.strip():
         flags.append(LicenceFlag(slug, expression, f"provider terms: {licence.terms.strip()}"))
     declared = normalise_licence(licence.declared)
@@ -98,7 +98,12 @@ def licence_traits(key: str) -> str:
     return ", ".join(reasons)
 
 
-def _keys(expression: str) -> list[str]:
+def licence_keys(expression: str) -> list[str]:
+    """Return the distinct licences that an SPDX expression names.
+
+    Raises:
+        LicenceError: it cannot be parsed.
+    """
     return list(dict.fromkeys(_spdx().license_keys(parse_licence(expression))))
 
 

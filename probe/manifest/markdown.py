@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator
 
 from probe.manifest.document import Manifest
-from probe.manifest.show import claim_text, estimate_text, gain_text, origin_text, watched_text
+from probe.manifest.equal_baselines import JOINT, by_mixture
+from probe.manifest.show import budget_text, claim_text, estimate_text, gain_text, origin_text, watched_text
 from probe.manifest.terms import mixture_terms
+from sources.counted import counted
 
 
 def mixture_markdown(doc: Manifest) -> str:
@@ -19,7 +21,8 @@ def mixture_markdown(doc: Manifest) -> str:
 def _head(doc: Manifest) -> Iterator[str]:
     yield f"# Mixture of study {escaped(doc.study.name)}"
     yield ""
-    yield f"Manifest `{doc.hash}`: {doc.budget.amount:,} {doc.budget.unit}, {sum(doc.rows().values()):,} rows, {len(doc.phases)} phase(s)."
+    rows = counted(sum(doc.rows().values()), "row")
+    yield f"Manifest `{doc.hash}`: {budget_text(doc)}, {rows}, {counted(len(doc.phases), 'phase')}."
     for warning in doc.warnings:
         yield ""
         yield f"> **Warning.** {escaped(warning)}"
@@ -70,10 +73,13 @@ def _gains(doc: Manifest) -> Iterator[str]:
         "| against | gain | on |",
         "|---|---|---|",
     )
-    for name, gain in (doc.confirmed or {}).items():
+    confirmed, predicted = by_mixture(doc, doc.confirmed or {}), by_mixture(doc, doc.predicted)
+    for name, gain in confirmed.items():
         yield f"| {escaped(name)} | {gain_text(gain)} | confirmation items, fresh seeds |"
-    for name, predicted in doc.predicted.items():
-        yield f"| {escaped(name)} | {estimate_text(predicted, signed=True)} | predicted, no claim |"
+    for name, one in predicted.items():
+        yield f"| {escaped(name)} | {estimate_text(one, signed=True)} | predicted, no claim |"
+    if any(JOINT in name for name in (*confirmed, *predicted)):
+        yield from ("", "Baselines joined by = are one and the same mixture.")
     if doc.confirmed:
         yield ""
         yield f"On confirmation items: {claim_text(doc)}."
@@ -88,7 +94,7 @@ def _outside(doc: Manifest) -> Iterator[str]:
         return
     yield from ("", "Outside the objective, no part of the claim:", "", "| benchmark | against | gain |", "|---|---|---|")
     for entry in doc.outside:
-        for name, gain in entry.gains.items():
+        for name, gain in by_mixture(doc, entry.gains).items():
             yield f"| {escaped(entry.name)} | {escaped(name)} | {watched_text(gain)} |"
 
 
@@ -112,8 +118,8 @@ def _method(doc: Manifest) -> Iterator[str]:
     names = ", ".join(escaped(entry.name) for entry in doc.objective.benchmarks)
     yield from ("", "## How it was found", "")
     yield f"Proxy {escaped(doc.proxy.name)} ({code(doc.proxy.weights_hash)}); benchmarks {names}; optimiser {escaped(doc.optimiser.name)}, "
-    yield f"seed {doc.optimiser.seed}, {doc.optimiser.observations} observations ({code(doc.optimiser.observations_digest)}); "
-    yield f"{len(doc.evidence.search)} trainings, {len(doc.evidence.confirmation)} for the confirmation; "
+    yield f"seed {doc.optimiser.seed}, {counted(doc.optimiser.observations, 'observation')} ({code(doc.optimiser.observations_digest)}); "
+    yield f"{counted(len(doc.evidence.search), 'training')}, {len(doc.evidence.confirmation)} for the confirmation; "
     by = doc.provenance
     commit = f", commit {code(by.commit)}{' with changes' if by.dirty else ''}" if by.commit else ""
     yield f"{escaped(by.tool)} {escaped(by.version)}{commit}, {escaped(by.created_at)}."

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probe.manifest.document import SourceEntry
+from sources.problems import Problem
 from sources.spec import SourceSpec
 
 if TYPE_CHECKING:
+    from sources.columns import Array
     from sources.row_changes import RowChanges, RowKeys
+    from sources.row_index import RowIndex
     from sources.sampling import SourcePool
 
 Clean = Callable[["SourcePool"], "SourcePool"]
-_NUMBERS = 100  # of rows, kept of each problem
+LISTED_ROWS = 1000  # of each problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +55,22 @@ def rows_now(
     from sources.row_changes import kept_rows
     from sources.sampling import SourcePool
 
-    content = "" if (entry.excluded or {}).get("contaminated") else entry.content  # of all rows it is not known then
-    before = kept_rows(spec, entry.fingerprint, content, cache_dir)  # first: reading again replaces it
     pool = SourcePool.open(spec, None if again else cache_dir, progress)
-    changes = _changes(before, pool) if before is not None else None
     drawn = clean(pool) if clean else pool
+    content = "" if (entry.excluded or {}).get("contaminated") else entry.content  # of all rows it is not known then
+    before = kept_rows(spec, entry.fingerprint, content, cache_dir, partial(_likely, entry, pool.index, drawn.content))
+    changes = _changes(before, pool) if before is not None else None
     excluded = {problem.value: rows for problem, rows in drawn.excluded.items()}
     return RowsNow(drawn.usable, excluded, drawn.content, changes, _excluded_rows(drawn, changes))
+
+
+def _likely(entry: SourceEntry, now: RowIndex, content_now: str, index: RowIndex, chosen: Array | None) -> bool:
+    """Say whether an index may be of the manifest's rows, contaminated ones too: it counts what the manifest does, and is not of others."""
+    if entry.content and entry.content != content_now and index.content == now.content:
+        return False
+    then, known = dict(entry.excluded or {}), {problem.value: rows for problem, rows in index.excluded.items()}
+    usable = entry.usable + then.pop("contaminated", 0)
+    return usable == (len(index.keys) if chosen is None else len(chosen)) and (entry.excluded is None or known == then)
 
 
 def _changes(before: RowKeys, pool: SourcePool) -> RowChanges:
@@ -68,14 +81,11 @@ def _changes(before: RowKeys, pool: SourcePool) -> RowChanges:
 
 
 def _excluded_rows(pool: SourcePool, changes: RowChanges | None) -> dict[str, tuple[int, ...]]:
-    if changes is None:
-        return {problem.value: tuple(numbers) for problem, numbers in pool.examples.items()}
-    return _first_of(pool, set(changes.gone))
-
-
-def _first_of(pool: SourcePool, wanted: Collection[int]) -> dict[str, tuple[int, ...]]:
-    found: dict[str, list[int]] = {}
-    for number, problem, _ in pool.index.excluded_rows() if wanted else ():
-        if number in wanted and len(numbers := found.setdefault(problem.value, [])) < _NUMBERS:
+    """Return the first excluded rows' numbers by problem: of those that were usable then, where that is known."""
+    wanted = None if changes is None else set(changes.gone)
+    contaminated = () if changes else pool.examples.get(Problem.CONTAMINATED, ())  # these are in no index
+    found: dict[str, list[int]] = {Problem.CONTAMINATED.value: [*contaminated]} if contaminated else {}
+    for number, problem, _ in pool.excluded_rows() if wanted is None or wanted else ():
+        if (wanted is None or number in wanted) and len(numbers := found.setdefault(problem.value, [])) < LISTED_ROWS:
             numbers.append(number)
     return {problem: tuple(numbers) for problem, numbers in found.items()}

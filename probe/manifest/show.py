@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from probe.manifest.document import ConfirmedGain, DrawEntry, Manifest, SourceEntry, WatchedGain
+from probe.manifest.equal_baselines import by_mixture
 from probe.manifest.terms import mixture_terms
+from sources.counted import counted
 from sources.estimate import Estimate
 
 
@@ -37,11 +39,17 @@ def claim_text(doc: Manifest) -> str:
     return "better than every baseline" if doc.beats_all() else "not shown to be better than every baseline"
 
 
+def budget_text(doc: Manifest) -> str:
+    """Return the budget, such as `20,000 samples`."""
+    return counted(doc.budget.amount, doc.budget.unit.removesuffix("s"))
+
+
 def _head(doc: Manifest) -> Iterator[str]:
     yield f"manifest {doc.hash}"
     yield f"study {doc.study.name}, revision {doc.study.revision}; proxy {doc.proxy.name}; metric {doc.study.metric}"
     yield f"objective {doc.objective.metric} of {', '.join(entry.name for entry in doc.objective.benchmarks)}"
-    yield f"budget {doc.budget.amount:,} {doc.budget.unit}; {sum(doc.rows().values()):,} rows in {len(doc.phases)} phase(s)"
+    rows, phases = counted(sum(doc.rows().values()), "row"), counted(len(doc.phases), "phase")
+    yield f"budget {budget_text(doc)}; {rows} in {phases}"
 
 
 def _mixture(doc: Manifest) -> Iterator[str]:
@@ -49,12 +57,12 @@ def _mixture(doc: Manifest) -> Iterator[str]:
     for phase in doc.phases:
         yield ""
         again = "; the learning rate starts again" if phase.restarts else ""
-        yield f"{phase.name}: {phase.share:.1%} of the budget, {sum(phase.counts.values()):,} rows{again}"
+        yield f"{phase.name}: {phase.share:.1%} of the budget, {counted(sum(phase.counts.values()), 'row')}{again}"
         for slug, weight in sorted(phase.weights.items(), key=lambda item: (-item[1], item[0])):
             interval = doc.weights.get(slug) if len(doc.phases) == 1 else None
             between = f" [{interval.low:.1%}, {interval.high:.1%}]" if interval else ""
-            repeat = doc.source(slug).repeat
-            yield f"  {slug:<{width}}  {weight:6.1%}{between}  {phase.counts.get(slug, 0):>9,} rows  {repeat:.2f} epochs in all"
+            repeat, rows = doc.source(slug).repeat, phase.counts.get(slug, 0)
+            yield f"  {slug:<{width}}  {weight:6.1%}{between}  {rows:>9,} {'row ' if rows == 1 else 'rows'}  {repeat:.2f} epochs in all"
     if len(doc.phases) > 1 and doc.weights:
         yield ""
         yield "over all phases:"
@@ -73,7 +81,7 @@ def origin_text(entry: SourceEntry) -> str:
 
 def _draw_text(drawn: DrawEntry) -> str:
     file = f", files {drawn.file}" if drawn.file else ""
-    return f"at most {drawn.rows:,} rows of split {drawn.split}{file}, seed {drawn.seed}"
+    return f"at most {counted(drawn.rows, 'row')} of split {drawn.split}{file}, seed {drawn.seed}"
 
 
 def _origins(doc: Manifest) -> Iterator[str]:
@@ -89,11 +97,11 @@ def _gains(doc: Manifest) -> Iterator[str]:
     yield ""
     if doc.confirmed is not None:
         yield f"confirmed gain against ({level}; confirmation items, fresh seeds)"
-        yield from _aligned({name: gain_text(gain) for name, gain in doc.confirmed.items()})
+        yield from _aligned({name: gain_text(gain) for name, gain in by_mixture(doc, doc.confirmed).items()})
         yield claim_text(doc)
         yield from _outside(doc)
     yield f"predicted gain against ({level}; the items searched on: no claim)"
-    yield from _aligned({name: estimate_text(gain, signed=True) for name, gain in doc.predicted.items()})
+    yield from _aligned({name: estimate_text(gain, signed=True) for name, gain in by_mixture(doc, doc.predicted).items()})
     if doc.confirmed is None:
         yield "not confirmed"
     if doc.fidelity:
@@ -104,7 +112,7 @@ def _gains(doc: Manifest) -> Iterator[str]:
 def _outside(doc: Manifest) -> Iterator[str]:
     for entry in doc.outside:
         yield f"outside the objective: {entry.name} ({entry.capability}, {entry.metric}), no part of the claim"
-        yield from _aligned({name: watched_text(one) for name, one in entry.gains.items()})
+        yield from _aligned({name: watched_text(one) for name, one in by_mixture(doc, entry.gains).items()})
 
 
 def _licences(doc: Manifest) -> Iterator[str]:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from probe.manifest.diff import Difference, ManifestDiff
+from probe.manifest.diff import DECISION, Difference, ManifestDiff
 from probe.manifest.document import BenchmarkEntry, ConfirmedGain, LicenceFlag, PhaseEntry, SourceEntry, WatchedGain
 from probe.manifest.show import estimate_text, gain_text, watched_text
 from probe.manifest.typed_json import plain_value
+from sources.counted import counted
 from sources.estimate import Estimate
 
 TEXT_CHARS = 160
@@ -18,14 +19,26 @@ LISTED = 3
 
 
 def diff_lines(found: ManifestDiff) -> list[str]:
-    """Return the differences as text lines without markup, by section."""
+    """Return the differences as text lines without markup: what was decided, then how it was come by.
+
+    What the search worked out on its way is only counted.
+    """
     head = [f"A  manifest {found.a}", f"B  manifest {found.b}"]
     if found.same_decision:
         head.append("the same decision")
-    return [
-        *head,
-        *(_one_line(line) for name, group in groupby(found.differences, lambda d: d.section) for line in _section(name, list(group))),
-    ]
+    return [*head, *map(_one_line, _told(found))]
+
+
+def _told(found: ManifestDiff) -> Iterator[str]:
+    by_section = [(name, list(group)) for name, group in groupby(found.differences, lambda d: d.section)]
+    decided = [(name, group) for name, group in by_section if name in DECISION]
+    for name, group in decided:
+        yield from _section(name, group)
+    how = [(name, group) for name, group in by_section if name not in DECISION]
+    if how and decided:
+        yield from ("", "HOW THEY WERE COME BY")
+    for name, group in how:
+        yield from _section(name, group)
 
 
 def value_text(value: Any) -> str:
@@ -37,9 +50,9 @@ def value_text(value: Any) -> str:
     if isinstance(value, WatchedGain):
         return watched_text(value)
     if isinstance(value, SourceEntry):
-        return f"{value.rows:,} rows ({value.share:.1%})"
+        return f"{counted(value.rows, 'row')} ({value.share:.1%})"
     if isinstance(value, PhaseEntry):
-        return f"{value.share:.1%} of the budget, {sum(value.counts.values()):,} rows"
+        return f"{value.share:.1%} of the budget, {counted(sum(value.counts.values()), 'row')}"
     if isinstance(value, BenchmarkEntry):
         return f"weight {value.weight:.3g}, fingerprint {value.fingerprint}"
     if isinstance(value, LicenceFlag):
@@ -50,11 +63,16 @@ def value_text(value: Any) -> str:
 def _section(name: str, differences: Sequence[Difference]) -> Iterator[str]:
     yield ""
     yield name.replace("_", " ")
+    inner = sum(found.inner for found in differences)
     for found in differences:
+        if found.inner:
+            continue
         sides = side_texts(found)
         where = " ".join(found.path[1:])
         yield from ([f"  {where}"] if where else [])
         yield from (f"    {mark} {text}" for mark, text in zip("-+", sides, strict=True) if text is not None)
+    if inner:
+        yield f"  {counted(inner, 'difference')} in what the search worked out on its way (--json shows them)"
 
 
 def side_texts(found: Difference) -> tuple[str | None, str | None]:

@@ -1,7 +1,7 @@
 """What the licences of a mixture ask together: who may use it, whose provider's terms to read, which members do not go together.
 
-Of `A OR B` the freer one counts. Nothing here is legal advice: it says what to look at, and what matters where the mixture itself is
-passed on.
+Of `A OR B` the freer one counts. Which share-alike licences go together is in `probe.manifest.share_alike`. Nothing here is legal
+advice: it says what to look at, and what matters where the mixture itself is passed on.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from itertools import combinations
 
 from probe.manifest.document import Manifest
 from probe.manifest.licence_rule import holds
 from probe.manifest.licences import NOASSERTION, LicenceError, effective_licence, licence_traits
+from probe.manifest.share_alike import demands, families, family
 from sources.spec import Licence
-
-FAMILIES = ("AGPL", "CC-BY-NC-SA", "CC-BY-SA", "CDLA-Sharing", "EUPL", "GFDL", "GPL", "ODbL", "OSL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +71,6 @@ def mixture_terms(doc: Manifest) -> MixtureTerms:
     )
 
 
-def family(key: str) -> str:
-    """Return the share-alike or copyleft family of a licence, its version left out; empty for one that is neither."""
-    return next((name for name in FAMILIES if key.upper().startswith(f"{name.upper()}-")), "")
-
-
 def _readable(members: Mapping[str, Licence]) -> Iterator[tuple[str, str]]:
     for slug, licence in members.items():
         try:
@@ -98,24 +92,25 @@ def _conflicts(known: Mapping[str, str]) -> Iterator[str]:
 
 
 def _two_share_alikes(known: Mapping[str, str]) -> Iterator[str]:
-    held: dict[str, list[str]] = {}
-    for slug, expression in known.items():
-        for name in _families(expression):
-            held.setdefault(name, []).append(slug)
-    names = sorted(held)
-    for place, one in enumerate(names):
-        for other in names[place + 1 :]:
-            told = f"{one} ({', '.join(held[one])}) and {other} ({', '.join(held[other])})"
-            yield f"{told}: each asks that what is made of it be under itself"
+    asked = sorted(((demand, slug) for slug in known for demand in demands(known[slug])), key=lambda asked: asked[0].name)
+    apart: dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]] = {}
+    for (one, slug), (other, beside) in combinations(asked, 2):
+        if not one.goes_with(other):
+            names = (one.name, other.name) if one.family == other.family else (one.family, other.family)
+            sides = apart.setdefault(names, ({}, {}))
+            sides[0][slug] = sides[1][beside] = None
+    for names, sides in apart.items():
+        told = " and ".join(f"{name} ({', '.join(side)})" for name, side in zip(names, sides, strict=True))
+        yield f"{told}: each asks that what is made of it be under itself"
 
 
 def _further_restricted(known: Mapping[str, str]) -> Iterator[str]:
     """Yield share-alike members beside ones that restrict more: `CC-BY-SA` lets nobody add a restriction."""
-    free = [slug for slug in known if _families(known[slug]) and "CC-BY-NC-SA" not in _families(known[slug])]
+    free = [slug for slug in known if families(known[slug]) and "CC-BY-NC-SA" not in families(known[slug])]
     stricter = [
         slug
         for slug in _asking(known, lambda key: re.search("non-commercial|no derivatives|terms of its own", licence_traits(key)) is not None)
-        if not _families(known[slug])
+        if not families(known[slug])
     ]
     if free and stricter:
         yield f"{_named(free, known)} may not be restricted further, and {_named(stricter, known)} would"
@@ -123,12 +118,3 @@ def _further_restricted(known: Mapping[str, str]) -> Iterator[str]:
 
 def _named(slugs: Iterable[str], known: Mapping[str, str]) -> str:
     return ", ".join(f"{slug} ({known[slug]})" for slug in slugs)
-
-
-def _families(expression: str) -> tuple[str, ...]:
-    """Return the share-alike families that no alternative is without, in the order of `FAMILIES`."""
-    return tuple(name for name in FAMILIES if not holds(expression, partial(_is_other, name)))
-
-
-def _is_other(name: str, key: str) -> bool:
-    return family(key) != name

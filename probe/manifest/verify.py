@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from probe.manifest.document import BenchmarkEntry, Manifest, OutsideEntry, ReaderEntry, SourceEntry
 from probe.manifest.readers import current_reader
-from probe.manifest.rows import RowsNow
+from probe.manifest.rows import LISTED_ROWS, RowsNow
 from probe.manifest.typed_json import plain_value
+from sources.counted import counted
 from sources.problems import RowError, SourceError
 from sources.spec import SourceSpec
 
@@ -20,7 +21,6 @@ Fingerprint = Callable[[SourceSpec], str]
 ReaderOf = Callable[[SourceSpec], ReaderEntry]
 ReadRows = Callable[[SourceSpec, SourceEntry], RowsNow]
 SHOWN_ROWS = 10  # in a sentence
-LISTED_ROWS = 1000  # in JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class VerifyReport:
         found = [finding.message for finding in self.findings]
         skipped = [f"not checked: {what}" for what in self.not_checked]
         verdict = "unchanged" if self.ok else f"{len(self.findings)} changed"
-        return [*found, *skipped, f"checked {self.sources} sources and {self.benchmarks} benchmarks: {verdict}"]
+        return [*found, *skipped, f"checked {counted(self.sources, 'source')} and {counted(self.benchmarks, 'benchmark')}: {verdict}"]
 
 
 def verify_manifest(
@@ -132,7 +132,9 @@ def _compare_reader(entry: SourceEntry, now: ReaderEntry) -> Iterator[Finding]:
 
 def _compare_rows(entry: SourceEntry, found: RowsNow) -> Iterator[Finding]:
     if found.usable != entry.usable:
-        yield Finding("rows", entry.slug, f"source {entry.slug} has {found.usable} usable rows, the manifest says {entry.usable}")
+        yield Finding(
+            "rows", entry.slug, f"source {entry.slug} has {counted(found.usable, 'usable row')}, the manifest says {entry.usable}"
+        )
     elif entry.content and found.content != entry.content:
         message = f"source {entry.slug} has rows with other texts or images: content {found.content}, the manifest says {entry.content}"
         yield Finding("rows", entry.slug, message)
@@ -147,9 +149,9 @@ def _compare_excluded(entry: SourceEntry, found: RowsNow) -> Iterator[Finding]:
         now, before = found.excluded.get(problem, 0), then.get(problem, 0)
         if now != before:
             rows = found.excluded_rows.get(problem, ())
-            all_known = found.changes or now - before == len(rows)
+            all_known = len(rows) == now - before or (found.changes and len(rows) < LISTED_ROWS)
             which = f" ({'' if all_known else 'such as '}{_rows_text(rows)})" if rows and now > before else ""
-            message = f"source {entry.slug} has {now} rows excluded as {problem}{which}, the manifest says {before}"
+            message = f"source {entry.slug} has {counted(now, 'row')} excluded as {problem}{which}, the manifest says {before}"
             yield Finding("rows", entry.slug, message, rows if now > before else ())
 
 

@@ -13,6 +13,7 @@ from probe.decide.levels import OVERALL
 from probe.decide.ranking import best_first
 from probe.decide.wording import verdict_means
 from probe.manifest import Manifest, SourceEntry
+from probe.manifest.equal_baselines import JOINT, by_mixture
 from sources.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -114,8 +115,8 @@ def share_rows(doc: Manifest) -> list[ShareRow]:
 def gain_rows(doc: Manifest) -> list[GainRow]:
     """Return the gains over each baseline: confirmed ones where it was confirmed, else predicted ones."""
     if doc.confirmed:
-        return [GainRow(name, gain.gain, gain.held) for name, gain in doc.confirmed.items()]
-    return [GainRow(name, gain, None) for name, gain in doc.predicted.items()]
+        return [GainRow(name, gain.gain, gain.held) for name, gain in by_mixture(doc, doc.confirmed).items()]
+    return [GainRow(name, gain, None) for name, gain in by_mixture(doc, doc.predicted).items()]
 
 
 def effect_tables(facts: ReportFacts) -> list[EffectTable]:
@@ -170,5 +171,5 @@ def _licence(entry: SourceEntry) -> str:
 
 def main_gain(doc: Manifest) -> GainRow | None:
     """Return the gain of the headline: over the current mixture where it is known, else over the first of the usual baselines."""
-    rows = {row.against: row for row in gain_rows(doc)}
+    rows = {name: row for row in gain_rows(doc) for name in row.against.split(JOINT)}
     return next((rows[name] for name in ("base", "proportional", "uniform", *rows) if name in rows), None)

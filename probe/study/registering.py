@@ -46,7 +46,8 @@ def new_spec(
         UsageError: a name, licence or option cannot be read, or the name is one of what is built in.
     """
     from probe.study.streaming import stream_of
-    from sources.formats.registry import detect_format, find_reader
+    from sources.formats.registry import detect_format, find_reader, nothing_at
+    from sources.problems import SourceError
     from sources.published import published_spec
 
     check_name(slug)
@@ -58,6 +59,8 @@ def new_spec(
     if path and not stream:
         published = published_spec(slug, absolute(path))
         known = replace(published, hub_id=hub_id or published.hub_id)
+    if known.path and not stream and not Path(known.path).exists():
+        raise SourceError(nothing_at(known.path))
     found = detect_format(known.path) if form == "auto" and not stream else "" if form == "auto" else find_reader(form).name
     if found:
         _refuse_unknown_options(found, options)

@@ -21,6 +21,7 @@ from probe.study.shared_images import shared_images
 from probe.study.units import asked_units, base_with_parts, group_notes
 from probe.workspace import Workspace
 from proxy_training.jobs import EngineSettings
+from sources.counted import counted
 from sources.spec import SourceSpec
 
 if TYPE_CHECKING:
@@ -154,5 +155,6 @@ def _source(draws: Draws, spec: SourceSpec, say: Say) -> SourceRecord:
     pool = draws.pool(spec.slug)
     excluded = {problem.value: n for problem, n in pool.excluded.items()}
     if excluded:
-        say(f"{spec.slug}: {sum(excluded.values())} rows excluded ({', '.join(f'{n} {p}' for p, n in sorted(excluded.items()))}).")
+        why = ", ".join(f"{n} {problem}" for problem, n in sorted(excluded.items()))
+        say(f"{spec.slug}: {counted(sum(excluded.values()), 'row')} excluded ({why}).")
     return source_record(spec, pool.whole())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from probe.errors import UsageError
 from sources.benchmark import BenchmarkSpec, InHouseScorer, PromptForm, Scoring
+from sources.counted import counted
 
 if TYPE_CHECKING:
     from sources.benchmark import Item
@@ -92,7 +93,7 @@ def notes_on(spec: BenchmarkSpec, items: Sequence[Item]) -> list[str]:
     notes = []
     without = sum(not item.images for item in items)
     if without:
-        notes.append(f"{without:,} items have no image: text-only")
+        notes.append(f"{counted(without, 'item has', 'items have')} no image: text-only")
     few = sum(len(item.accepted()) < FEWEST_ANNOTATORS for item in items) if spec.rule == "vqa" else 0
     if few:
         notes.append(f"{few:,} items have fewer than {FEWEST_ANNOTATORS} annotators: under the rule vqa no answer to them scores 1")

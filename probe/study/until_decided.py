@@ -18,6 +18,7 @@ from probe.study.ranking import known_study, rank
 from probe.study.request import RunRequest
 from probe.study.run import Planned, plan_run, store_plan
 from probe.workspace import Workspace
+from sources.counted import counted
 
 if TYPE_CHECKING:
     from db.store import Store
@@ -50,11 +51,12 @@ class Decided:
 
     def sentence(self) -> str:
         """Say it in words."""
+        still = counted(len(self.still_open), "question is", "questions are")
         ended = {
             "nothing open": "Everything is decided",
             "most mixtures": f"{MOST_MIXTURES} mixtures are trained and more may improve ({'; '.join(self.still_open)})",
-            "most seeds": f"{len(self.still_open)} questions are still open, which {max(self.looks, default=0)} seeds would hardly decide",
-            "budget": f"The time is up with {len(self.still_open)} questions open; the same command goes on",
+            "most seeds": f"{still} still open, which {max(self.looks, default=0)} seeds would hardly decide",
+            "budget": f"The time is up with {counted(len(self.still_open), 'question')} open; the same command goes on",
         }[self.why]
         equal = f" (as many seeds for every arm: {self.equal})" if self.looks else ""
         return f"{ended}: {self.probes} probes{equal}."
@@ -104,7 +106,7 @@ def run_until_decided(workspace: Workspace, study: str, run: Run, say: Say) -> D
             planned = plan_more(workspace, store, record, wanted, say)
             counts = sorted(_repeats(store, study, _compared(store, study)).values())
         rounds.append(Round((counts[0], counts[-1]), tuple(question.what for question in asked), planned.new))
-        told = f"Look {len(rounds)}: {_listed(rounds[-1].open)}; {planned.new} more probes."
+        told = f"Look {len(rounds)}: {_listed(rounds[-1].open)}; {counted(planned.new, 'more probe')}."
         say(told)
         store_plan(workspace, replace(planned, notes=(told,)))
 
@@ -138,7 +140,7 @@ def run_until_flat(workspace: Workspace, study: str, run: Run, say: Say) -> Deci
             if len(found.fit.seen.arms) >= MOST_MIXTURES:
                 return _flat_enough(store, study, "most mixtures", rounds, told)
             rounds.append(Round((1, 1), (told,), len(found.suggested)))
-            note = f"Look {len(rounds)}: {told}; {len(found.suggested)} more mixtures."
+            note = f"Look {len(rounds)}: {told}; {counted(len(found.suggested), 'more mixture')}."
             say(note)
             plan_suggestion(workspace, store, found, say)
             store.add_note(study, note, "probe")

@@ -13,6 +13,7 @@ from typing import cast
 from sources.problems import SourceError
 from sources.reader import Reader, Rows
 from sources.spec import SourceSpec
+from sources.whereabouts import check_place
 
 ENTRY_POINT_GROUP = "vlm_source_probe.readers"
 
@@ -53,6 +54,7 @@ def open_rows(spec: SourceSpec) -> Rows:
     Raises:
         SourceError: it cannot be used at all.
     """
+    check_place(spec)
     return find_reader(spec.format).open(spec.unviewed())
 
 
@@ -64,11 +66,16 @@ def detect_format(path: Path | str) -> str:
     """
     path = Path(path)
     if not path.exists():
-        raise SourceError(f"There is nothing at {path}; give the data file or the folder that holds it with --path")
+        raise SourceError(nothing_at(path))
     for name in reader_names():
         if find_reader(name).sniff(path):
             return name
     raise SourceError(_not_understood(path))
+
+
+def nothing_at(path: Path | str) -> str:
+    """Return what to tell somebody who gives a path at which nothing is."""
+    return f"There is nothing at {path}; give the data file or the folder that holds it with --path"
 
 
 def _not_understood(path: Path) -> str:

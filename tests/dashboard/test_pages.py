@@ -15,7 +15,6 @@ from dashboard.decision_frames import headline
 from dashboard.frames import ranking_table
 from dashboard.reading import Runs, Snapshot
 from dashboard.run_frames import repeat_commands
-from dashboard.source_frames import beyond_one
 from db.store import Store
 from db.values import Design
 from probe.cli.main import main
@@ -276,19 +275,6 @@ def test_the_command_that_repeats_an_order_names_its_phases(filled):
     (line,) = repeat_commands(Snapshot(study, tuple(arms), None, (), (), ()), Runs(progress, ()), {}, arms)
     assert "--phase easy=0.75,hard=0.25 --phase hard=1 --phase-share 0.25,0.75 --sizes 240,480" in line
     assert "--source" not in line
-
-
-@pytest.mark.parametrize(
-    ("metric", "kind", "value", "beyond"),
-    [
-        ("right_probability", "forecast", 1.2, True),
-        ("right_probability", "forecast", 1.0, False),
-        ("right_probability", "trained", 1.2, False),
-        ("answer_bits_per_byte", "forecast", 1.2, False),
-    ],
-)
-def test_a_forecast_beyond_what_a_score_can_be_is_known(metric, kind, value, beyond):
-    assert beyond_one(pd.DataFrame([{"kind": kind, "value": value}]), metric) is beyond
 
 
 def test_a_link_opens_the_pairs_of_sources(open_page, filled):

@@ -313,4 +313,4 @@ def test_animated_images_are_counted(tmp_path: Path) -> None:
     rows = [pair("moving.gif", 0), pair("still.gif", 1)]
     report = check_source(SourceSpec("s", "llava", str(write_json(tmp_path / "x.json", rows))))
     assert (report.usable, report.several_frames) == (2, 1)
-    assert any("1 images are animated" in warning for warning in report.warnings)
+    assert any("1 image is animated" in warning for warning in report.warnings)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from probe.decide.levels import LevelPanel, level_panels
+from probe.decide.scaling.bounds import Bounds, score_bounds
 from probe.decide.scaling.choice import LEAST_SIZES, LawChoice, choose_law, forecast
 from probe.decide.scaling.curves import curve_of
 from probe.decide.study_scores import StudyScores
@@ -20,7 +21,8 @@ Point = tuple[float, Estimate]
 class StudyCurve:
     """One unit at one level: mean score at each size, the law, and the scores forecast at sizes that were not trained.
 
-    `choice` is None where no law can be fitted, and `why` says what is missing.
+    `choice` is None where no law can be fitted, and `why` says what is missing. Forecasts keep within what the score can be; `cut` says in
+    words where the laws went beyond it, and is empty where they did not.
     """
 
     unit: str
@@ -31,6 +33,7 @@ class StudyCurve:
     choice: LawChoice | None = None
     forecasts: tuple[Point, ...] = ()
     why: str = ""
+    cut: str = ""
 
 
 def study_curves(
@@ -74,5 +77,19 @@ def _curve(unit: str, scores: LevelPanel, sizes: Mapping[int, float], at: Sequen
     if len(arms) < LEAST_SIZES:
         return StudyCurve(unit, scores.level, scores.name, scores.metric, points, why=f"a law needs at least {LEAST_SIZES} sizes")
     wanted = tuple(at) or (2 * float(curve.sizes[-1]), 4 * float(curve.sizes[-1]))
-    forecasts = tuple(zip(wanted, forecast(curve, wanted, level), strict=True))
-    return StudyCurve(unit, scores.level, scores.name, scores.metric, points, choose_law(curve, level), forecasts)
+    free, bounds, last = forecast(curve, wanted, level), score_bounds(scores.metric), points[-1][1]
+    forecasts = tuple((size, bounds.keep(one, last)) for size, one in zip(wanted, free, strict=True))
+    cut = _cut(bounds, free)
+    return StudyCurve(unit, scores.level, scores.name, scores.metric, points, choose_law(curve, level), forecasts, cut=cut)
+
+
+def _cut(bounds: Bounds, forecasts: Sequence[Estimate]) -> str:
+    """Say where the laws went beyond what the score can be; nothing where they did not."""
+    over = [bounds.high] * any(one.high > bounds.high for one in forecasts)
+    under = [bounds.low] * any(one.low < bounds.low for one in forecasts)
+    ends = " and ".join(f"{end:g}" for end in (*under, *over))
+    return (
+        f"forecasts are cut at {ends}, where this score ends: these sizes do not show where it levels off; train larger ones"
+        if ends
+        else ""
+    )

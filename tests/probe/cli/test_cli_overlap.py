@@ -43,3 +43,21 @@ def test_without_a_source_it_says_how_to_go_on(probe):
     ended = probe("sources", "overlap")
     assert ended.code == 2
     assert "probe sources add" in ended.err
+
+
+def test_examples_name_rows_by_source_number_image_and_text(probe, mine, bench, llava, images):
+    rows = llava.read_text().splitlines(keepends=True)
+    (llava.parent / "other.jsonl").write_text("".join([rows[3].replace("<image>", "\\u001b[2J<image>"), rows[9], rows[9]]))
+    assert probe("sources", "add", "other", "--path", "other.jsonl", "--images", images).code == 0
+    said = probe("sources", "overlap", "other", "mine").out
+    _, _, examples = said.partition("\n\n")
+    assert "[[" not in said
+    assert "for example, other with mine:" in examples
+    assert '  other row 1 (9.png, "what color is it?") = mine row 9 (9.png, "what color is it?")' in examples
+    assert "other row 0 (3.png, " in examples
+    assert "\x1b" not in said
+    assert '  mine row 1 (1.png, "what color is it?") holds item 1 of bench' in examples
+    found = {(row["source"], row["with"]): row for row in probe("sources", "overlap", "other", "mine", "--json").json()}
+    assert found["other", "mine"]["examples"][0] == [0, 3]
+    assert found["other", "mine"]["told"][0].startswith("other row 0 (3.png, ")
+    assert "other row 0 (3.png, " in probe("sources", "overlap", "other", "mine", "--csv").out

@@ -61,7 +61,8 @@ def test_a_workspace_that_cannot_be_made_is_one_sentence(probe, tmp_path, llava,
     (tmp_path / "file").write_text("")
     ended = probe("--workspace", place, *command)
     if command == ("status",):
-        assert (ended.code, ended.err) == (0, "")  # reading needs no place
+        missing = f"There is no workspace at {place}: nothing was ever stored there; check --workspace.\n"
+        assert (ended.code, ended.err) == (0, missing)  # reading needs no place
     else:
         assert (ended.code, ended.err.strip().count("\n")) == (1, 0), ended.err
         assert "cannot be written" in ended.err
@@ -83,3 +84,59 @@ def test_a_database_is_named_without_its_password(monkeypatch, tmp_path):
     monkeypatch.setenv("PROBE_DB_URL", place.db_url)
     assert in_workspace("probe rank", place) == f"probe --workspace {tmp_path} rank"
     assert in_workspace("no probe is scored", place) == "no probe is scored"
+
+
+LISTINGS = [
+    ("sources", "list"),
+    ("benchmarks", "list"),
+    ("studies", "list"),
+    ("manifest", "list"),
+    ("outcomes", "list"),
+    ("status",),
+    ("clean",),
+]
+
+
+@pytest.mark.parametrize("words", LISTINGS)
+def test_a_listing_of_a_workspace_that_is_not_there_says_so_beside_what_it_prints(probe, tmp_path, words):
+    ended = probe("--workspace", "typo", *words, "--json")
+    assert ended.code == 0
+    assert isinstance(ended.json(), list)
+    assert ended.err == "There is no workspace at typo: nothing was ever stored there; check --workspace.\n"
+    assert not (tmp_path / "typo").exists()
+    assert "no workspace" not in probe(*words).err  # the default one may be new
+
+
+@pytest.mark.parametrize(
+    "words", [("rank",), ("curve",), ("optimize",), ("studies", "show", "main"), ("sources", "remove", "mine"), ("dashboard",)]
+)
+def test_what_only_reads_a_workspace_refuses_one_that_is_not_there(probe, tmp_path, monkeypatch, words):
+    monkeypatch.setenv("PROBE_WORKSPACE", "typo")
+    ended = probe(*words)
+    assert (ended.code, ended.err.count("\n")) == (1, 1)
+    assert "there is no workspace at typo" in ended.err
+    assert not (tmp_path / "typo").exists()
+    assert probe(*words, "--help").code == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sources", "show", "mine"),
+        ("sources", "show", "easy-vqa/colour"),
+        ("benchmarks", "show", "ours"),
+        ("export", "ab", "--trainer", "jsonl", "--out", "o"),
+    ],
+)
+def test_what_goes_on_without_a_workspace_leaves_none_behind(probe, tmp_path, words):
+    ended = probe("--workspace", "typo", *words)
+    assert ended.err.startswith("There is no workspace at typo")
+    assert ended.code == ("easy-vqa/colour" not in words)
+    assert not (tmp_path / "typo").exists()
+
+
+def test_what_makes_a_workspace_says_nothing(probe, mine, llava, images):
+    ended = probe("--workspace", "new", "sources", "add", "mine", "--path", llava, "--images", images)
+    assert ended.code == 0
+    assert "no workspace" not in ended.err
+    assert "no workspace" not in probe("--workspace", "new", "sources", "list").err

@@ -68,7 +68,7 @@ def test_check_counts_rows_that_exports_leave_out(probe, images, tmp_path):
     ]
     (tmp_path / "tags.json").write_text(json.dumps(rows))
     assert probe("sources", "add", "tags", "--path", "tags.json", "--images", images).code == 0
-    assert "1 rows are trained on by probes and left out by exports" in probe("sources", "check", "tags").out
+    assert "1 row is trained on by probes and left out by exports" in probe("sources", "check", "tags").out
 
 
 def test_wrong_columns_and_formats_are_named(probe, tmp_path):

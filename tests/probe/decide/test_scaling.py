@@ -6,12 +6,14 @@ from decide_worlds import World
 
 from db.values import ArmRole, Design
 from probe.decide.panel import benchmark_panel
+from probe.decide.scaling.bounds import Bounds, score_bounds
 from probe.decide.scaling.choice import choose_law, forecast
 from probe.decide.scaling.curves import curve_of, seed_covariance
 from probe.decide.scaling.laws import Curve, Law, fit_exponents, growth
 from probe.decide.scaling.study_curves import study_curves
 from probe.decide.study_scores import BenchmarkArrays, StudyArm, StudyScores
 from proxy_training.jobs import METRICS
+from sources.estimate import Estimate
 
 SIZES = 250.0 * 2 ** np.arange(5)
 EXPONENT = {Law.LOG: 0.0, Law.POWER: 0.8, Law.SATURATING: -0.8}
@@ -118,3 +120,69 @@ def test_a_study_with_two_sizes_shows_its_scores_and_says_what_a_law_needs() -> 
     assert [size for size, _ in found[0].points] == [250.0, 500.0]
     with pytest.raises(ValueError, match="no scores"):
         study_curves(inputs, {"b": {"b@1": 1.0}})
+
+
+@pytest.mark.parametrize(
+    ("metric", "low", "high"),
+    [
+        ("right_probability", 0.0, 1.0),
+        ("right_probability_per_token", 0.0, 1.0),
+        ("accuracy", 0.0, 1.0),
+        ("generated", 0.0, 1.0),
+        ("bits_per_byte", -np.inf, 0.0),
+        ("standardised score", -np.inf, np.inf),
+    ],
+)
+def test_what_a_score_can_be(metric: str, low: float, high: float) -> None:
+    assert score_bounds(metric) == Bounds(low, high)
+
+
+def test_a_forecast_keeps_within_what_the_score_can_be_and_never_claims_its_end_for_certain() -> None:
+    last, bounds = Estimate(0.97, 0.01, 0.95, 0.99, 3), Bounds(0.0, 1.0)
+    assert bounds.keep(Estimate(0.8, 0.1, 0.7, 0.9, 3), last) == Estimate(0.8, 0.1, 0.7, 0.9, 3)
+    partly = bounds.keep(Estimate(0.9, 0.1, 0.8, 1.2, 3), last)
+    assert (partly.value, partly.low, partly.high) == (0.9, 0.8, 1.0)
+    assert 0 < partly.stderr < 0.1
+    beyond = bounds.keep(Estimate(1.84, 0.2, 1.5, 2.2, 3), last)
+    assert (beyond.value, beyond.low, beyond.high) == (1.0, 0.95, 1.0)
+    under = bounds.keep(Estimate(-0.4, 0.2, -0.6, -0.1, 3), Estimate(0.1, 0.01, 0.08, 0.12, 3))
+    assert (under.value, under.low, under.high) == (0.0, 0.0, 0.12)
+    assert Bounds().keep(Estimate(1.84, 0.2, 1.5, 2.2, 3), last).value == 1.84
+
+
+def test_cut_forecasts_of_a_saturating_score_cover_as_promised() -> None:
+    """A score that levels off below 1, seen while it still rises: the laws' own forecasts go beyond, the cut ones keep the truth inside."""
+    rng, bounds = np.random.default_rng(7), Bounds(0.0, 1.0)
+    sizes, ahead = SIZES[:3], 8 * SIZES[2]
+
+    def truth(size: float) -> float:
+        return float(1 / (1 + np.exp(-(np.log(size / 700.0)) * 1.6)))
+
+    crossed, covered, own = 0, 0, 0
+    for _ in range(60):
+        runs = np.array([truth(size) for size in sizes])[:, None] + 0.01 * rng.standard_normal((3, 4))
+        covariance, df = seed_covariance(runs)
+        curve = Curve(sizes, runs.mean(axis=1), covariance / 4, df)
+        free = forecast(curve, [ahead])[0]
+        kept = bounds.keep(free, curve.estimates(0.9)[-1])
+        assert 0 <= kept.low <= kept.value <= kept.high <= 1
+        crossed += free.value > 1
+        own += free.low <= truth(ahead) <= free.high
+        covered += kept.low <= truth(ahead) <= kept.high
+    assert crossed >= 10
+    assert covered >= own
+    assert covered >= 48  # of 60 at .90
+
+
+def test_a_study_s_curve_says_where_its_forecasts_are_cut() -> None:
+    world, rng = World(), np.random.default_rng(0)
+    arms = tuple(StudyArm(f"a@{size:.0f}", ArmRole.SOURCE, Design.LADDER, "a") for size in SIZES[:3])
+    values = np.full((len(METRICS), 3, 3, len(world.groups())), np.nan)
+    rising = np.array([0.2, 0.5, 0.9])[:, None, None] + 0.02 * rng.standard_normal((3, 3, len(world.groups())))
+    values[METRICS.index("right_probability")] = values[METRICS.index("accuracy")] = rising
+    inputs = StudyScores("s", 1, "tiny", True, arms, (BenchmarkArrays("b", "c", values, world.groups()),))
+    ladders = {"a": {arm.name: float(size) for arm, size in zip(arms, SIZES[:3], strict=True)}}
+    found = study_curves(inputs, ladders, at=(4_000.0,))[0]
+    assert [0 <= one.low < one.value == one.high == 1 for _, one in found.forecasts] == [True]
+    assert found.cut.startswith("forecasts are cut at 1, where this score ends: these sizes do not show where it levels off")
+    assert study_curves(inputs, ladders, at=(1_010.0,))[0].cut == ""

@@ -153,3 +153,22 @@ def test_every_leaf_of_the_document_matters():
 def test_hostile_texts_stay_one_line_each():
     lines = diff_lines(diff_manifests(DOC, changed(warnings=("one\ntwo\x1b[2J",))))
     assert lines[-1] == "    + one\\ntwo\\x1b[2J"
+
+
+def test_what_people_decide_by_comes_first_and_what_the_search_worked_out_is_only_counted():
+    own = {"epoch_cap": 4.0, "surrogate": {"families": {"ridge": 0.6, "gaussian-process": 0.2}}, "flat_optimum": {"seeds": 3}}
+    then = dataclasses.replace(DOC.optimiser, parameters=own)
+    now = dataclasses.replace(then, parameters={"epoch_cap": 2.0, "surrogate": {"families": {"ridge": 0.5}}, "flat_optimum": {"seeds": 5}})
+    more = dataclasses.replace(SOURCE, usable=SOURCE.usable + 1)
+    a = changed(optimiser=then)
+    b = changed(optimiser=now, confirmed={"uniform": GAIN}, warnings=("look",), sources=(more, *DOC.sources[1:]))
+    found = diff_manifests(a, b)
+    assert [d.section for d in found.differences if not d.inner] == ["confirmed", "warnings", "sources", "optimiser"]
+    inner = {d.path[2:] for d in found.differences if d.inner}
+    assert inner == {("surrogate", "families", "ridge"), ("surrogate", "families", "gaussian-process"), ("flat_optimum", "seeds")}
+    lines = diff_lines(found)
+    assert lines.index("warnings") < lines.index("HOW THEY WERE COME BY") < lines.index("sources") < lines.index("optimiser")
+    assert "  parameters epoch_cap" in lines
+    assert "  3 differences in what the search worked out on its way (--json shows them)" in lines
+    assert not [line for line in lines if "ridge" in line or "flat_optimum" in line]
+    assert len(found.plain()["differences"]) == len(found.differences)

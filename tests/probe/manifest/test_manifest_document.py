@@ -149,7 +149,7 @@ def test_a_number_without_json_form_is_refused_by_name():
         (lambda d: {"budget": dataclasses.replace(d.budget, amount=999)}, "budget is 999 samples, the phases count 1000"),
         (lambda d: {"phases": (dataclasses.replace(d.phases[0], share=0.5),)}, "shares do not sum to 1"),
         (lambda d: {"sources": d.sources[:1]}, "web/captions, which is not among the sources"),
-        (lambda d: {"sources": (dataclasses.replace(d.sources[0], rows=1), d.sources[1])}, "chart/qa says 1 rows, its phases count 300"),
+        (lambda d: {"sources": (dataclasses.replace(d.sources[0], rows=1), d.sources[1])}, "chart/qa says 1 row, its phases count 300"),
         (lambda d: {"sources": (dataclasses.replace(d.sources[0], available=1000), d.sources[1])}, "1000 rows were read, .* make 1003"),
         (lambda d: {"sources": (dataclasses.replace(d.sources[0], contaminated=1), d.sources[1])}, "1 contaminated rows, 0 are excluded"),
         (lambda d: {"sources": (dataclasses.replace(d.sources[0], usable=0, repeat=0), d.sources[1])}, "no usable row"),

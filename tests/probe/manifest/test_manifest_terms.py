@@ -46,6 +46,10 @@ def test_whether_a_mixture_may_be_used_commercially(licences, commercial):
         ({"a": "ODbL-1.0", "b": "LicenseRef-own"}, ["a (ODbL-1.0) may not be restricted further, and b (LicenseRef-own) would"]),
         ({"a": "MIT", "b": "CC-BY-ND-4.0"}, ["b (CC-BY-ND-4.0) may not be passed on changed, and a mixture is a changed form of it"]),
         ({"a": "CC-BY-NC-SA-4.0", "b": "CC-BY-NC-4.0"}, []),
+        (
+            {"a": "CC-BY-SA-4.0", "b": "CC-BY-NC-SA-4.0", "c": "CC-BY-SA-3.0"},
+            ["CC-BY-NC-SA (b) and CC-BY-SA (c, a): each asks that what is made of it be under itself"],
+        ),
     ],
 )
 def test_members_that_do_not_go_together(licences, told):
@@ -62,6 +66,35 @@ def test_each_kind_of_member_is_named():
     assert (terms.own_terms, terms.unknown, terms.unreadable) == (("c",), ("d",), ())
     assert terms.provider_terms == {"b": "ask the provider first"}
     assert terms.sentence() == "Not for commercial use: a"
+
+
+SELF = "each asks that what is made of it be under itself"
+
+
+@pytest.mark.parametrize(
+    ("licences", "told"),
+    [
+        ({"a": "GPL-3.0-only", "b": "AGPL-3.0-only"}, []),  # section 13 of both
+        ({"a": "GPL-3.0-or-later", "b": "AGPL-3.0-or-later", "c": "GPL-2.0-or-later"}, []),
+        ({"a": "GPL-2.0-only", "b": "GPL-3.0-only"}, [f"GPL-2.0-only (a) and GPL-3.0-only (b): {SELF}"]),
+        ({"a": "GPL-2.0-only", "b": "GPL-3.0-or-later"}, [f"GPL-2.0-only (a) and GPL-3.0-or-later (b): {SELF}"]),
+        ({"a": "GPL-2.0-only", "b": "GPL-2.0-or-later"}, []),
+        ({"a": "GPL-2.0+", "b": "GPL-3.0"}, []),
+        ({"a": "GPL-2.0-only", "b": "AGPL-3.0-only"}, [f"AGPL (b) and GPL (a): {SELF}"]),
+        ({"a": "GPL-2.0-only OR GPL-3.0-only", "b": "AGPL-3.0-only"}, []),
+        ({"a": "GPL-2.0-only WITH Classpath-exception-2.0", "b": "GPL-2.0-only"}, []),
+        ({"a": "AGPL-1.0-only", "b": "AGPL-3.0-only"}, [f"AGPL-1.0-only (a) and AGPL-3.0-only (b): {SELF}"]),
+        ({"a": "CC-BY-SA-4.0", "b": "GPL-3.0-or-later"}, []),  # what is made of it may be under GPL-3.0
+        ({"a": "CC-BY-SA-3.0", "b": "GPL-3.0-only"}, [f"CC-BY-SA (a) and GPL (b): {SELF}"]),
+        ({"a": "CC-BY-SA-4.0", "b": "GPL-2.0-only"}, [f"CC-BY-SA (a) and GPL (b): {SELF}"]),
+        ({"a": "CC-BY-SA-4.0", "b": "AGPL-3.0-only"}, [f"AGPL (b) and CC-BY-SA (a): {SELF}"]),
+        ({"a": "GFDL-1.2-only", "b": "GFDL-1.3-only"}, [f"GFDL-1.2-only (a) and GFDL-1.3-only (b): {SELF}"]),
+        ({"a": "GFDL-1.2-or-later", "b": "GFDL-1.3-only"}, []),
+        ({"a": "CC-BY-SA-4.0 AND ODbL-1.0", "b": "MIT"}, [f"CC-BY-SA (a) and ODbL (a): {SELF}"]),
+    ],
+)
+def test_which_copyleft_licences_go_together(licences, told):
+    assert list(mixture_terms(of(**licences)).conflicts) == told
 
 
 def test_what_is_not_chosen_does_not_count_and_what_cannot_be_read_is_named():
@@ -132,3 +165,26 @@ def test_nothing_from_outside_acts_in_the_card():
     rows = [line for line in text.splitlines() if line.startswith("|")]
     widths = {row.replace("\\|", "").count("|") for row in rows}
     assert widths == {row.count("|") for row in mixture_markdown(doc).splitlines() if row.startswith("|")}
+
+
+def test_baselines_that_are_one_mixture_are_told_once():
+    doc = example_manifest()
+    shares = doc.baselines["uniform"]
+    gain = doc.confirmed["uniform"]
+    names = ("base", "uniform", "proportional")
+    other = dataclasses.replace(gain, held=not gain.held)
+    doc = dataclasses.replace(
+        doc,
+        baselines=dict.fromkeys(names, shares) | {"capped": {"chart/qa": 1.0}},
+        confirmed={"base": gain, "capped": gain, "uniform": gain, "proportional": other},
+        predicted=dict.fromkeys((*names, "capped"), gain.gain),
+    )
+    text = mixture_markdown(doc)
+    assert text.count("| base = uniform |") == 1
+    assert "| base = uniform = proportional |" in text
+    assert (text.count("| uniform |"), text.count("| proportional |")) == (0, 1)  # another confirmation found another gain
+    assert "Baselines joined by = are one and the same mixture." in text
+    shown = "\n".join(manifest_lines(doc))
+    assert "base = uniform " in shown
+    assert "base = uniform = proportional  " in shown
+    assert "joined by =" not in mixture_markdown(example_manifest())

@@ -47,7 +47,7 @@ def test_unchanged_data_verifies_wherever_it_lies(case, tmp_path):
     moved = dataclasses.replace(spec, path=str(tmp_path / "elsewhere" / "data.jsonl"))
     report = verify_manifest(doc, {SLUG: moved}, benchmark_fingerprint=lambda name: doc.objective.benchmarks[0].fingerprint)
     assert report.ok
-    assert report.lines()[-1] == "checked 1 sources and 1 benchmarks: unchanged"
+    assert report.lines()[-1] == "checked 1 source and 1 benchmark: unchanged"
     assert example_manifest(({SLUG: 6},), {SLUG: 3}, {SLUG: fingerprint(moved)}, IMAGE_POLICY).hash == doc.hash
 
 
@@ -126,7 +126,7 @@ def test_a_replaced_and_a_missing_image_are_noticed(tmp_path):
     assert found[0].startswith(f"source {SLUG} has rows with other texts or images: content ")
     (tmp_path / "1.png").unlink()
     found = messages(doc, spec, read_rows=rows_now)
-    assert f"source {SLUG} has 1 rows excluded as missing_image (row 1), the manifest says 0" in found
+    assert f"source {SLUG} has 1 row excluded as missing_image (row 1), the manifest says 0" in found
 
 
 def test_what_was_put_back_as_it_was_is_no_finding(tmp_path):
@@ -146,6 +146,45 @@ def test_what_was_put_back_as_it_was_is_no_finding(tmp_path):
     assert not verify_manifest(doc, {SLUG: spec}, read_rows=kept).ok
     picture.write_bytes(before)
     assert messages(doc, spec, read_rows=kept) == []
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_of_a_source_without_its_contaminated_rows_a_row_is_named_at_every_look(tmp_path, lost):
+    spec = chat_source(tmp_path, "red", "green", "blue", "white")
+    clean = lambda pool: pool.without({0})  # noqa: E731
+    then = clean(SourcePool.open(spec, tmp_path / "indexes"))
+    doc = example_manifest(({SLUG: 6},), {SLUG: 3}, {SLUG: then.fingerprint}, IMAGE_POLICY)
+    entry = dataclasses.replace(doc.sources[0], usable=3, excluded={"contaminated": 1}, content=then.content)
+    if lost:
+        (tmp_path / "2.png").unlink()
+    else:
+        Image.new("RGB", (5, 5), "black").save(tmp_path / "2.png")
+    for _ in range(2):
+        found = rows_now(spec, entry, tmp_path / "indexes", clean=clean)
+        assert (found.changes.changed, found.changes.gone) == (((), (2,)) if lost else ((2,), ()))
+        assert found.excluded_rows == ({"missing_image": (2,)} if lost else {})
+
+
+def test_without_an_index_of_then_the_rows_that_cannot_be_used_now_are_named(tmp_path):
+    spec = chat_source(tmp_path, *["red"] * 30)
+    doc = example_manifest(({SLUG: 6},), {SLUG: 30}, {SLUG: fingerprint(spec)}, IMAGE_POLICY)
+    entry = dataclasses.replace(doc.sources[0], reader=current_reader(spec), excluded={}, content=SourcePool.open(spec).content)
+    for number in range(0, 24, 2):
+        (tmp_path / f"{number}.png").unlink()
+    found = messages(dataclasses.replace(doc, sources=(entry,)), spec, read_rows=rows_now)
+    named = "rows 0, 2, 4, 6, 8, 10, 12, 14, 16, 18 and 2 more"
+    assert f"source {SLUG} has 12 rows excluded as missing_image ({named}), the manifest says 0" in found
+
+
+def chat_source(folder, *colours):
+    """One row an image; no two images of one colour have the same bytes."""
+    rows = []
+    for number, colour in enumerate(colours):
+        Image.new("RGB", (3 + number, 3), colour).save(folder / f"{number}.png")
+        turns = [{"role": "user", "content": "<image>?"}, {"role": "assistant", "content": f"answer {number}"}]
+        rows.append({"messages": turns, "images": [f"{number}.png"]})
+    (folder / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return SourceSpec(SLUG, "chat", str(folder / "d.jsonl"), str(folder))
 
 
 def count_rows(spec, entry):
