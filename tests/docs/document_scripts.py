@@ -1,7 +1,7 @@
 """How each document is run: what it begins with, which words stand in for others, and which commands cannot run here.
 
 `{hub}` is a hub served by the test, `{manifest}` the newest manifest and `{older}` the one before. Every document begins in a folder with
-the files of `document_files`. Budgets are small; one-line settings of this table are the tool's own `PROBE_*` variables.
+the files of `document_files`. Settings are the environment variables that every option has; those in SMALL hold for all documents.
 """
 
 from commands_in_docs import ROOT
