@@ -1,12 +1,10 @@
 """The tutorial, run as it stands: every `sh` block in order in an empty folder, every `text` block compared with what was printed."""
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 from commands_in_docs import ROOT, blocks
+from running_documents import Shell, Step
 
 TUTORIAL = ROOT / "docs/tutorial.md"
 NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?%?")
@@ -32,22 +30,14 @@ def same_line(expected, printed):
 
 @pytest.mark.slow
 def test_the_tutorial_does_what_it_says(tmp_path):
-    scripts = tmp_path / "bin"
-    scripts.mkdir()
-    (scripts / "probe").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m probe "$@"\n')
-    (scripts / "probe").chmod(0o755)
     here = tmp_path / "here"
     here.mkdir()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PROBE_")}
-    environment |= {"PATH": f"{scripts}:{environment['PATH']}", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "USER": "ada"}
+    shell = Shell(here)
     printed, compared = [], 0
     for block in blocks(TUTORIAL):
         where = f"{block.document}:{block.line}"
         if block.language == "sh" and not block.not_run:
-            words = ["bash", "-e", "-c", block.text]
-            done = subprocess.run(words, cwd=here, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
-            assert done.returncode == 0, f"{where}\n{done.stdout}\n{done.stderr}"
-            printed = (done.stdout + done.stderr).splitlines()
+            printed = shell.run(Step(where, block.text)).splitlines()
         elif block.language == "text":
             missing = [line for line in block.text.splitlines() if line.strip() not in ("", "...")]
             missing = [line for line in missing if not any(same_line(line, other) for other in printed)]
