@@ -47,5 +47,5 @@ def tell_missing(words: Sequence[str], workspace: Workspace) -> None:
         return
     sentence = f"there is no workspace at {workspace.root}: nothing was ever stored there; check --workspace"
     if not goes_on:
-        raise ProbeError(f"{sentence}.")
+        raise ProbeError(f"{sentence}, or start there with `probe demo` or `probe run --source S`.")
     click.echo(f"{sentence[0].upper()}{sentence[1:]}.", err=True)
