@@ -127,7 +127,7 @@ def test_unusable_files_say_so(tmp_path: Path) -> None:
         read_benchmark(BenchmarkSpec("b", "k", "tsv", str(write(tmp_path / "x", b"question\tanswer\n"))))
     with pytest.raises(SourceError, match="columns question and answer"):
         read_benchmark(BenchmarkSpec("b", "k", "tsv", str(write(tmp_path / "y", b"a,b\n1,2\n"))))
-    with pytest.raises(SourceError, match="cannot be read"):
+    with pytest.raises(SourceError, match="There is nothing at"):
         read_benchmark(BenchmarkSpec("b", "k", "tsv", str(tmp_path / "none")))
     with pytest.raises(SourceError, match="No item"):
         read(tmp_path, [line(1, answer="")])
