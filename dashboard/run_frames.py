@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 
 import pandas as pd
@@ -14,33 +15,26 @@ from db.values import Arm, ArmRole, BudgetUnit, Design, ProbeState
 
 LOG_BYTES = 16_384
 LOG_LINES = 40
+_FIELDS = (
+    *("state", "arm", "repeat", "seed", "rows", "tokens", "train_cpu_s", "eval_cpu_s", "attempts"),
+    *("started_at", "finished_at", "training_id", "error"),
+)
+_STORED = attrgetter(*_FIELDS)
 STAGED = "phases/staged"  # how the arm of the phases as they were asked for is called
 
 
 def probes_frame(runs: Runs, state: str = "") -> pd.DataFrame:
     """Return one row a probe in plan order, of one state or of all."""
-    names = ("state", "arm", "repeat", "seed", "rows", "tokens", "cpu_s", "attempts", "started", "finished", "training", "error")
-    return pd.DataFrame(
-        [
-            (
-                probe.state.value,
-                probe.arm,
-                probe.repeat,
-                probe.seed,
-                probe.rows,
-                probe.tokens,
-                round(probe.train_cpu_s + probe.eval_cpu_s, 1),
-                probe.attempts,
-                _moment(probe.started_at),
-                _moment(probe.finished_at),
-                probe.training_id[:12],
-                probe.error,
-            )
-            for probe in runs.probes
-            if state in ("", probe.state.value)
-        ],
-        columns=names,
-    )
+    wanted = [probe for probe in runs.probes if state in ("", probe.state)]
+    frame = pd.DataFrame(map(_STORED, wanted), columns=_FIELDS)
+    spent = frame.pop("train_cpu_s") + frame.pop("eval_cpu_s")
+    frame.insert(6, "cpu_s", spent.astype(float).round(1))
+    frame["state"] = frame["state"].map({known: known.value for known in ProbeState})
+    frame = frame.rename(columns={"started_at": "started", "finished_at": "finished", "training_id": "training"})
+    frame["training"] = frame["training"].str[:12]
+    for moment in ("started", "finished"):
+        frame[moment] = frame[moment].str[:19].str.replace("T", " ", regex=False)
+    return frame
 
 
 def long_costs(costs: pd.DataFrame) -> pd.DataFrame:
@@ -111,10 +105,6 @@ def log_tail(file: Path) -> str:
     except OSError:
         return ""
     return "\n".join(text.splitlines()[-LOG_LINES:])
-
-
-def _moment(stamp: str) -> str:
-    return stamp[:19].replace("T", " ")
 
 
 def span(seconds: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import TypeVarTuple
+from typing import Any, TypeVarTuple
 
 import numpy as np
 import sqlalchemy as sa
@@ -102,22 +102,13 @@ def progress(connection: sa.Connection, study: str) -> StudyProgress:
     """Return how many probes stand where, and the cost of the study's trainings, each counted once."""
     check_study(connection, study)
     wanted = study_evaluations(connection, study)
-    unfinished = _unfinished(wanted)
-    state = _state(unfinished).label("probe_state")
-    tally = (
-        sa.select(state, TrainingRow.state.label("training_state"), sa.func.count().label("probes"))
-        .select_from(ProbeRow)
-        .join(TrainingRow, TrainingRow.training_id == ProbeRow.training_id)
-        .outerjoin(unfinished, unfinished.c.training_id == TrainingRow.training_id)
-        .where(ProbeRow.study == study)
-        .group_by(state, TrainingRow.state)
-    )
     counts: Counter[ProbeState] = Counter()
-    unscored = 0
-    for row in connection.execute(tally):
-        counts[row.probe_state] += row.probes
-        unscored += row.probes * (row.probe_state == ProbeState.FAILED and row.training_state == ProbeState.DONE)
-    cpu_s, wall_s, mean_cpu_s = _spent(connection, study)
+    unscored, cpu_s, wall_s, whole_cpu_s, whole = 0, 0.0, 0.0, 0.0, 0
+    for row in connection.execute(_tally(study, wanted)):
+        counts[row.probe_state] += int(row.probes)
+        unscored += int(row.probes) * (row.probe_state == ProbeState.FAILED and row.training_state == ProbeState.DONE)
+        cpu_s, wall_s = cpu_s + _number(row.cpu_s), wall_s + _number(row.wall_s)
+        whole_cpu_s, whole = whole_cpu_s + _number(row.whole_cpu_s), whole + row.whole
     return StudyProgress(
         study=study,
         waiting=counts[ProbeState.WAITING],
@@ -127,7 +118,7 @@ def progress(connection: sa.Connection, study: str) -> StudyProgress:
         unscored=unscored,
         cpu_s=cpu_s,
         wall_s=wall_s,
-        mean_probe_cpu_s=mean_cpu_s,
+        mean_probe_cpu_s=whole_cpu_s / whole if whole else 0.0,
         last_error=_last_error(connection, study, wanted, counts[ProbeState.FAILED] > 0),
     )
 
@@ -151,22 +142,34 @@ def arm_costs(connection: sa.Connection, study: str) -> tuple[ArmCost, ...]:
     return tuple(ArmCost(arm, n, _number(cpu_s), float(rows), float(tokens)) for arm, n, cpu_s, rows, tokens in connection.execute(query))
 
 
-def _spent(connection: sa.Connection, study: str) -> tuple[float, float, float]:
-    """Return what a study's trainings took in CPU seconds and seconds, each counted once, and the mean CPU seconds of those that train."""
+def _tally(study: str, evaluations: Collection[str]) -> sa.Select[ProbeState, ProbeState, Any, float, float, Any, int]:
+    """Return how many probes stand where and what their trainings took, each counted once; `whole` ones trained to their end."""
     trains = sa.func.max(sa.case((ArmRow.role != ArmRole.UNTRAINED, 1), else_=0)).label("trains")
     ours = (
-        sa.select(ProbeRow.training_id, trains)
+        sa.select(ProbeRow.training_id, sa.func.count().label("probes"), trains)
         .join(ArmRow, _ARM_OF_PROBE)
         .where(ProbeRow.study == study)
         .group_by(ProbeRow.training_id)
         .subquery()
     )
-    whole = sa.and_(ours.c.trains == 1, TrainingRow.adapter_done)
-    query = sa.select(
-        sa.func.sum(TrainingRow.cpu_s), sa.func.sum(TrainingRow.wall_s), sa.func.avg(sa.case((whole, TrainingRow.cpu_s)))
-    ).join(ours, ours.c.training_id == TrainingRow.training_id)
-    cpu_s, wall_s, mean_cpu_s = connection.execute(query).one()
-    return _number(cpu_s), _number(wall_s), _number(mean_cpu_s)
+    unfinished = _unfinished(evaluations)
+    state = _state(unfinished).label("probe_state")
+    whole_cpu_s = sa.case((sa.and_(ours.c.trains == 1, TrainingRow.adapter_done), TrainingRow.cpu_s))
+    return (
+        sa.select(
+            state,
+            TrainingRow.state.label("training_state"),
+            sa.func.sum(ours.c.probes).label("probes"),
+            sa.func.sum(TrainingRow.cpu_s).label("cpu_s"),
+            sa.func.sum(TrainingRow.wall_s).label("wall_s"),
+            sa.func.sum(whole_cpu_s).label("whole_cpu_s"),
+            sa.func.count(whole_cpu_s).label("whole"),
+        )
+        .select_from(ours)
+        .join(TrainingRow, TrainingRow.training_id == ours.c.training_id)
+        .outerjoin(unfinished, unfinished.c.training_id == TrainingRow.training_id)
+        .group_by(state, TrainingRow.state)
+    )
 
 
 def _number(total: float | None) -> float:
