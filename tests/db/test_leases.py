@@ -324,10 +324,10 @@ def test_hosts_share_a_store_and_one_that_is_killed_loses_nothing(postgres_url):
     """Three workers of two hosts; one is killed with SIGKILL while it holds a training."""
     with Store.open(postgres_url) as store:
         fill(store, arms=tuple(f"s{i:02d}" for i in range(20)), repeats=3)
-        reports = SPAWN.Queue()
-        doomed = SPAWN.Process(target=work_as_a_host, args=(postgres_url, "host-a", reports), kwargs={"dies": True}, daemon=True)
+        last_words, reports = SPAWN.Queue(), SPAWN.Queue()  # two, because who is killed can take a queue's lock along
+        doomed = SPAWN.Process(target=work_as_a_host, args=(postgres_url, "host-a", last_words), kwargs={"dies": True}, daemon=True)
         doomed.start()
-        owner, finished_before, held = reports.get(timeout=120)
+        owner, finished_before, held = last_words.get(timeout=120)
         workers = [SPAWN.Process(target=work_as_a_host, args=(postgres_url, host, reports)) for host in ("host-a", "host-b")]
         for worker in workers:
             worker.start()
