@@ -31,21 +31,13 @@ sys.path.append(sys.path.pop(0))  # this folder goes last, because this file is 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "dashboard"))
 
-from browser import opened_browser, served
+from browser import DRAWN, opened_browser, served
 from dashboard_store import SMALLER, Size, fill, slugs_of
 
 from dashboard.navigation import PAGES
 
 GOAL, GOAL_P95 = 1.0, 2.0
 WAIT_MS = 180_000
-VISIBLE = """before => {
-    const title = document.querySelector('h1');
-    if (!title || title.innerText === before) return false;
-    if (!document.querySelector('[data-test-script-state=notRunning]')) return false;
-    if (document.querySelector('[data-testid=stStatusWidget], [data-testid=stSkeleton], [data-stale=true]')) return false;
-    const charts = [...document.querySelectorAll('[data-testid=stVegaLiteChart]')];
-    return charts.every(chart => chart.querySelector('canvas, svg'));
-}"""
 ALONE = """
 import altair as alt, pandas as pd, streamlit as st
 st.title("Alone")
@@ -88,7 +80,7 @@ def measure(root: Path, url: str, repeats: int, size: Size) -> dict[str, Any]:
             context = browser.new_context(viewport={"width": 1280, "height": 900})
             tab = context.new_page()
             tab.goto(f"{address}/?study=main")
-            tab.wait_for_function(VISIBLE, arg="", timeout=WAIT_MS)
+            tab.wait_for_function(DRAWN, arg="", timeout=WAIT_MS)
             for repeat in range(repeats + 1):  # the first warms the process
                 for name in (*names[1:], names[0]):
                     touch(root, url)
@@ -121,7 +113,7 @@ def _click(tab: Any, place: int) -> float:
     before = tab.inner_text("h1")
     start = time.perf_counter()
     tab.locator("[data-testid=stSidebarNavLink]").nth(place).click()
-    tab.wait_for_function(VISIBLE, arg=before, timeout=WAIT_MS)
+    tab.wait_for_function(DRAWN, arg=before, timeout=WAIT_MS)
     return time.perf_counter() - start
 
 
@@ -129,7 +121,7 @@ def _open(context: Any, link: str) -> float:
     tab = context.new_page()
     start = time.perf_counter()
     tab.goto(link)
-    tab.wait_for_function(VISIBLE, arg="", timeout=WAIT_MS)
+    tab.wait_for_function(DRAWN, arg="", timeout=WAIT_MS)
     took = time.perf_counter() - start
     tab.close()
     return took

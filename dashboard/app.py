@@ -15,7 +15,6 @@ sys.path[:] = [entry for entry in sys.path if not entry or Path(entry).resolve()
 import streamlit as st  # noqa: E402
 
 from dashboard import navigation  # noqa: E402
-from dashboard.decorators import freeze_imports  # noqa: E402
 from dashboard.theme import favicon  # noqa: E402
 
 SIDEBAR = 220  # pixels
@@ -23,4 +22,3 @@ SIDEBAR = 220  # pixels
 if __name__ == "__main__":
     st.set_page_config(page_icon=favicon(), layout="wide", initial_sidebar_state=SIDEBAR)
     navigation.run()
-    freeze_imports()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from functools import cache
+
 import streamlit as st
 
 from dashboard import link_state, reading
@@ -29,6 +32,13 @@ def run() -> None:
     with st.sidebar:
         _study_choice()
     page.run()
+    _freeze_imports()
+
+
+@cache
+def _freeze_imports() -> None:
+    """Leave what is imported by now out of garbage collections, which run while a page reads many rows; once in a process."""
+    gc.freeze()
 
 
 def _study_choice() -> None:

@@ -26,6 +26,14 @@ OPTIONS = (
     "--disable-component-update",
     "--disable-sync",
 )
+DRAWN = """before => {  // the title is another one than before, the server has finished, every chart is drawn
+    const title = document.querySelector('h1');
+    if (!title || title.innerText === before) return false;
+    if (!document.querySelector('[data-test-script-state=notRunning]')) return false;
+    if (document.querySelector('[data-testid=stStatusWidget], [data-testid=stSkeleton], [data-stale=true]')) return false;
+    const charts = [...document.querySelectorAll('[data-testid=stVegaLiteChart]')];
+    return charts.every(chart => chart.querySelector('canvas, svg'));
+}"""
 CURE = "no browser: install one with `playwright install chromium`, or the system's package `chromium`"
 
 

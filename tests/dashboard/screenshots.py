@@ -17,15 +17,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.append(str(Path(__file__).resolve().parent))
 
-from browser import opened_browser, served, watched
+from browser import DRAWN, opened_browser, served, watched
 from PIL import Image
 
 from dashboard.navigation import PAGES
 
 HEIGHT, MOST = 900, 4000
-DRAWN = """() => document.querySelector('h1') && document.querySelector('[data-test-script-state=notRunning]')
-    && !document.querySelector('[data-testid=stStatusWidget], [data-testid=stSkeleton], [data-stale=true]')
-    && [...document.querySelectorAll('[data-testid=stVegaLiteChart]')].every(chart => chart.querySelector('canvas, svg'))"""
 
 
 def main() -> int:
@@ -51,7 +48,7 @@ def main() -> int:
 
 
 def _keep(tab: Any, width: int, file: Path) -> None:
-    tab.wait_for_function(DRAWN, timeout=180_000)
+    tab.wait_for_function(DRAWN, arg="", timeout=180_000)
     tab.wait_for_timeout(500)
     whole = tab.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
     tab.set_viewport_size({"width": width, "height": min(whole + 20, MOST)})
