@@ -18,9 +18,12 @@ install: .venv/.installed
 demo: install
 	$(BIN)/probe demo
 
-# For the tests that look at the dashboard with a real browser; where none can be had (offline, or another system), these are skipped.
+# For the tests that look at the dashboard with a real browser: the machine's, Playwright's own, or the system's package where root may
+# install it (containers, CI); where none can be had (offline, or another system), these tests are skipped with that reason.
 browser: install
-	$(BIN)/python tests/dashboard/browser.py || $(BIN)/python -m playwright install chromium || echo "No browser: its tests are skipped."
+	$(BIN)/python tests/dashboard/browser.py || $(BIN)/python -m playwright install chromium \
+	  || { [ "$$(id -u)" = 0 ] && apt-get install -y -qq chromium; } || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium; } \
+	  || echo "No browser: its tests are skipped."
 
 test: install browser
 	$(BIN)/ruff check .

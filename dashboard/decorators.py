@@ -12,10 +12,13 @@ from probe.workspace import Workspace
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def kept_values(entries: int, says: str = "") -> Callable[[F], F]:
-    """Keep a function's frozen results by its arguments; `says` is shown while it works, arguments that begin with `_` do not count."""
+def kept_values(entries: int, says: str = "", ends: Callable[[Any], None] | None = None) -> Callable[[F], F]:
+    """Keep a function's frozen results by its arguments; those that begin with `_` do not count.
+
+    `says` is shown while it works; `ends` is called with a result that is not kept any longer.
+    """
     keys = {Workspace: lambda place: place.database}
-    return cast(Callable[[F], F], st.cache_resource(show_spinner=says or False, max_entries=entries, hash_funcs=keys))
+    return cast(Callable[[F], F], st.cache_resource(show_spinner=says or False, max_entries=entries, hash_funcs=keys, on_release=ends))
 
 
 def repeated(every_s: float) -> Callable[[F], F]:

@@ -8,8 +8,8 @@ from urllib.parse import quote, urlencode
 
 import pandas as pd
 
-from dashboard.reading import Runs, Snapshot, effects, pairs, places
-from db.values import ArmCost, ArmRole, EffectRow, ProbeState
+from dashboard.reading import Snapshot, effects, pairs, places
+from db.values import ArmCost, ArmRole, EffectRow
 from probe.cli import output
 from probe.decide.levels import OVERALL
 from probe.decide.ranking import best_first
@@ -132,20 +132,15 @@ def pairs_frame(view: Snapshot, design: str, capability: str = "") -> pd.DataFra
     )
 
 
-def cost_frame(view: Snapshot, runs: Runs) -> pd.DataFrame:
-    """Return one row an arm: what its done probes cost together, and one of them on average."""
-    wide = pd.DataFrame(
-        [(p.arm, p.train_cpu_s, p.eval_cpu_s, p.rows, p.tokens) for p in runs.probes if p.state is ProbeState.DONE],
-        columns=("arm", "training", "scoring", "rows", "tokens"),
-    )
-    if wide.empty:
-        return wide
-    costs = wide.groupby("arm", sort=False).agg(
-        probes=("arm", "size"), training=("training", "sum"), scoring=("scoring", "sum"), rows=("rows", "mean"), tokens=("tokens", "mean")
-    )
-    costs["cpu_s_per_probe"] = (costs["training"] + costs["scoring"]) / costs["probes"]
+def cost_frame(view: Snapshot, costs: Sequence[ArmCost]) -> pd.DataFrame:
+    """Return one row an arm: what its trained probes cost together, and one of them on average."""
     names = {arm.name: arm.source or arm.name for arm in view.arms}
-    return costs.round(2).reset_index().assign(source=lambda frame: frame["arm"].map(names))
+    rows = [
+        (cost.arm, cost.probes, cost.train_cpu_s, cost.eval_cpu_s, cost.rows, cost.tokens, cost.cpu_s / cost.probes, names.get(cost.arm))
+        for cost in costs
+    ]
+    columns = ("arm", "probes", "training", "scoring", "rows", "tokens", "cpu_s_per_probe", "source")
+    return pd.DataFrame(rows, columns=columns).round(2)
 
 
 def ranking_table(ranked: pd.DataFrame, costs: Sequence[ArmCost], view: Snapshot) -> pd.DataFrame:

@@ -33,7 +33,7 @@ def progress_bar(view: reading.Snapshot) -> None:
 
 def show_progress(progress: StudyProgress) -> None:
     """Place a bar and one sentence: how many probes are done, what they cost, what is left."""
-    total = progress.waiting + progress.running + progress.done + progress.failed
+    total = progress.probes()
     if not total:
         st.info("This study has no probe yet.")
         commands(command("probe", "run", "--source", "SOURCE", "--study", progress.study))

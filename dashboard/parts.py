@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import threading
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -84,9 +83,10 @@ def data(frame: pd.DataFrame, name: str) -> None:
         download(frame, f"{file_name(name)}.csv", key=f"csv-{name}")
 
 
-def download(frame: pd.DataFrame, file: str, key: str) -> None:
-    """Place a table's download; its CSV is written when somebody asks for it."""
-    st.download_button("Download CSV", partial(frame.to_csv, index=False), file, "text/csv", key=key, on_click="ignore")
+def download(table: pd.DataFrame | Callable[[], pd.DataFrame], file: str, key: str) -> None:
+    """Place the download of a table, or of what returns it; its CSV is written when somebody asks for it."""
+    made = table if callable(table) else lambda: table
+    st.download_button("Download CSV", lambda: made().to_csv(index=False), file, "text/csv", key=key, on_click="ignore")
 
 
 def file_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What the pages read: values of one store, opened read-only for every read, so that no page holds a connection."""
+"""What the pages read: values of one store, opened read-only for every read, so that no page holds a transaction."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import streamlit as st
 
 from dashboard.decorators import kept_values
 from db.errors import StoreError
+from db.store import Store
 from db.values import (
     Arm,
     ArmCost,
@@ -24,6 +25,7 @@ from db.values import (
     ManifestRecord,
     PairRow,
     ProbeRecord,
+    ProbeState,
     Ranking,
     SourceRecord,
     StudyProgress,
@@ -41,6 +43,7 @@ from probe.workspace import Workspace
 Stamp = tuple[int | float, ...]
 Qualities = tuple[tuple[StudyQuality, ProxyQuality | None], ...]
 FRESH_SECONDS = 1
+MOST_PROBES = 1_000  # in a table; a CSV holds all
 POSTGRES_SECONDS = 5  # how old a cached value may be where a change of the database cannot be seen from outside
 
 
@@ -75,10 +78,11 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Where each of a study's probes stands just now."""
+    """Where a study's probes stand just now: the first `MOST_PROBES` of those in the state that is looked at, and all that failed."""
 
     progress: StudyProgress
     probes: tuple[ProbeRecord, ...]
+    failed: tuple[ProbeRecord, ...] = ()
 
 
 def workspace() -> Workspace:
@@ -121,11 +125,19 @@ def standing(study: str) -> Standing:
     return _standing(place, _stamp(place, FRESH_SECONDS), study)
 
 
-def runs(study: str) -> Runs:
-    """Return a study's probes as they are now."""
+def runs(study: str, state: ProbeState | None = None) -> Runs:
+    """Return a study's probes as they are now, those of one state or of all."""
     place = workspace()
     stamp = _stamp(place, FRESH_SECONDS)
-    return Runs(_standing(place, stamp, study).progress, _probes(place, stamp, study))
+    progress = _standing(place, stamp, study).progress
+    failed = _probes(place, stamp, study, ProbeState.FAILED, None) if progress.failed else ()
+    return Runs(progress, _probes(place, stamp, study, state, MOST_PROBES), failed)
+
+
+def all_probes(study: str, state: ProbeState | None = None) -> tuple[ProbeRecord, ...]:
+    """Return every probe of a study, or those of one state."""
+    place = workspace()
+    return _probes(place, _stamp(place, FRESH_SECONDS), study, state, None)
 
 
 def whole_arms(view: Snapshot, names: Iterable[str]) -> tuple[Arm, ...]:
@@ -138,6 +150,12 @@ def design_sources(view: Snapshot) -> Mapping[Design, tuple[str, ...]]:
     """Return the sources that the arms of each design train on."""
     place = workspace()
     return _design_sources(place, _stamp(place), view.study.name)
+
+
+def seeds(view: Snapshot) -> int:
+    """Return the seeds that an arm of a study has at most, beside those of a confirmation."""
+    place = workspace()
+    return _seeds(place, _stamp(place), view.study.name)
 
 
 def arm_costs(view: Snapshot) -> tuple[ArmCost, ...]:
@@ -196,21 +214,34 @@ def _files_stamp(files: Iterable[Path]) -> Stamp:
     return tuple(number for stat in stats for number in (stat.st_ino, stat.st_size, stat.st_mtime_ns))
 
 
+def _opened(place: Workspace) -> Store:
+    """Open the store for one read; connections to a server are kept for the next one, which is most of what a small read takes."""
+    if place.db_url:
+        _reader(place)
+    return place.open_store(read_only=True)
+
+
+@kept_values(entries=4, ends=Store.close)
+def _reader(place: Workspace) -> Store:
+    """Return a reader that stays open: all readers of a process share an engine, whose connections end with its last reader."""
+    return place.open_store(read_only=True)
+
+
 @kept_values(entries=64)
 def _study_names(place: Workspace, stamp: Stamp) -> tuple[str, ...]:
-    with place.open_store(read_only=True) as store:
+    with _opened(place) as store:
         return tuple(record.name for record in reversed(store.studies()))
 
 
 @kept_values(entries=64)
 def _sources(place: Workspace, stamp: Stamp) -> tuple[SourceRecord, ...]:
-    with place.open_store(read_only=True) as store:
+    with _opened(place) as store:
         return store.sources()
 
 
 @kept_values(entries=64)
 def _snapshot(place: Workspace, stamp: Stamp, study: str, effects: bool) -> Snapshot:
-    with place.open_store(read_only=True) as store:
+    with _opened(place) as store:
         record = store.study(study)
         if record is None:
             raise StoreError(f"there is no study {study!r}: see `probe studies list`")
@@ -229,7 +260,7 @@ def _snapshot(place: Workspace, stamp: Stamp, study: str, effects: bool) -> Snap
 def _order_slopes(place: Workspace, study: str, revision: int) -> tuple[OrderSlope, ...]:
     from probe.study.orders import study_slopes
 
-    with place.open_store(read_only=True) as store:
+    with _opened(place) as store:
         return study_slopes(store, study)
 
 
@@ -237,56 +268,62 @@ def _order_slopes(place: Workspace, study: str, revision: int) -> tuple[OrderSlo
 def _qualities(place: Workspace, study: str, revision: int, ranked: int | None, kept: Stamp) -> Qualities:
     from probe.study.study_quality import known_quality
 
-    with place.open_store(read_only=True) as store:
+    with _opened(place) as store:
         return known_quality(store, study, place.quality, ranked)
 
 
 @kept_values(entries=16)
 def _standing(place: Workspace, stamp: Stamp, study: str) -> Standing:
-    with place.open_store(read_only=True) as store:
+    with _opened(place) as store:
         record = store.study(study)
         return Standing(store.progress(study), record.revision if record else 0)
 
 
 @kept_values(entries=4)
-def _probes(place: Workspace, stamp: Stamp, study: str) -> tuple[ProbeRecord, ...]:
-    with place.open_store(read_only=True) as store:
-        return store.probes(study)
+def _probes(place: Workspace, stamp: Stamp, study: str, state: ProbeState | None, most: int | None) -> tuple[ProbeRecord, ...]:
+    with _opened(place) as store:
+        return store.probes(study, state, most)
+
+
+@kept_values(entries=16)
+def _seeds(place: Workspace, stamp: Stamp, study: str) -> int:
+    with _opened(place) as store:
+        return store.seeds(study)
 
 
 @kept_values(entries=16)
 def _whole_arms(place: Workspace, stamp: Stamp, study: str, names: tuple[str, ...]) -> tuple[Arm, ...]:
-    with place.open_store(read_only=True) as store:
+    with _opened(place) as store:
         return store.arms(study, names=names) if names else ()
 
 
 @kept_values(entries=16)
 def _design_sources(place: Workspace, stamp: Stamp, study: str) -> Mapping[Design, tuple[str, ...]]:
-    with place.open_store(read_only=True) as store:
+    with _opened(place) as store:
         return store.design_sources(study)
 
 
 @kept_values(entries=16)
 def _arm_costs(place: Workspace, stamp: Stamp, study: str) -> tuple[ArmCost, ...]:
-    with place.open_store(read_only=True) as store:
+    with _opened(place) as store:
         return store.arm_costs(study)
 
 
 @kept_values(entries=32)
 def _effects(place: Workspace, stamp: Stamp, study: str, levels: tuple[str, ...], arms: tuple[str, ...]) -> tuple[EffectRow, ...]:
-    with place.open_store(read_only=True) as store:
+    with _opened(place) as store:
         return store.effects(study, levels, arms)
 
 
 @kept_values(entries=16)
 def _pairs(place: Workspace, stamp: Stamp, study: str, level: tuple[str, str], arms: tuple[str, ...]) -> tuple[PairRow, ...]:
-    with place.open_store(read_only=True) as store:
+    with _opened(place) as store:
         return store.pairs(study, level, arms)
 
 
 @kept_values(entries=32)
 def _decided_counts(place: Workspace, stamp: Stamp, study: str, level: tuple[str, str]) -> dict[str, tuple[int, int]]:
-    with place.open_store(read_only=True) as store:
+    with _opened(place) as store:
         return store.decided_counts(study, level)
 
 
@@ -295,7 +332,7 @@ def _curve(place: Workspace, study: str, revision: int, source: str, level: tupl
     from probe.errors import ProbeError
     from probe.study.curves import curves
 
-    with place.open_store(read_only=True) as store:
+    with _opened(place) as store:
         try:
             return next(iter(curves(store, study, [source], wanted=level)), "nothing is scored at several sizes yet")
         except ProbeError as error:

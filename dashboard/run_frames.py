@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import pandas as pd
 
 from dashboard.frames import shares_text
 from dashboard.parts import command
-from dashboard.reading import Runs, Snapshot
-from db.values import Arm, ArmRole, BudgetUnit, Design, ProbeState
+from dashboard.reading import Snapshot
+from db.values import Arm, ArmRole, BudgetUnit, Design, ProbeRecord, ProbeState
 
 LOG_BYTES = 16_384
 LOG_LINES = 40
+DEFAULT_SEEDS = 3
 _FIELDS = (
     *("state", "arm", "repeat", "seed", "rows", "tokens", "train_cpu_s", "eval_cpu_s", "attempts"),
     *("started_at", "finished_at", "training_id", "error"),
@@ -23,10 +25,18 @@ _STORED = attrgetter(*_FIELDS)
 STAGED = "phases/staged"  # how the arm of the phases as they were asked for is called
 
 
-def probes_frame(runs: Runs, state: str = "") -> pd.DataFrame:
-    """Return one row a probe in plan order, of one state or of all."""
-    wanted = [probe for probe in runs.probes if state in ("", probe.state)]
-    frame = pd.DataFrame(map(_STORED, wanted), columns=_FIELDS)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a study was asked beside its arms: seeds, the sources that each design trains on, for arms of no one source, and its orders."""
+
+    seeds: int
+    sources: Mapping[Design, Sequence[str]]
+    orders: Sequence[Arm] = ()
+
+
+def probes_frame(probes: Sequence[ProbeRecord]) -> pd.DataFrame:
+    """Return one row a probe."""
+    frame = pd.DataFrame(map(_STORED, probes), columns=_FIELDS)
     spent = frame.pop("train_cpu_s") + frame.pop("eval_cpu_s")
     frame.insert(6, "cpu_s", spent.astype(float).round(1))
     frame["state"] = frame["state"].map({known: known.value for known in ProbeState})
@@ -43,34 +53,30 @@ def long_costs(costs: pd.DataFrame) -> pd.DataFrame:
     return wide.melt(id_vars=["arm", "probes"], value_vars=["Training", "Scoring"], var_name="part", value_name="cpu_s")
 
 
-def errors(runs: Runs) -> list[tuple[str, int, str]]:
+def errors(failed: Sequence[ProbeRecord]) -> list[tuple[str, int, str]]:
     """Return each distinct error of failed probes with an arm it hit and how many, most frequent first."""
     found: dict[str, list[str]] = {}
-    for probe in runs.probes:
-        if probe.state is ProbeState.FAILED:
-            found.setdefault(probe.error, []).append(probe.arm)
+    for probe in failed:
+        found.setdefault(probe.error, []).append(probe.arm)
     return sorted(((arms[0], len(arms), error) for error, arms in found.items()), key=lambda entry: -entry[1])
 
 
-def repeat_commands(view: Snapshot, runs: Runs, sources: Mapping[Design, Sequence[str]], orders: Sequence[Arm]) -> list[str]:
-    """Return the commands that would run the study again, one a design; finished probes are then reused.
-
-    `sources` are those that the arms of each design train on, for arms of no one source; `orders` are the study's orders of phases.
-    """
-    retry = ["--retry-failed"] if runs.progress.failed else []
-    return [command("probe", "run", *words, *retry) for words in _designs(view, runs, sources, orders)] or [
+def repeat_commands(view: Snapshot, asked: Asked, failed: bool) -> list[str]:
+    """Return the commands that would run the study again, one a design; finished probes are then reused, and `failed` ones tried again."""
+    retry = ["--retry-failed"] if failed else []
+    return [command("probe", "run", *words, *retry) for words in _designs(view, asked)] or [
         command("probe", "run", "--source", "SOURCE", "--study", view.study.name)
     ]
 
 
-def _designs(view: Snapshot, runs: Runs, sources: Mapping[Design, Sequence[str]], orders: Sequence[Arm]) -> Iterator[list[str]]:
-    seeds = str(1 + max((probe.repeat for probe in runs.probes if probe.role is not ArmRole.CONFIRM), default=2))
+def _designs(view: Snapshot, asked: Asked) -> Iterator[list[str]]:
+    seeds = str(asked.seeds or DEFAULT_SEEDS)
     for design in Design:
         arms = [arm for arm in view.arms if arm.design is design and arm.role is not ArmRole.UNTRAINED]
         if not arms:
             continue
-        words = _phases(orders) if design is Design.PHASES else []
-        slugs = sorted({arm.source for arm in arms if arm.source}) or sources.get(design, ())
+        words = _phases(asked.orders) if design is Design.PHASES else []
+        slugs = sorted({arm.source for arm in arms if arm.source}) or asked.sources.get(design, ())
         words = words or [word for slug in slugs for word in ("--source", slug)]
         words += ["--study", view.study.name, "--design", design.value, "--seeds", seeds]
         if design is Design.SWARM:

@@ -48,10 +48,11 @@ def _state(unfinished: sa.Subquery) -> sa.Case[ProbeState]:
     )
 
 
-def probes(connection: sa.Connection, study: str) -> tuple[ProbeRecord, ...]:
-    """Return the probes of a study in plan order."""
+def probes(connection: sa.Connection, study: str, state: ProbeState | None = None, most: int | None = None) -> tuple[ProbeRecord, ...]:
+    """Return the probes of a study in plan order, of one state and no more than `most` where given."""
     check_study(connection, study)
     unfinished = _unfinished(study_evaluations(connection, study))
+    now = _state(unfinished)
     error = sa.func.coalesce(sa.func.nullif(TrainingRow.error, ""), unfinished.c.error, "")
     query = (
         sa.select(
@@ -61,7 +62,7 @@ def probes(connection: sa.Connection, study: str) -> tuple[ProbeRecord, ...]:
             ProbeRow.repeat,
             ProbeRow.seed,
             ProbeRow.training_id,
-            _state(unfinished),
+            now,
             TrainingRow.attempts,
             *_seconds("train_cpu_s", "eval_cpu_s"),
             sa.func.coalesce(TrainingRow.wall_s, 0.0),
@@ -80,8 +81,19 @@ def probes(connection: sa.Connection, study: str) -> tuple[ProbeRecord, ...]:
         .outerjoin(unfinished, unfinished.c.training_id == TrainingRow.training_id)
         .where(ProbeRow.study == study)
         .order_by(ProbeRow.position)
+        .limit(most)
     )
+    if state is not None:
+        query = query.where(now == state)
     return tuple(ProbeRecord(*tuple(row)) for row in connection.execute(query))
+
+
+def seeds(connection: sa.Connection, study: str) -> int:
+    """Return the seeds that an arm of a study has at most, beside those of a confirmation; 0 where no probe is planned."""
+    check_study(connection, study)
+    query = sa.select(sa.func.max(ProbeRow.repeat)).join(ArmRow, _ARM_OF_PROBE)
+    last = connection.scalar(query.where(ProbeRow.study == study, ArmRow.role != ArmRole.CONFIRM))
+    return 0 if last is None else last + 1
 
 
 def _seconds(*names: str) -> list[sa.ColumnElement[float]]:
@@ -124,13 +136,15 @@ def progress(connection: sa.Connection, study: str) -> StudyProgress:
 
 
 def arm_costs(connection: sa.Connection, study: str) -> tuple[ArmCost, ...]:
-    """Return what the done probes of each arm cost together, in plan order."""
+    """Return what the trained probes of each arm cost together, in plan order."""
     check_study(connection, study)
+    train, scored = _seconds("train_cpu_s", "eval_cpu_s")
     query = (
         sa.select(
             ProbeRow.arm,
             sa.func.count(),
-            sa.func.sum(TrainingRow.cpu_s),
+            sa.func.sum(train),
+            sa.func.sum(scored),
             sa.func.avg(ProbeRow.rows),
             sa.func.avg(ProbeRow.tokens),
         )
@@ -139,7 +153,8 @@ def arm_costs(connection: sa.Connection, study: str) -> tuple[ArmCost, ...]:
         .group_by(ProbeRow.arm)
         .order_by(sa.func.min(ProbeRow.position))
     )
-    return tuple(ArmCost(arm, n, _number(cpu_s), float(rows), float(tokens)) for arm, n, cpu_s, rows, tokens in connection.execute(query))
+    rows = connection.execute(query)
+    return tuple(ArmCost(arm, n, train_s, eval_s, float(seen), float(tokens)) for arm, n, train_s, eval_s, seen, tokens in rows)
 
 
 def _tally(study: str, evaluations: Collection[str]) -> sa.Select[ProbeState, ProbeState, Any, float, float, Any, int]:

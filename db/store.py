@@ -44,6 +44,7 @@ from db.values import (
     PairRow,
     PlannedProbe,
     ProbeRecord,
+    ProbeState,
     Ranking,
     SourceRecord,
     Split,
@@ -81,7 +82,7 @@ class Store:
         store = cls(engine, read_only, clock or time.time)
         try:
             with _told():
-                store._clock = clock or clock_of(engine)
+                store._clock = clock or (time.time if read_only else clock_of(engine))  # a reader takes no lease
                 (check_version if read_only else upgrade)(engine)
         except BaseException:
             store.close()
@@ -238,10 +239,15 @@ class Store:
         with self._write() as connection:
             return planning.plan_probes(connection, study, probes)
 
-    def probes(self, study: str) -> tuple[ProbeRecord, ...]:
-        """Return a study's probes in plan order."""
+    def probes(self, study: str, state: ProbeState | None = None, most: int | None = None) -> tuple[ProbeRecord, ...]:
+        """Return a study's probes in plan order, of one state and no more than `most` where given."""
         with self._read() as connection:
-            return queries.probes(connection, study)
+            return queries.probes(connection, study, state, most)
+
+    def seeds(self, study: str) -> int:
+        """Return the seeds that an arm of a study has at most, beside those of a confirmation."""
+        with self._read() as connection:
+            return queries.seeds(connection, study)
 
     def training_costs(self, study: str) -> dict[str, Cost]:
         """Return what each of a study's trainings spent, by its id."""
@@ -363,7 +369,7 @@ class Store:
             return rankings.decided_counts(connection, study, level)
 
     def arm_costs(self, study: str) -> tuple[ArmCost, ...]:
-        """Return what the done probes of each arm cost together, in plan order."""
+        """Return what the trained probes of each arm cost together, in plan order."""
         with self._read() as connection:
             return queries.arm_costs(connection, study)
 

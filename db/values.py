@@ -194,13 +194,19 @@ class ProbeRecord:
 
 @dataclass(frozen=True, slots=True)
 class ArmCost:
-    """What an arm's `probes` finished probes cost together in CPU seconds, and the mean of the rows and tokens that they trained on."""
+    """What an arm's `probes` trained probes cost together in CPU seconds, and the mean of the rows and tokens that they trained on."""
 
     arm: str
     probes: int
-    cpu_s: float
+    train_cpu_s: float
+    eval_cpu_s: float
     rows: float
     tokens: float
+
+    @property
+    def cpu_s(self) -> float:
+        """Return training and scoring together."""
+        return self.train_cpu_s + self.eval_cpu_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +354,16 @@ class StudyProgress:
     wall_s: float = 0.0
     mean_probe_cpu_s: float = 0.0
     last_error: str = field(default="")
+
+    def probes(self, state: ProbeState | None = None) -> int:
+        """Return how many probes are in a state, or in any."""
+        counts = {
+            ProbeState.WAITING: self.waiting,
+            ProbeState.RUNNING: self.running,
+            ProbeState.DONE: self.done,
+            ProbeState.FAILED: self.failed,
+        }
+        return sum(counts.values()) if state is None else counts[state]
 
 
 __all__ = [

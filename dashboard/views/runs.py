@@ -26,25 +26,28 @@ def show() -> None:
 
     @repeated(live.interval_s(view.study.name))
     def follow() -> None:
-        runs = reading.runs(view.study.name)
-        live.show_progress(runs.progress)
-        if runs.probes:
+        progress = reading.standing(view.study.name).progress
+        live.show_progress(progress)
+        if progress.probes():
             with st.columns([1, 3])[0]:
                 state = link_state.choose("State", "state", states, str.capitalize)
-            _probes(view, runs, state)
+            _probes(view, None if state == ALL else ProbeState(state))
 
     follow()
-    runs = reading.runs(view.study.name)
-    _costs(view, runs)
-    _again(view, runs)
+    _costs(view)
+    _again(view)
     _log(view)
 
 
-def _probes(view: reading.Snapshot, runs: reading.Runs, state: str) -> None:
-    frame = run_frames.probes_frame(runs, "" if state == ALL else state)
+def _probes(view: reading.Snapshot, state: ProbeState | None) -> None:
+    runs = reading.runs(view.study.name, state)
+    frame = run_frames.probes_frame(runs.probes)
     if frame.empty:
         st.text("No probe is in this state.")
         return
+    there = runs.progress.probes(state)
+    if len(frame) < there:
+        st.caption(f"The first {len(frame):,} of {there:,} probes; the CSV holds all.")
     whole = {name: st.column_config.NumberColumn(name.capitalize(), format="localized") for name in ("rows", "tokens")}
     labels = {name: name.capitalize() for name in ("state", "arm", "repeat", "attempts", "started", "finished", "error")}
     shown = [*TABLE, "error"] if frame["error"].any() else list(TABLE)
@@ -55,15 +58,19 @@ def _probes(view: reading.Snapshot, runs: reading.Runs, state: str) -> None:
         alt="the study's probes",
         column_config=labels | whole | {"cpu_s": "CPU s"},
     )
-    parts.download(frame, f"{parts.file_name(view.study.name)}-probes.csv", key="csv-probes")
-    for arm, count, error in run_frames.errors(runs)[:5]:
+    parts.download(
+        lambda: run_frames.probes_frame(reading.all_probes(view.study.name, state)),
+        f"{parts.file_name(view.study.name)}-probes.csv",
+        key="csv-probes",
+    )
+    for arm, count, error in run_frames.errors(runs.failed)[:5]:
         with st.container(border=True):
             st.text(f"{count} failed, the first in {arm}:")
             st.code(error, language=None, wrap_lines=True)
 
 
-def _costs(view: reading.Snapshot, runs: reading.Runs) -> None:
-    costs = frames.cost_frame(view, runs)
+def _costs(view: reading.Snapshot) -> None:
+    costs = frames.cost_frame(view, reading.arm_costs(view))
     if costs.empty:
         return
     st.subheader("What it cost", anchor=False)
@@ -76,10 +83,12 @@ def _costs(view: reading.Snapshot, runs: reading.Runs) -> None:
     parts.figure(chart, costs, f"{view.study.name}-costs", "CPU seconds of each arm, in training and in scoring")
 
 
-def _again(view: reading.Snapshot, runs: reading.Runs) -> None:
+def _again(view: reading.Snapshot) -> None:
     st.subheader("Run it again", anchor=False)
     st.caption("Finished probes are used again, so this only does what is missing or failed.")
-    parts.commands(*run_frames.repeat_commands(view, runs, reading.design_sources(view), curriculum_frames.order_arms(view)))
+    progress = reading.standing(view.study.name).progress
+    asked = run_frames.Asked(reading.seeds(view), reading.design_sources(view), curriculum_frames.order_arms(view))
+    parts.commands(*run_frames.repeat_commands(view, asked, progress.failed > 0))
 
 
 def _log(view: reading.Snapshot) -> None:

@@ -1,14 +1,20 @@
 """The real thing: the server that `probe dashboard` starts, looked at with a real browser. Skipped, with the reason, without one."""
 
 import re
+import sys
 import urllib.request
 from pathlib import Path
 from urllib.parse import urlparse
 
+import pandas as pd
 import pytest
 from browser import served, watched
 
 from dashboard.navigation import PAGES
+from db.store import Store
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+from dashboard_store import Size, fill
 
 NAMES = [Path(path).stem for path in PAGES]
 DONE = "() => document.querySelector('h1') && !document.querySelector('[data-testid=stStatusWidget], [data-testid=stSkeleton]')"
@@ -95,3 +101,17 @@ def test_the_ground_follows_the_readers_scheme(visit, dark):
 def test_the_server_is_asked_for_health(address):
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     assert opener.open(f"{address}/_stcore/health", timeout=30).read() == b"ok"
+
+
+def test_a_csv_holds_what_its_table_leaves_out(browser, tmp_path):
+    fill(tmp_path, Size(probes=1_020, sources=60, benchmarks=2, items=10, seeds=2, waiting=4, laddered=1))
+    with Store.open(tmp_path / "probe.db", read_only=True) as store:
+        probes = len(store.probes("main"))
+    with served(tmp_path) as address:
+        visit = Visit(browser, address)
+        visit.open("runs?study=main")
+        assert visit.tab.get_by_text(f"The first 1,000 of {probes:,} probes").count() == 1
+        with visit.tab.expect_download(timeout=WAIT_MS) as coming:
+            visit.tab.get_by_role("button", name="Download CSV").first.click()
+        assert len(pd.read_csv(coming.value.path())) == probes
+        visit.context.close()

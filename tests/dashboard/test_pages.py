@@ -13,8 +13,8 @@ from page_text import shown
 
 from dashboard.decision_frames import headline
 from dashboard.frames import ranking_table
-from dashboard.reading import Runs, Snapshot
-from dashboard.run_frames import repeat_commands
+from dashboard.reading import Snapshot
+from dashboard.run_frames import Asked, repeat_commands
 from db.store import Store
 from db.values import Design
 from probe.cli.main import main
@@ -272,7 +272,7 @@ def test_the_command_that_repeats_an_order_names_its_phases(filled):
         replace(arm, name=f"phases/staged@{size}", source="", design=Design.PHASES, curriculum=Curriculum(phases, size))
         for size in (240, 480)
     ]
-    (line,) = repeat_commands(Snapshot(study, tuple(arms), None, (), (), ()), Runs(progress, ()), {}, arms)
+    (line,) = repeat_commands(Snapshot(study, tuple(arms), None, (), (), ()), Asked(3, {}, arms), progress.failed > 0)
     assert "--phase easy=0.75,hard=0.25 --phase hard=1 --phase-share 0.25,0.75 --sizes 240,480" in line
     assert "--source" not in line
 

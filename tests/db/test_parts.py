@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from store_values import a_benchmark, a_study, an_arm, fill, finish_all
+from store_values import a_benchmark, a_probe, a_result, a_study, an_arm, fill, finish_all
 
-from db.values import Arm, ArmRole, Design, EffectRow, PairRow, Ranking
+from db.values import Arm, ArmRole, Design, EffectRow, PairRow, ProbeState, Ranking
 from sources.estimate import Estimate
 from sources.mixture import Curriculum, Mixture, Phase
 
@@ -91,3 +91,41 @@ def test_costs_of_arms_are_those_of_their_done_probes(store):
     assert (cost.arm, cost.probes) == ("a", len(done))
     assert cost.cpu_s == pytest.approx(sum(probe.train_cpu_s + probe.eval_cpu_s for probe in done))
     assert cost.rows == pytest.approx(sum(probe.rows for probe in done) / len(done))
+
+
+def test_probes_of_one_state_are_those_of_all_in_that_state(store):
+    fill(store)
+    claim = store.claim("worker", "main", 60)
+    assert store.finish(claim, a_result(claim))
+    claim = store.claim("worker", "main", 60)
+    assert store.fail(claim, "out of memory")
+    every, progress = store.probes("main"), store.progress("main")
+    for state in ProbeState:
+        of_it = tuple(probe for probe in every if probe.state is state)
+        assert store.probes("main", state) == of_it
+        assert progress.probes(state) == len(of_it)
+    assert progress.probes() == len(every) == 4
+    assert store.probes("main", most=3) == every[:3]
+    assert [probe.error for probe in store.probes("main", ProbeState.FAILED, most=1)] == ["out of memory"]
+
+
+def test_an_unscored_probe_counts_as_failed_among_those_of_a_state(store):
+    fill(store)
+    finish_all(store)
+    store.put_benchmark(a_benchmark("shape"))
+    store.add_study_benchmark("main", "shape")
+    claim = store.claim("worker", "main", 60)
+    assert store.fail(claim, "no such file")
+    (failed,) = store.probes("main", ProbeState.FAILED)
+    assert (failed.training_id, failed.error) == (claim.training_id, "no such file")
+    assert len(store.probes("main", ProbeState.WAITING)) == 3
+    assert store.probes("main", ProbeState.DONE) == ()
+
+
+def test_seeds_are_those_of_a_study_without_its_confirmation(store):
+    store.put_benchmark(a_benchmark("colour"))
+    store.create_study(a_study(), ["colour"])
+    assert store.seeds("main") == 0
+    store.add_arms("main", [an_arm("a"), an_arm("b", ArmRole.CONFIRM)])
+    store.plan_probes("main", [a_probe("a", repeat) for repeat in range(3)] + [a_probe("b", 1000)])
+    assert store.seeds("main") == 3
