@@ -167,23 +167,27 @@ def tail_of(distance: Floats, seeds: Floats, seed_df: Floats, items: Floats, ite
     """
     from scipy.special import gammaln, stdtr, stdtrit
 
-    freedoms = [np.maximum(seed_df, 1.0), np.maximum(item_df, 1.0)]
-    t = -distance / np.sqrt(np.maximum(seeds + items, 1e-300))
-    ends = [np.log(np.clip(stdtr(pick(*freedoms), t), 1e-16, 0.5)) for pick in (np.maximum, np.minimum)]
+    parts = [np.broadcast_to(part, np.shape(distance)) for part in (seeds, np.maximum(seed_df, 1.0), items, np.maximum(item_df, 1.0))]
+    t = -distance / np.sqrt(np.maximum(parts[0] + parts[2], 1e-300))
+    ends = [np.log(np.clip(stdtr(pick(parts[1], parts[3]), t), 1e-16, 0.5)) for pick in (np.maximum, np.minimum)]
     low, high, tail = ends[0] - 1e-6, ends[1] + 1e-6, (ends[0] + ends[1]) / 2
-    scales = [gammaln((df + 1) / 2) - gammaln(df / 2) - np.log(df * np.pi) / 2 for df in freedoms]
+    scales = [gammaln((df + 1) / 2) - gammaln(df / 2) - np.log(df * np.pi) / 2 for df in parts[1::2]]
+    open_ = np.arange(len(tail))  # a few tails at an end of their range take ten times the steps of the others
     for _ in range(40):
-        squared, slope = np.zeros_like(tail), np.zeros_like(tail)
-        for df, scale, variance in zip(freedoms, scales, (seeds, items), strict=True):
-            t = stdtrit(df, np.exp(tail))
+        at, squared, slope = tail[open_], np.zeros(len(open_)), np.zeros(len(open_))
+        for variance, df, scale in ((parts[0], parts[1], scales[0]), (parts[2], parts[3], scales[1])):
+            variance, df, scale = variance[open_], df[open_], scale[open_]
+            t = stdtrit(df, np.exp(at))
             squared += t**2 * variance
-            slope += 2 * variance * t * np.exp(tail - scale + (df + 1) / 2 * np.log1p(t**2 / df))
-        wider = squared > distance**2
-        low, high = np.where(wider, tail, low), np.where(wider, high, tail)
-        step = np.divide(distance**2 - squared, slope, out=np.zeros_like(tail), where=slope < 0)
-        following = np.where((tail + step >= low) & (tail + step <= high), tail + step, (low + high) / 2)
-        moved, tail = np.abs(following - tail), following
-        if not moved.size or moved.max() < 1e-9:
+            slope += 2 * variance * t * np.exp(at - scale + (df + 1) / 2 * np.log1p(t**2 / df))
+        wanted = distance[open_] ** 2
+        low[open_] = np.where(squared > wanted, at, low[open_])
+        high[open_] = np.where(squared > wanted, high[open_], at)
+        step = np.divide(wanted - squared, slope, out=np.zeros_like(at), where=slope < 0)
+        inside = (at + step >= low[open_]) & (at + step <= high[open_])
+        tail[open_] = np.where(inside, at + step, (low[open_] + high[open_]) / 2)
+        open_ = open_[np.abs(tail[open_] - at) >= 1e-9]
+        if not open_.size:
             break
     return np.where(distance > 0, np.clip(np.exp(tail), 1e-16, 0.5), 0.5)
 
