@@ -1,8 +1,10 @@
 """What a shell completes: asked as bash asks, in a process of its own."""
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -58,6 +60,39 @@ def test_the_script_is_printed(probe, shell):
     ended = probe("completion", shell)
     assert ended.code == 0
     assert "_PROBE_COMPLETE" in ended.out
+
+
+ZSH = r"""
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "PS1='> '; autoload -U compinit; compinit -u; eval \"\$(probe completion zsh)\"; echo REA''DY"
+zpty -r -m shell read '*READY*'
+zpty -n -w shell $'probe rank --study ma\t'
+zpty -r -m shell read '*main*' && echo COMPLETED
+zpty -d shell
+"""
+BASH = """
+eval "$(probe completion bash)"
+COMP_WORDS=(probe rank --study ma) COMP_CWORD=3
+_probe_completion probe
+echo $COMPREPLY
+"""
+
+
+@pytest.mark.parametrize(
+    ("shell", "script", "expected"),
+    [
+        ("fish", "probe completion fish | source; complete -C 'probe rank --study ma'", "main"),
+        ("zsh", ZSH, "COMPLETED"),
+        ("bash", BASH, "main"),
+    ],
+)
+def test_a_real_shell_completes(study, shell, script, expected):
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    place = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run([shell, "-c", script], env=place, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.split() == [expected], done.stderr
 
 
 def commands(group, path=()):
