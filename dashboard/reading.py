@@ -152,8 +152,8 @@ def design_sources(view: Snapshot) -> Mapping[Design, tuple[str, ...]]:
     return _design_sources(place, _stamp(place), view.study.name)
 
 
-def seeds(view: Snapshot) -> int:
-    """Return the seeds that an arm of a study has at most, beside those of a confirmation."""
+def seeds(view: Snapshot) -> Mapping[Design, int]:
+    """Return the seeds that an arm of each design has at most."""
     place = workspace()
     return _seeds(place, _stamp(place), view.study.name)
 
@@ -286,7 +286,7 @@ def _probes(place: Workspace, stamp: Stamp, study: str, state: ProbeState | None
 
 
 @kept_values(entries=16)
-def _seeds(place: Workspace, stamp: Stamp, study: str) -> int:
+def _seeds(place: Workspace, stamp: Stamp, study: str) -> Mapping[Design, int]:
     with _opened(place) as store:
         return store.seeds(study)
 

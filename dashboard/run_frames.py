@@ -27,9 +27,9 @@ STAGED = "phases/staged"  # how the arm of the phases as they were asked for is 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a study was asked beside its arms: seeds, the sources that each design trains on, for arms of no one source, and its orders."""
+    """What a study was asked beside its arms: each design's seeds, the sources it trains on, for arms of no one source, and the orders."""
 
-    seeds: int
+    seeds: Mapping[Design, int]
     sources: Mapping[Design, Sequence[str]]
     orders: Sequence[Arm] = ()
 
@@ -70,7 +70,6 @@ def repeat_commands(view: Snapshot, asked: Asked, failed: bool) -> list[str]:
 
 
 def _designs(view: Snapshot, asked: Asked) -> Iterator[list[str]]:
-    seeds = str(asked.seeds or DEFAULT_SEEDS)
     for design in Design:
         arms = [arm for arm in view.arms if arm.design is design and arm.role is not ArmRole.UNTRAINED]
         if not arms:
@@ -78,7 +77,7 @@ def _designs(view: Snapshot, asked: Asked) -> Iterator[list[str]]:
         words = _phases(asked.orders) if design is Design.PHASES else []
         slugs = sorted({arm.source for arm in arms if arm.source}) or asked.sources.get(design, ())
         words = words or [word for slug in slugs for word in ("--source", slug)]
-        words += ["--study", view.study.name, "--design", design.value, "--seeds", seeds]
+        words += ["--study", view.study.name, "--design", design.value, "--seeds", str(asked.seeds.get(design, DEFAULT_SEEDS))]
         if design is Design.SWARM:
             words += ["--mixtures", str(len(arms))]
         yield words + _budget(view) + (["--base", shares_text(view.study.base.shares)] if view.study.base_given else [])

@@ -15,7 +15,7 @@ from db.errors import unknown
 from db.registry import study_benchmarks, study_evaluations
 from db.schema import ArmRow, EvaluationRow, ItemScoreRow, ProbeRow, ScoreMeanRow, TrainingRow
 from db.studies import check_study, study_arms
-from db.values import ArmCost, ArmRole, BenchmarkRecord, BenchmarkScores, MeanScore, ProbeRecord, ProbeState, Split, StudyProgress
+from db.values import ArmCost, ArmRole, BenchmarkRecord, BenchmarkScores, Design, MeanScore, ProbeRecord, ProbeState, Split, StudyProgress
 from proxy_training.jobs import METRICS, Cost, evaluation_id
 
 Ts = TypeVarTuple("Ts")
@@ -88,12 +88,12 @@ def probes(connection: sa.Connection, study: str, state: ProbeState | None = Non
     return tuple(ProbeRecord(*tuple(row)) for row in connection.execute(query))
 
 
-def seeds(connection: sa.Connection, study: str) -> int:
-    """Return the seeds that an arm of a study has at most, beside those of a confirmation; 0 where no probe is planned."""
+def seeds(connection: sa.Connection, study: str) -> dict[Design, int]:
+    """Return the seeds that an arm of each design of a study has at most."""
     check_study(connection, study)
-    query = sa.select(sa.func.max(ProbeRow.repeat)).join(ArmRow, _ARM_OF_PROBE)
-    last = connection.scalar(query.where(ProbeRow.study == study, ArmRow.role != ArmRole.CONFIRM))
-    return 0 if last is None else last + 1
+    query = sa.select(ArmRow.design, sa.func.max(ProbeRow.repeat)).join(ArmRow, _ARM_OF_PROBE)
+    rows = connection.execute(query.where(ProbeRow.study == study).group_by(ArmRow.design))
+    return {design: last + 1 for design, last in rows if design is not None}
 
 
 def _seconds(*names: str) -> list[sa.ColumnElement[float]]:

@@ -244,8 +244,8 @@ class Store:
         with self._read() as connection:
             return queries.probes(connection, study, state, most)
 
-    def seeds(self, study: str) -> int:
-        """Return the seeds that an arm of a study has at most, beside those of a confirmation."""
+    def seeds(self, study: str) -> dict[Design, int]:
+        """Return the seeds that an arm of each design of a study has at most; those of a confirmation are of none."""
         with self._read() as connection:
             return queries.seeds(connection, study)
 

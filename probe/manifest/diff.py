@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from probe.manifest.document import ConfirmedGain, Manifest, WatchedGain
@@ -101,9 +101,15 @@ class ManifestDiff:
 
 def diff_manifests(a: Manifest, b: Manifest) -> ManifestDiff:
     """Return what two manifests do not agree on."""
-    first, second = from_plain(Manifest, to_plain(a)), from_plain(Manifest, to_plain(b))  # numbers as their declared types
+    first, second = (_without_nothing(from_plain(Manifest, to_plain(doc))) for doc in (a, b))  # numbers as their declared types
     found = [d for section in SECTIONS for d in _compare((section,), getattr(first, section), getattr(second, section))]
     return ManifestDiff(a.hash, b.hash, tuple(found))
+
+
+def _without_nothing(doc: Manifest) -> Manifest:
+    """Return a manifest whose baselines name no source of which they hold nothing: a search among more sources names more of those."""
+    held = {name: {source: share for source, share in shares.items() if share} for name, shares in doc.baselines.items()}
+    return replace(doc, baselines=held)
 
 
 def _compare(path: tuple[str, ...], a: Any, b: Any) -> Iterator[Difference]:

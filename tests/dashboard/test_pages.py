@@ -272,8 +272,9 @@ def test_the_command_that_repeats_an_order_names_its_phases(filled):
         replace(arm, name=f"phases/staged@{size}", source="", design=Design.PHASES, curriculum=Curriculum(phases, size))
         for size in (240, 480)
     ]
-    (line,) = repeat_commands(Snapshot(study, tuple(arms), None, (), (), ()), Asked(3, {}, arms), progress.failed > 0)
+    (line,) = repeat_commands(Snapshot(study, tuple(arms), None, (), (), ()), Asked({Design.PHASES: 5}, {}, arms), progress.failed > 0)
     assert "--phase easy=0.75,hard=0.25 --phase hard=1 --phase-share 0.25,0.75 --sizes 240,480" in line
+    assert "--seeds 5" in line
     assert "--source" not in line
 
 

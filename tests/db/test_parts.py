@@ -122,10 +122,12 @@ def test_an_unscored_probe_counts_as_failed_among_those_of_a_state(store):
     assert store.probes("main", ProbeState.DONE) == ()
 
 
-def test_seeds_are_those_of_a_study_without_its_confirmation(store):
+def test_seeds_are_those_of_each_design_without_the_confirmation(store):
     store.put_benchmark(a_benchmark("colour"))
     store.create_study(a_study(), ["colour"])
-    assert store.seeds("main") == 0
-    store.add_arms("main", [an_arm("a"), an_arm("b", ArmRole.CONFIRM)])
-    store.plan_probes("main", [a_probe("a", repeat) for repeat in range(3)] + [a_probe("b", 1000)])
-    assert store.seeds("main") == 3
+    assert store.seeds("main") == {}
+    confirmed = replace(an_arm("b", ArmRole.CONFIRM), design=None)
+    mixture = Arm("swarm-1", ArmRole.MIXTURE, Design.SWARM, Curriculum((Phase(Mixture.of({"c": 1, "a": 3})),)))
+    store.add_arms("main", [an_arm("a"), confirmed, mixture])
+    store.plan_probes("main", [a_probe("a", repeat) for repeat in range(3)] + [a_probe("swarm-1"), a_probe("b", 1000)])
+    assert store.seeds("main") == {Design.SOLO: 3, Design.SWARM: 1}

@@ -30,6 +30,14 @@ def test_a_manifest_does_not_differ_from_itself_or_from_its_file(tmp_path):
     assert diff_lines(found)[-1] == "the same decision"
 
 
+def test_a_baseline_differs_by_what_it_holds_and_not_by_what_it_names():
+    one, other = (changed(baselines={"best_single": {"chart/qa": 1.0} | more}) for more in ({}, {"web/captions": 0.0}))
+    assert diff_manifests(one, other).differences == ()
+    mixed = changed(baselines={"best_single": {"chart/qa": 0.9, "web/captions": 0.1}})
+    path = ("baselines", "best_single", "web/captions")
+    assert Difference(path, None, 0.1, "only_b") in diff_manifests(other, mixed).differences
+
+
 GAIN = ConfirmedGain(Estimate(0.01, 0.01, -0.01, 0.03, 450), held=False)
 CHANGES = {
     "a number": (changed(sampling_seed=4), [Difference(("sampling_seed",), 0, 4)]),
