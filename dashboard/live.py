@@ -38,9 +38,9 @@ def show_progress(progress: StudyProgress) -> None:
         st.info("This study has no probe yet.")
         commands(command("probe", "run", "--source", "SOURCE", "--study", progress.study))
         return
-    words = [f"{progress.done} of {total} probes done"]
+    words = [f"{progress.done:,} of {total:,} probes done"]
     words += [
-        f"{count} {word}"
+        f"{count:,} {word}"
         for word, count in (("running", progress.running), ("waiting", progress.waiting), ("failed", progress.failed))
         if count
     ]

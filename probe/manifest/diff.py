@@ -138,7 +138,9 @@ def _compare_mappings(path: tuple[str, ...], a: Any, b: Any) -> Iterator[Differe
 def _compare_members(path: tuple[str, ...], a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Difference]:
     for name in dict.fromkeys((*a, *b)):
         where = (*path, name)
-        if name not in b:
+        if (isinstance(a.get(name), Mapping) or isinstance(b.get(name), Mapping)) and not (name in a and name in b):
+            yield from _compare_mappings(where, a.get(name), b.get(name))
+        elif name not in b:
             yield Difference(where, a[name], None, "only_a")
         elif name not in a:
             yield Difference(where, None, b[name], "only_b")

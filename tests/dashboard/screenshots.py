@@ -1,6 +1,6 @@
 """Takes the pictures of `docs/dashboard.md`: every page of a study, whole.
 
-    cd FOLDER && python .../tests/dashboard/screenshots.py WORKSPACE STUDY OUT [--width 1280] [--dark]
+    cd FOLDER && python .../tests/dashboard/screenshots.py WORKSPACE STUDY OUT [--link manifest=HASH] [--width 1280] [--dark]
 
 Commands on the pages name the workspace unless it is `.probe` in the folder that this is run in. Ends with 1 where the browser's console
 has an error. Pictures are cut at 4,000 pixels and have 256 colours.
@@ -31,6 +31,7 @@ def main() -> int:
     parser.add_argument("workspace", type=Path)
     parser.add_argument("study")
     parser.add_argument("out", type=Path)
+    parser.add_argument("--link", default="", help="more of each page's link, such as manifest=H or a=H&b=H")
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--dark", action="store_true")
     asked = parser.parse_args()
@@ -41,7 +42,7 @@ def main() -> int:
         errors = watched(tab)
         for place, path in enumerate(PAGES):
             name = Path(path).stem
-            tab.goto(f"{address}/{name if place else ''}?study={asked.study}")
+            tab.goto(f"{address}/{name if place else ''}?study={asked.study}&{asked.link}")
             _keep(tab, asked.width, asked.out / f"{name}.png")
     print(*errors, sep="\n", file=sys.stderr)
     return int(bool(errors))
@@ -54,7 +55,7 @@ def _keep(tab: Any, width: int, file: Path) -> None:
     tab.set_viewport_size({"width": width, "height": min(whole + 20, MOST)})
     tab.wait_for_timeout(1000)
     picture = Image.open(io.BytesIO(tab.screenshot())).convert("RGB")
-    picture.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(file, optimize=True)
+    picture.quantize(256, Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE).save(file, optimize=True)
     tab.set_viewport_size({"width": width, "height": HEIGHT})
 
 

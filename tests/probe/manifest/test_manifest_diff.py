@@ -36,6 +36,9 @@ def test_a_baseline_differs_by_what_it_holds_and_not_by_what_it_names():
     mixed = changed(baselines={"best_single": {"chart/qa": 0.9, "web/captions": 0.1}})
     path = ("baselines", "best_single", "web/captions")
     assert Difference(path, None, 0.1, "only_b") in diff_manifests(other, mixed).differences
+    assert diff_manifests(changed(baselines={}), one).differences == (
+        Difference(("baselines", "best_single", "chart/qa"), None, 1.0, "only_b"),
+    )
 
 
 GAIN = ConfirmedGain(Estimate(0.01, 0.01, -0.01, 0.03, 450), held=False)
