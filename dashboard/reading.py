@@ -36,6 +36,7 @@ from probe.decide.order_slopes import OrderSlope
 from probe.decide.ranking import places as ranking_places
 from probe.decide.scaling.study_curves import StudyCurve
 from probe.study.fidelity import kept_sentence
+from probe.study.overlap_files import KeptOverlap, kept_overlaps
 from probe.study.proxy_quality import ProxyQuality
 from probe.study.study_quality import StudyQuality
 from probe.workspace import Workspace
@@ -197,6 +198,12 @@ def qualities(view: Snapshot) -> Qualities:
     return _qualities(place, view.study.name, view.study.revision, ranked, _files_stamp(place.quality.glob("*.json")))
 
 
+def overlaps(source: str) -> tuple[KeptOverlap, ...]:
+    """Return what `probe sources overlap` found of a source, where the data are still the same."""
+    place = workspace()
+    return _overlaps(place, _stamp(place), _files_stamp([place.overlaps]), source)
+
+
 def order_slopes(view: Snapshot) -> tuple[OrderSlope, ...]:
     """Return how each order's gain changes with size, as `probe rank` tells it."""
     place = workspace()
@@ -270,6 +277,13 @@ def _qualities(place: Workspace, study: str, revision: int, ranked: int | None, 
 
     with _opened(place) as store:
         return known_quality(store, study, place.quality, ranked)
+
+
+@kept_values(entries=16)
+def _overlaps(place: Workspace, stamp: Stamp, kept: Stamp, source: str) -> tuple[KeptOverlap, ...]:
+    with _opened(place) as store:
+        sources = {record.spec.slug: record.fingerprint for record in store.sources()}
+        return kept_overlaps(place.overlaps, source, sources, {record.spec.name: record.fingerprint for record in store.benchmarks()})
 
 
 @kept_values(entries=16)

@@ -8,11 +8,14 @@ import pandas as pd
 
 from db.values import SourceRecord
 from probe.decide.scaling.study_curves import StudyCurve
+from probe.study.overlap_files import BENCHMARK, INSIDE, KeptOverlap
+from sources.estimate import Estimate
 from sources.problems import RowError, SourceError
 from sources.sample import Role, Sample
 from sources.sampling import SourcePool
 
 MOST_LOOKED_AT = 300
+MOST_EXAMPLES = 5
 
 
 def exclusions_frame(record: SourceRecord) -> pd.DataFrame:
@@ -46,6 +49,37 @@ def curve_frame(curve: StudyCurve) -> pd.DataFrame:
             for kind, size, score in rows
         ]
     )
+
+
+def overlap_frame(found: Sequence[KeptOverlap]) -> pd.DataFrame:
+    """Return one row a comparison, those that share most first: shares of the source's rows, or how many a benchmark's items cost it."""
+    first = sorted(found, key=lambda one: -max(one.left_out / max(one.rows, 1), *(share.value for share in _shares(one))))
+    rows = [
+        {
+            "with": "itself" if one.kind == INSIDE else one.other,
+            "what": "its own rows" if one.kind == INSIDE else one.kind,
+            "rows looked at": one.rows,
+            "by image": _share(one.by_image),
+            "by long text": _share(one.by_text),
+            "by image and text": _share(one.by_both),
+            "rows left out": str(one.left_out) if one.kind == BENCHMARK else "",
+        }
+        for one in first
+    ]
+    return pd.DataFrame(rows)
+
+
+def overlap_examples(found: Sequence[KeptOverlap]) -> list[str]:
+    """Return a few rows that are in two places."""
+    return [line for one in found for line in one.examples[:1]][:MOST_EXAMPLES]
+
+
+def _shares(one: KeptOverlap) -> list[Estimate]:
+    return [share for share in (one.by_image, one.by_text, one.by_both) if share is not None] or [Estimate(0.0, 0.0, 0.0, 0.0, 0)]
+
+
+def _share(share: Estimate | None) -> str:
+    return "" if share is None else f"{share.value:.1%} [{share.low:.1%}, {share.high:.1%}]"
 
 
 def spread_frame(pool: SourcePool, numbers: Sequence[int]) -> pd.DataFrame:

@@ -62,6 +62,11 @@ class Workspace:
         return self.root / "quality"
 
     @property
+    def overlaps(self) -> Path:
+        """Return the folder of what sources were found to share."""
+        return self.root / "overlaps"
+
+    @property
     def merged(self) -> Path:
         """Return the folder of what merged adapters scored."""
         return self.root / "merged"

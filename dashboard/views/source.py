@@ -123,7 +123,15 @@ def _overlap(record: SourceRecord) -> None:
         more = f" and {len(twins) - 5} more" if len(twins) > 5 else ""
         st.warning("The very same data are registered under other names, too:")
         st.text(", ".join(twins[:5]) + more)
-    st.caption("Rows that it shares with other sources, or that hold a benchmark's items, are counted by:")
+    found = reading.overlaps(record.spec.slug)
+    if found:
+        st.caption("Shares of its rows that are there too, with 95% intervals; rows with a benchmark's items are left out of new studies.")
+        frame = source_frames.overlap_frame(found)
+        st.dataframe(frame, hide_index=True, alt="what the source shares with others")
+        parts.download(frame, f"{parts.file_name(record.spec.slug)}-overlap.csv", key="csv-overlap")
+        parts.sentences(source_frames.overlap_examples(found), "For example")
+    again = "This looks again:" if found else "Rows that it shares with other sources, or that hold a benchmark's items, are counted by:"
+    st.caption(again)
     parts.commands(parts.command("probe", "sources", "overlap", record.spec.slug))
 
 

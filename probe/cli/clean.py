@@ -122,7 +122,7 @@ def _is_being_written(space: Path) -> bool:
 
 def _unfinished(workspace: Workspace) -> Iterator[Leftover]:
     """Yield what was being written when its process died: temporary names begin with a dot."""
-    for folder in (workspace.adapters, workspace.manifests, workspace.indexes, workspace.quality, workspace.merged):
+    for folder in (workspace.adapters, workspace.manifests, workspace.indexes, workspace.quality, workspace.overlaps, workspace.merged):
         for path in folder.glob(".*"):
             if _is_stale(path):
                 yield _leftover("unfinished", path)

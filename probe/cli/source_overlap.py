@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from probe.cli.output import counting, estimate_json, interval, plain
 from probe.cli.row_names import row_name
 from probe.errors import UsageError
+from probe.study.overlap_files import KeptOverlap, keep_overlaps
 from probe.workspace import Workspace
 from sources.counted import counted
+from sources.estimate import Estimate
 
 if TYPE_CHECKING:
     from sources.overlap.contamination import Contamination
@@ -24,6 +26,8 @@ EXAMPLES = 3  # of each comparison that are told
 def overlap_rows(workspace: Workspace, slugs: Sequence[str], benchmarks: Sequence[str], rows: int) -> list[dict[str, Any]]:
     """Compare sources with themselves, with each other both ways, and with benchmarks: by default all that are registered.
 
+    One source that is named alone is looked for in all others. What is found is kept for the Source page.
+
     Raises:
         UsageError: there is no source to compare.
         ProbeError, SourceError: one is not known or cannot be used.
@@ -34,17 +38,31 @@ def overlap_rows(workspace: Workspace, slugs: Sequence[str], benchmarks: Sequenc
     from sources.sampling import SourcePool
 
     with workspace.look() as store:
-        names = list(dict.fromkeys(slugs or [record.spec.slug for record in store.sources()]))
+        every = [record.spec.slug for record in store.sources()]
+        names = list(dict.fromkeys(slugs or every))
         if not names:
             raise UsageError("no source is registered: name the sources to compare, or add one with `probe sources add`.")
         cleaner = cleaner_of(store, list(benchmarks) or [record.spec.name for record in store.benchmarks()], workspace.indexes)
-        specs = [find_source(store, name) for name in names]
+        against = names if len(names) > 1 else list(dict.fromkeys((*names, *every)))
+        specs = [find_source(store, name) for name in against]
         with counting("reading sources") as progress:
-            pools = [SourcePool.open(spec, workspace.indexes, progress) for spec in specs]
+            others = [SourcePool.open(spec, workspace.indexes, progress) for spec in specs]
+        pools = others[: len(names)]
         with counting("comparing") as progress:
-            found = [_shared(one, other, overlap(one, other, workspace.indexes, progress, rows)) for one, other in product(pools, pools)]
+            found = [_shared(one, other, overlap(one, other, workspace.indexes, progress, rows)) for one, other in product(pools, others)]
             held = [_held(pool, finding) for pool in pools for finding in cleaner.findings(pool, progress)]
+        sources = {pool.spec.slug: pool.fingerprint for pool in others}
+        registered = {record.spec.name: record.fingerprint for record in store.benchmarks()}
+    kept = [_kept(row, sources[row["source"]], sources[row["with"]]) for row in found]
+    kept += [_kept(row, sources[row["source"]], registered[row["with"]]) for row in held if row["with"] in registered]
+    keep_overlaps(workspace.overlaps, kept)
     return found + held
+
+
+def _kept(row: Mapping[str, Any], fingerprint: str, other: str) -> KeptOverlap:
+    by_image, by_text, by_both = (row[name] and Estimate(**row[name]) for name in ("by_image", "by_text", "by_both"))
+    data = (row["source"], row["with"], row["kind"], fingerprint, other, row["rows"])
+    return KeptOverlap(*data, by_image, by_text, by_both, row["excluded"], tuple(row["told"]))
 
 
 def example_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -188,7 +188,7 @@ def difficulty(workspace: Workspace, slug: str, proxy: str, pools: int, rows: in
 @listing_options
 @click.pass_obj
 def overlap(workspace: Workspace, slugs: tuple[str, ...], benchmarks: tuple[str, ...], rows: int, form: str) -> None:
-    """Say what sources share with themselves, with each other and with benchmarks.
+    """Say what sources share with themselves, with each other and with benchmarks; one alone, with all others.
 
     Rows that hold a benchmark's image, question and answer, or most of its long text, are left out of a new study's draws.
     """

@@ -22,6 +22,7 @@ from probe.decide.benchmark_quality import ImageNeed
 from probe.decide.letter_prior import LetterPrior, Place
 from probe.manifest.example import example_manifest
 from probe.manifest.licences import summarise_licences
+from probe.study.overlap_files import KeptOverlap, keep_overlaps
 from probe.study.proxy_quality import ProxyQuality
 from probe.study.quality_files import keep_quality
 from sources.estimate import Estimate
@@ -307,3 +308,29 @@ def test_a_mixture_that_is_a_baseline_is_not_said_to_beat_it():
     assert not same.beats_all()
     other = replace(same, baselines={name: {"nothing": 1.0} for name in same.baselines})
     assert "not confirmed" in headline(other)
+
+
+def test_the_source_page_shows_what_overlap_found(open_page, filled):
+    with Store.open(filled / "probe.db", read_only=True) as store:
+        prints = {record.spec.slug: record.fingerprint for record in store.sources()}
+        bench = store.benchmark("doc-test").fingerprint
+    own = ("docs/charts", prints["docs/charts"])
+    share, none = Estimate(0.25, 0.05, 0.15, 0.36, 14), Estimate(0.0, 0.0, 0.0, 0.2, 14)
+    found = [
+        KeptOverlap(own[0], "web/noise", "source", own[1], prints["web/noise"], 14, none, none, none),
+        KeptOverlap(own[0], "web/captions", "source", own[1], prints["web/captions"], 14, share, none, share, examples=(HOSTILE,)),
+        KeptOverlap(own[0], "doc-test", "benchmark", own[1], bench, 14, left_out=2),
+    ]
+    keep_overlaps(filled / "overlaps", found)
+    try:
+        app = open_page(filled, "source", study="main", source="docs/charts")
+        other = open_page(filled, "source", study="main", source="web/noise")
+    finally:
+        shutil.rmtree(filled / "overlaps")
+    assert not app.exception
+    (table,) = (element.value for element in app.dataframe if "by image" in element.value)
+    assert list(table["with"]) == ["web/captions", "doc-test", "web/noise"]
+    assert list(table["by image"]) == ["25.0% [15.0%, 36.0%]", "", "0.0% [0.0%, 20.0%]"]
+    assert list(table["rows left out"]) == ["", "2", ""]
+    assert HOSTILE in [element.value for element in app.text]
+    assert not any("by image" in element.value for element in other.dataframe)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from probe.study.overlap_files import kept_overlaps
 from probe.study.run import RunRequest, plan_run
 from probe.workspace import Workspace
 
@@ -61,3 +62,22 @@ def test_examples_name_rows_by_source_number_image_and_text(probe, mine, bench, 
     assert found["other", "mine"]["examples"][0] == [0, 3]
     assert found["other", "mine"]["told"][0].startswith("other row 0 (3.png, ")
     assert "other row 0 (3.png, " in probe("sources", "overlap", "other", "mine", "--csv").out
+    alone = probe("sources", "overlap", "other", "--json").json()
+    assert {(row["source"], row["with"]) for row in alone} == {("other", "other"), ("other", "mine"), ("other", "bench")}
+    assert next(row for row in alone if row["with"] == "mine") == found["other", "mine"]
+
+
+def test_what_was_found_is_kept_while_the_data_are_the_same(probe, mine, bench):
+    workspace = Workspace(Path(".probe"))
+    assert kept_overlaps(workspace.overlaps, "mine", {"mine": "f"}, {}) == ()
+    told = {row["kind"]: row for row in probe("sources", "overlap", "--json").json()}
+    with workspace.open_store(read_only=True) as store:
+        source, benchmark = store.source("mine").fingerprint, store.benchmark("bench").fingerprint
+    inside, held = kept_overlaps(workspace.overlaps, "mine", {"mine": source}, {"bench": benchmark})
+    assert (inside.kind, inside.rows, inside.by_both.value) == ("inside", told["inside"]["rows"], told["inside"]["by_both"]["value"])
+    assert (held.other, held.left_out, held.by_both, list(held.examples)) == ("bench", 20, None, told["benchmark"]["told"])
+    assert kept_overlaps(workspace.overlaps, "mine", {"mine": source}, {"bench": "other items"}) == (inside,)
+    assert kept_overlaps(workspace.overlaps, "mine", {"mine": "other rows"}, {"bench": benchmark}) == ()
+    for file in workspace.overlaps.iterdir():
+        file.write_text("{")
+    assert kept_overlaps(workspace.overlaps, "mine", {"mine": source}, {"bench": benchmark}) == ()
