@@ -104,9 +104,17 @@ class Workspace:
         except OSError as error:
             raise ProbeError(f"{self.root} cannot be written ({error.strerror}); choose another place with --workspace") from None
 
+    def file(self) -> Path | None:
+        """Return the file of the database; None where a server has it."""
+        if not self.db_url:
+            return self.root / "probe.db"
+        scheme, _, path = self.db_url.partition(":///")
+        return Path(path) if path and scheme.startswith("sqlite") else None
+
     def exists(self) -> bool:
-        """Say whether something was ever stored here."""
-        return bool(self.db_url) or (self.root / "probe.db").exists()
+        """Say whether something was ever stored here; a server is not asked."""
+        file = self.file()
+        return file is None or file.exists()
 
     def open_store(self, read_only: bool = False) -> Store:
         """Open the database, creating the folder and the schema when it is new."""

@@ -84,7 +84,7 @@ class LazyGroup(click.Group):
 def cli(ctx: click.Context, workspace: Path, db_url: str) -> None:
     """Choose what to fine-tune a vision-language model on: by experiment, with intervals."""
     ctx.obj = Workspace(workspace, db_url)
-    if workspace.absolute() != Path(DEFAULT_ROOT).absolute() and not ctx.obj.exists():
+    if (db_url or workspace.absolute() != Path(DEFAULT_ROOT).absolute()) and not ctx.obj.exists():
         from probe.cli.no_workspace import tell_missing
 
         tell_missing(ctx.meta.get(WORDS, ()), ctx.obj)

@@ -1,4 +1,4 @@
-"""What is said where a workspace is named, by `--workspace` or the environment, that is not there."""
+"""What is said where a workspace or a database file is named, by an option or the environment, that is not there."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def tell_missing(words: Sequence[str], workspace: Workspace) -> None:
     goes_on = next((GOES_ON[key] for key in (tuple(words[:2]), tuple(words[:1])) if key in GOES_ON), None)
     if goes_on is None or workspace.exists() or {"-h", "--help"} & {*words}:
         return
-    sentence = f"there is no workspace at {workspace.root}: nothing was ever stored there; check --workspace"
+    named = f"store at {workspace.file()}" if workspace.db_url else f"workspace at {workspace.root}"
+    sentence = f"there is no {named}: nothing was ever stored there; check {'--db' if workspace.db_url else '--workspace'}"
     if not goes_on:
         raise ProbeError(f"{sentence}, or start there with `probe demo` or `probe run --source S`.")
     click.echo(f"{sentence[0].upper()}{sentence[1:]}.", err=True)

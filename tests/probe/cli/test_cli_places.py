@@ -119,6 +119,18 @@ def test_what_only_reads_a_workspace_refuses_one_that_is_not_there(probe, tmp_pa
     assert probe(*words, "--help").code == 0
 
 
+def test_a_database_file_that_is_not_there_is_said(probe, tmp_path, monkeypatch):
+    ended = probe("--db", "sqlite:///typo.db", "rank")
+    assert (ended.code, ended.err.count("\n")) == (1, 1)
+    assert "there is no store at typo.db: nothing was ever stored there; check --db" in ended.err
+    monkeypatch.setenv("PROBE_DB_URL", f"sqlite:///{tmp_path}/typo.db")
+    ended = probe("studies", "list", "--json")
+    assert (ended.code, ended.json()) == (0, [])
+    assert f"There is no store at {tmp_path}/typo.db" in ended.err
+    assert not list(tmp_path.glob("**/*.db"))
+    assert Workspace(tmp_path, "postgresql://me@host/db").exists()  # only the server knows
+
+
 @pytest.mark.parametrize(
     "words",
     [
