@@ -89,7 +89,9 @@ def diff(workspace: Workspace, a: str, b: str, as_json: bool) -> None:
 
 
 def load_manifest(workspace: Workspace, which: str) -> Manifest:
-    """Return the manifest of a file, or of the beginning of a hash in the store; of a longer one also where only its file lies here.
+    """Return the manifest of a file, by its path or its name in the workspace, or of the beginning of a hash in the store.
+
+    One of which only the file lies here is found by the hash in file names, too.
 
     Raises:
         ProbeError: there is none, or it cannot be read.
@@ -98,8 +100,9 @@ def load_manifest(workspace: Workspace, which: str) -> Manifest:
     from probe.manifest.folder import manifests_in
     from probe.manifest.write import SHORT_HASH_CHARS
 
-    if Path(which).is_file():
-        return read_manifest(Path(which))
+    for file in (Path(which), workspace.manifests / f"{Path(which).name}.json"):
+        if which and file.is_file():
+            return read_manifest(file)
     record = None
     if workspace.exists():
         with workspace.open_store() as store:

@@ -37,8 +37,10 @@ def test_a_manifest_of_which_only_the_file_lies_here_is_found_by_its_hash_too(pr
     (folder / "aaa.json").write_text("{")
     write_manifest(colleagues, folder).rename(folder / "from-a-colleague.json")
     assert probe("manifest", "show", colleagues.hash[:12], "--json").json()["hash"] == colleagues.hash
+    assert probe("manifest", "show", "from-a-colleague", "--json").json()["hash"] == colleagues.hash  # without its ending
     assert probe("manifest", "show", doc.hash[:12], "--json").json()["hash"] == doc.hash
     assert probe("manifest", "show", "0" * 12).code == 1
+    assert probe("manifest", "show", "").code == 1
 
 
 def test_verify_names_what_changed_and_exits_1(probe, manifest, llava):
