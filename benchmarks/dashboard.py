@@ -10,7 +10,8 @@ finished and its last chart is drawn, wherever on the page that is.
 
 Each page is come to in two ways, one after the other in each repeat: `clicked` in the list of pages of a tab that is open, and `opened`
 by its link in a new tab. The second also loads Streamlit's own program into the browser; what that takes without this project is
-`streamlit_alone`, a page of a title, a chart of three bars and a table of three rows, opened by its link in each repeat.
+`streamlit_alone`, a page of a title, a chart of three bars and a table of three rows, opened by its link in each repeat. `sent` are the
+seconds until the server has sent a page that is opened; after them the browser loads what Streamlit draws with, and draws.
 With --smaller, the store of the tests.
 """
 
@@ -38,6 +39,7 @@ from dashboard.navigation import PAGES
 
 GOAL, GOAL_P95 = 1.0, 2.0
 WAIT_MS = 180_000
+WAYS = ("clicked", "opened", "sent", "alone")
 ALONE = """
 import altair as alt, pandas as pd, streamlit as st
 st.title("Alone")
@@ -65,6 +67,7 @@ def main() -> None:
         for page, told in found[way].items():
             met = "" if told["goal_met"] else "   misses the goal"
             print(f"{way:8} {page:12} median {told['median']:6.2f} s   p95 {told['p95']:6.2f} s{met}")
+    print("opened, sent by the server:", ", ".join(f"{page} {seconds:.2f}" for page, seconds in found["sent"].items()))
     print(f"streamlit alone, opened: median {found['streamlit_alone']['median']:.2f} s")
 
 
@@ -72,7 +75,7 @@ def measure(root: Path, url: str, repeats: int, size: Size) -> dict[str, Any]:
     """Return the median and the 95th percentile of every page's seconds, come to in both ways."""
     _make(root, url, size)
     names = [Path(path).stem for path in PAGES]
-    seconds: dict[str, dict[str, list[float]]] = {way: {name: [] for name in names} for way in ("clicked", "opened", "alone")}
+    seconds: dict[str, dict[str, list[float]]] = {way: {name: [] for name in names} for way in WAYS}
     with tempfile.TemporaryDirectory() as folder, opened_browser() as browser, served(root, url) as address:
         alone = Path(folder) / "alone.py"
         alone.write_text(ALONE)
@@ -86,11 +89,13 @@ def measure(root: Path, url: str, repeats: int, size: Size) -> dict[str, Any]:
                     touch(root, url)
                     clicked = _click(tab, names.index(name))
                     touch(root, url)
-                    opened = _open(context, f"{address}/{_link(name, names, size)}")
+                    opened, sent = _open(context, f"{address}/{_link(name, names, size)}")
                     if repeat:
                         seconds["clicked"][name].append(clicked)
                         seconds["opened"][name].append(opened)
-                seconds["alone"][names[0]] += [_open(context, bare)] * bool(repeat)
+                        seconds["sent"][name].append(sent)
+                if repeat:
+                    seconds["alone"][names[0]].append(_open(context, bare)[0])
     return {
         "database": "postgresql" if url else "sqlite",
         "repeats": repeats,
@@ -98,6 +103,7 @@ def measure(root: Path, url: str, repeats: int, size: Size) -> dict[str, Any]:
         "pages": {name: _told(found)["median"] for name, found in seconds["clicked"].items()},
         "clicked": {name: _told(found) for name, found in seconds["clicked"].items()},
         "opened": {name: _told(found) for name, found in seconds["opened"].items()},
+        "sent": {name: _told(found)["median"] for name, found in seconds["sent"].items()},
         "streamlit_alone": _told(seconds["alone"][names[0]]),
         "load_average": os.getloadavg()[0],
     }
@@ -117,14 +123,21 @@ def _click(tab: Any, place: int) -> float:
     return time.perf_counter() - start
 
 
-def _open(context: Any, link: str) -> float:
+def _open(context: Any, link: str) -> tuple[float, float]:
+    """Return the seconds until a link is drawn in a new tab, and until the server had sent the last of it."""
     tab = context.new_page()
-    start = time.perf_counter()
-    tab.goto(link)
+    start = last = time.perf_counter()
+
+    def received(_frame: Any) -> None:
+        nonlocal last
+        last = time.perf_counter()
+
+    tab.on("websocket", lambda socket: socket.on("framereceived", received))
+    tab.goto(link, wait_until="commit")
     tab.wait_for_function(DRAWN, arg="", timeout=WAIT_MS)
-    took = time.perf_counter() - start
+    took, sent = time.perf_counter() - start, last - start
     tab.close()
-    return took
+    return took, sent
 
 
 def _told(seconds: list[float]) -> dict[str, Any]:
