@@ -10,7 +10,7 @@ import decisions_study as ask
 import numpy as np
 from calibration_figures import exact
 from decisions_full_scale import FULL, PROXY
-from decisions_orders import fidelity, surrogate
+from decisions_orders import draws, fidelity, surrogate
 from decisions_runs import UNTRAINED, Lab
 from decisions_search import CANDIDATE, Found, search
 from decisions_study import score
@@ -66,6 +66,7 @@ def judged(main: Lab, others: list[Lab]) -> dict[str, Any]:
         "harmful": lambda: harmful(labs),
         "redundancy": lambda: redundancy(main),
         "surrogate": lambda: surrogate(main),
+        "surrogate_draws": lambda: draws(main),
         "search_samples": lambda: search_samples(main),
         "fidelity": lambda: fidelity(main),
         "regret": lambda: regret(main),

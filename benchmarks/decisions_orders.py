@@ -9,9 +9,11 @@ import numpy as np
 from decisions_full_scale import FULL, PROXY
 from decisions_merged import Asked, merged_scores, with_filling
 from decisions_runs import Lab
+from decisions_search import merged_for_search, read_by_search
 from decisions_study import score
 from scipy.stats import spearmanr
 
+from probe.decide.surrogates import fit_objective
 from sources.benchmark import Split
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -19,6 +21,7 @@ Figure = dict[str, Any]
 RESAMPLES = 500
 TAIL = 0.05  # of the 90 % intervals
 CORRELATION = 0.90  # what is asked
+DRAWS = 6
 
 
 def surrogate(lab: Lab) -> Figure:
@@ -47,6 +50,36 @@ def surrogate(lab: Lab) -> Figure:
     found["gain_over"] = {name: _gain(best, predicted[name], runs.mean(axis=1)) for name in rivals}
     better = all(gain["low"] > 0 for gain in found["gain_over"].values())
     return found | {"goal": CORRELATION, "met": found["merged_and_corrected"]["proxy"]["value"] >= CORRELATION and better}
+
+
+def draws(lab: Lab) -> Figure:
+    """Predict the search's own mixtures from the sources and a few of them, in several draws: one draw of ten tells little by itself.
+
+    Each entry is the mean rank correlation with the mixtures that were not drawn, one run each, with the least and the greatest.
+    """
+    arms = read_by_search(lab)
+    seen = ask.observed(lab, arms)
+    objective = ask.objective_of(seen)
+    known = ask.targets(seen, objective)
+    merged = merged_scores(lab, merged_for_search(lab), objective)
+    surfaces = merged.surfaces()
+    truth = known.values @ known.weights
+    single = np.array([len(mixture.shares) == 1 for mixture, _ in arms])
+    found: dict[str, list[float]] = {}
+    for k in range(DRAWS):
+        mixtures = np.random.default_rng([lab.world.seed, lab.sizes.fitted, k]).permutation(np.flatnonzero(~single))
+        rows, held = np.concatenate([np.flatnonzero(single), mixtures[: lab.sizes.fitted]]), mixtures[lab.sizes.fitted :]
+        runs = (seen.weights[rows], known.values[rows], known.noise[rows], known.weights)
+        points = seen.weights[held]
+        predicted = {
+            "regression": fit_objective(*runs, level=ask.LEVEL)[0].predict(points)[0],
+            "merged_alone": np.array([surface.predict(points)[0] for surface in surfaces]).T @ known.weights,
+            "merged_and_corrected": fit_objective(*runs, level=ask.LEVEL, merged=merged)[0].predict(points)[0],
+        }
+        for name, one in predicted.items():
+            found.setdefault(name, []).append(_order(one, truth[held]))
+    means = {name: {"value": float(np.mean(orders)), "least": min(orders), "greatest": max(orders)} for name, orders in found.items()}
+    return means | {"draws": DRAWS, "held_out": int((~single).sum()) - lab.sizes.fitted}
 
 
 def merged_for_surrogate(lab: Lab) -> Asked:
