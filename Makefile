@@ -22,7 +22,7 @@ demo: install
 # install it (containers, CI); where none can be had (offline, or another system), these tests are skipped with that reason.
 browser: install
 	$(BIN)/python tests/dashboard/browser.py || $(BIN)/python -m playwright install chromium \
-	  || { [ "$$(id -u)" = 0 ] && apt-get install -y -qq chromium; } || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium; } \
+	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium; } \
 	  || echo "No browser: its tests are skipped."
 
 test: install browser

@@ -53,7 +53,7 @@ def curve_frame(curve: StudyCurve) -> pd.DataFrame:
 
 def overlap_frame(found: Sequence[KeptOverlap]) -> pd.DataFrame:
     """Return one row a comparison, those that share most first: shares of the source's rows, or how many a benchmark's items cost it."""
-    first = sorted(found, key=lambda one: -max(one.left_out / max(one.rows, 1), *(share.value for share in _shares(one))))
+    first = sorted(found, key=lambda one: -_most(one))
     rows = [
         {
             "with": "itself" if one.kind == INSIDE else one.other,
@@ -74,8 +74,9 @@ def overlap_examples(found: Sequence[KeptOverlap]) -> list[str]:
     return [line for one in found for line in one.examples[:1]][:MOST_EXAMPLES]
 
 
-def _shares(one: KeptOverlap) -> list[Estimate]:
-    return [share for share in (one.by_image, one.by_text, one.by_both) if share is not None] or [Estimate(0.0, 0.0, 0.0, 0.0, 0)]
+def _most(one: KeptOverlap) -> float:
+    shares = [share.value for share in (one.by_image, one.by_text, one.by_both) if share is not None]
+    return max(one.left_out / max(one.rows, 1), *shares, 0.0)
 
 
 def _share(share: Estimate | None) -> str:

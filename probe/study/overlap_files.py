@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from db.documents import from_document
+from probe.study.kept_files import read_kept
 from sources.canonical import content_hash
 from sources.estimate import Estimate
 from sources.whole_files import write_whole_text
 
 INSIDE, SOURCE, BENCHMARK = "inside", "source", "benchmark"
-MOST_BYTES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,11 @@ def kept_overlaps(folder: Path, source: str, sources: Mapping[str, str], benchma
     asked = [(INSIDE, source, sources[source])] if source in sources else []
     asked += [(SOURCE, name, known) for name, known in sources.items() if name != source]
     asked += [(BENCHMARK, name, known) for name, known in benchmarks.items()]
-    found = ((_read(_file(folder, source, kind, name)), kind, name, known) for kind, name, known in asked) if folder.exists() else ()
+    found = (
+        ((read_kept(KeptOverlap, _file(folder, source, kind, name)), kind, name, known) for kind, name, known in asked)
+        if folder.exists()
+        else ()
+    )
     own = sources.get(source)
     return tuple(
         one
@@ -63,12 +66,3 @@ def kept_overlaps(folder: Path, source: str, sources: Mapping[str, str], benchma
 
 def _file(folder: Path, source: str, kind: str, other: str) -> Path:
     return folder / f"{content_hash([source, kind, other])}.json"
-
-
-def _read(path: Path) -> KeptOverlap | None:
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            return None
-        return from_document(KeptOverlap, json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, AttributeError):
-        return None

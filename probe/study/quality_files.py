@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from db.documents import from_document, to_document
+from db.documents import to_document
 from db.values import BenchmarkRecord
+from probe.study.kept_files import read_kept
 from probe.study.proxy_quality import ProxyQuality
 from probe.study.study_quality import StudyQuality
 from proxy_training.jobs import evaluation_id
@@ -16,7 +17,6 @@ from sources.canonical import content_hash
 from sources.whole_files import write_whole_text
 
 VERSION = 1  # raised when the same scores would give other numbers, or the document's fields change their meaning
-MOST_BYTES = 1_000_000
 
 
 def quality_file(folder: Path, weights_hash: str, fingerprint: str) -> Path:
@@ -33,13 +33,7 @@ def keep_quality(folder: Path, found: ProxyQuality) -> Path:
 
 def kept_quality(folder: Path, weights_hash: str, fingerprint: str) -> ProxyQuality | None:
     """Return what is kept; None where nothing is, or what is there cannot be read: it is measured again then."""
-    path = quality_file(folder, weights_hash, fingerprint)
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            return None
-        return from_document(ProxyQuality, json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, AttributeError):
-        return None
+    return read_kept(ProxyQuality, quality_file(folder, weights_hash, fingerprint))
 
 
 def kept_of_study(folder: Path, weights_hash: str, benchmarks: Sequence[BenchmarkRecord]) -> dict[str, ProxyQuality]:
@@ -72,11 +66,5 @@ def keep_study_quality(folder: Path, study: str, revision: int, found: Sequence[
 
 def kept_study_quality(folder: Path, study: str, revision: int) -> tuple[StudyQuality, ...] | None:
     """Return what is kept of a study at a revision; None where nothing is, or what is there cannot be read."""
-    path = study_file(folder, study)
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            return None
-        found = from_document(KeptStudy, json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, AttributeError):
-        return None
-    return found.benchmarks if (found.study, found.revision) == (study, revision) else None
+    found = read_kept(KeptStudy, study_file(folder, study))
+    return found.benchmarks if found is not None and (found.study, found.revision) == (study, revision) else None
